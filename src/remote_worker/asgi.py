@@ -1,0 +1,29 @@
+"""The application for any ASGI server: `uvicorn --factory remote_worker.asgi:create_app`.
+
+`remote-worker serve` is the better way: its server also bounds heads, slow clients and early answers.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from . import wiring
+from .settings import read
+from .web.app import create_app as create_web_app
+
+
+def create_app() -> Starlette:
+    """Read the environment and build the application; its lifespan opens and closes the pool."""
+    settings = read(dict(os.environ))
+    pool = wiring.open_pool(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with pool:
+            yield
+
+    return create_web_app(
+        wiring.images(pool), wiring.health(pool), settings.web, settings.limits, lifespan=lifespan
+    )

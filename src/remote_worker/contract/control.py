@@ -1,0 +1,24 @@
+"""The words between the host and a template on their control socket."""
+
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+FORK = b"fork"
+EVENT = struct.Struct("<Iii")
+"""Kind, pid, and the wait status or errno."""
+FORKED, REAPED, FORK_FAILED = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The configuration a template gets once, before it warms: `limits` are the fields of `Limits`.
+
+    `landlock` is required, if_available, or (in tests) absent.
+    """
+
+    template: str
+    limits: dict[str, Any]
+    jail: bool = True
+    readable: list[str] = field(default_factory=list)
+    landlock: str = "if_available"

@@ -1,0 +1,87 @@
+"""The tasks that go into the jail, and their JSON form on the way there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+OUTPUT_FORMATS = ("jpeg", "png", "webp", "avif")
+"""What `?format=` may ask for."""
+
+AVATAR_SIZES = (24, 48, 73, 128, 256, 512)
+"""Sides in pixels; the first three are always made."""
+ALWAYS_MADE = 73
+"""Avatars up to this side are made of the smallest picture too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """A JPEG made upright and rid of its metadata, or with `keep_metadata` only of its location."""
+
+    kind: ClassVar[str] = "prepare"
+    keep_metadata: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A picture scaled down to fit into `width` x `height` pixels; `format` None keeps the upload's own."""
+
+    kind: ClassVar[str] = "fit"
+    width: int
+    height: int
+    format: str | None = None
+    quality: int | None = None
+    animated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Avatars:
+    """Square PNG pictures in the six avatar sizes that the picture is large enough for."""
+
+    kind: ClassVar[str] = "avatars"
+    animated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """What the header says, without reading pixels."""
+
+    kind: ClassVar[str] = "info"
+
+
+Task = Prepare | Fit | Avatars | Info
+
+
+def encode_task(task: Task) -> bytes:
+    """The task as one JSON object with its kind."""
+    return json.dumps({"kind": task.kind, **asdict(task)}).encode()
+
+
+def decode_task(message: bytes) -> Task:
+    """The task that `encode_task` wrote. Raises ValueError, KeyError or TypeError when it is none."""
+    fields = json.loads(message)
+    return TASKS[fields.pop("kind")](**fields)
+
+
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (Prepare, Fit, Avatars, Info)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One checked output: its bytes, and what its own header was found to say."""
+
+    format: str
+    width: int
+    height: int
+    frames: int
+    body: memoryview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came out of the jail, checked: `mime` is the upload's, `pictures` go by part name."""
+
+    format: str
+    mime: str
+    pictures: Mapping[str, Picture]
+    info: Mapping[str, Any]

@@ -1,0 +1,73 @@
+"""The child: one job, one reply, and the end. Runs sealed, with a stranger's document in its memory."""
+
+import gc
+import json
+import mmap
+import os
+import sys
+from _socket import CMSG_SPACE, socket
+from collections.abc import Iterable
+from typing import NoReturn
+
+from ..contract import wire
+from ..contract.failures import FailureCode, WorkFailed
+from ..contract.limits import Limits
+from ..contract.messages import Task, decode_task
+from ..contract.signatures import Template
+from . import job
+
+TASK_BYTES = 4096
+_FDS = 2
+
+_template = Template.RASTER
+_limits = Limits()
+
+
+def prepare(template: Template, limits: Limits, formats: Iterable[str]) -> None:
+    """Called in the template before it seals itself: what every child of it will know."""
+    global _template, _limits
+    _template, _limits = template, limits
+    job.allow(formats)
+
+
+def serve(channel: socket) -> NoReturn:
+    """Receive a task with its input and output memory, do it, reply, and leave."""
+    gc.disable()
+    message, ancillary, _, _ = channel.recvmsg(TASK_BYTES, CMSG_SPACE(4 * _FDS))
+    if not message:
+        os._exit(0)
+    fds = ancillary[0][2]
+    input_fd, output_fd = (int.from_bytes(fds[at : at + 4], sys.byteorder) for at in (0, 4))
+    failure: FailureCode | None = None
+    body_bytes = 0
+    try:
+        body_bytes = _work(decode_task(message), input_fd, output_fd)
+    except WorkFailed as failed:
+        failure = failed.code
+    except MemoryError:
+        failure = FailureCode.TOO_MUCH_MEMORY
+    except BaseException:  # noqa: BLE001  a decoder's surprise must still end in an answer
+        failure = FailureCode.DECODER_CRASHED
+    channel.send(wire.write_record(failure, body_bytes))
+    os._exit(0)
+
+
+def _work(task: Task, input_fd: int, output_fd: int) -> int:
+    # The size is told by lseek, because fstat has become newfstatat in libc, which the filter refuses.
+    data = mmap.mmap(input_fd, os.lseek(input_fd, 0, os.SEEK_END), prot=mmap.PROT_READ)
+    result = job.run(task, data, _limits, _template)
+    return _write({wire.FACTS: json.dumps(result.facts).encode(), **result.pictures}, output_fd)
+
+
+def _write(parts: dict[str, bytes], output_fd: int) -> int:
+    table, offsets, body_bytes = wire.layout({name: len(part) for name, part in parts.items()})
+    if body_bytes > _limits.output_bytes:
+        raise WorkFailed(FailureCode.OUTPUT_TOO_LARGE)
+    os.pwrite(output_fd, table, 0)
+    for offset, part in zip(offsets, parts.values(), strict=True):
+        view = memoryview(part)
+        while len(view):
+            written = os.pwrite(output_fd, view, offset)
+            offset += written
+            view = view[written:]
+    return body_bytes

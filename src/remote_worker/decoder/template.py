@@ -1,0 +1,112 @@
+"""The template: warms every decoder with our own samples, seals itself, then forks one child for each job.
+
+Started by the host as `python -I -m remote_worker.decoder.template FD`, with an empty environment. It
+never reads a stranger's byte. Messages on its control socket (one SEQPACKET each):
+
+host to template: the configuration as JSON, once; then `FORK` with one end of a child's socket attached.
+template to host: what holds, or what failed, as JSON, once; then `EVENT` records.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import select
+import sys
+from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket
+from typing import Any, NoReturn
+
+from ..contract.control import EVENT, FORK, FORK_FAILED, FORKED, REAPED, Hello
+from ..contract.limits import Limits
+from ..contract.signatures import Template
+from ..jail.failure import SealFailed
+from ..jail.seal import CHILD_SOCKET, Budget, ChildSeal, Landlock, seal_template
+from . import child, warm
+
+M_ARENA_MAX = -8
+"""mallopt(3): address space, which RLIMIT_AS counts, grows by 64 MiB with each arena."""
+
+
+def main(control_fd: int) -> NoReturn:
+    """Run the template on this control socket until the host closes it."""
+    control = socket(AF_UNIX, SOCK_SEQPACKET, 0, control_fd)
+    hello = Hello(**json.loads(control.recv(64 * 1024)))
+    try:
+        seal, report = _make_ready(hello, control_fd)
+    except SealFailed as failure:
+        control.send(json.dumps({"failed": str(failure), "layer": failure.layer}).encode())
+        sys.exit(1)
+    os.dup2(0, 2)  # Until here an error is told on the host's standard error; a child must not write there.
+    control.send(json.dumps(report).encode())
+    _serve(control, seal)
+
+
+def _make_ready(hello: Hello, control_fd: int) -> tuple[ChildSeal | None, dict[str, Any]]:
+    ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+    template, limits = Template(hello.template), Limits(**hello.limits)
+    formats = warm.up(template, limits)
+    child.prepare(template, limits, [name for name, word in formats.items() if word == "ok"])
+    gc.collect()
+    gc.freeze()
+    report = {"formats": formats, "versions": warm.versions(), "layers": {}}
+    if not hello.jail:
+        return None, report
+    budget = Budget(memory_bytes=limits.memory_bytes, cpu_seconds=limits.cpu_seconds)
+    seal = ChildSeal(budget)
+    layers = seal_template(
+        budget=budget, keep={control_fd}, readable=hello.readable, landlock=Landlock(hello.landlock)
+    )
+    return seal, report | {"layers": layers.as_json()}
+
+
+def _serve(control: socket, seal: ChildSeal | None) -> NoReturn:
+    poll = select.poll()
+    poll.register(control.fileno(), select.POLLIN)
+    children: dict[int, int] = {}
+    while True:
+        for fd, _ in poll.poll():
+            if fd == control.fileno():
+                _fork(control, seal, poll, children)
+            else:
+                poll.unregister(fd)
+                os.close(fd)
+                pid = children.pop(fd)
+                _, status = os.waitpid(pid, 0)
+                control.send(EVENT.pack(REAPED, pid, status))
+
+
+def _fork(control: socket, seal: ChildSeal | None, poll: select.poll, children: dict[int, int]) -> None:
+    message, ancillary, _, _ = control.recvmsg(len(FORK), CMSG_LEN(4))
+    if message != FORK:
+        os._exit(0)  # The host closed the control socket; its kernel also kills by PDEATHSIG.
+    child_fd = int.from_bytes(ancillary[0][2], sys.byteorder)
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(child_fd)
+        control.send(EVENT.pack(FORK_FAILED, 0, error.errno or 0))
+        return
+    if pid == 0:
+        _become_child(child_fd, seal)
+    os.close(child_fd)
+    pidfd = os.pidfd_open(pid)
+    children[pidfd] = pid
+    poll.register(pidfd, select.POLLIN)
+    control.sendmsg(
+        [EVENT.pack(FORKED, pid, 0)], [(SOL_SOCKET, SCM_RIGHTS, pidfd.to_bytes(4, sys.byteorder))]
+    )
+
+
+def _become_child(child_fd: int, seal: ChildSeal | None) -> NoReturn:
+    """Seal once more and do one job. Whatever goes wrong, this process ends here."""
+    try:
+        if seal is not None:
+            seal.put_up(child_fd)
+            child_fd = CHILD_SOCKET
+        child.serve(socket(AF_UNIX, SOCK_STREAM, 0, child_fd))
+    finally:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

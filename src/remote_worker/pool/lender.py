@@ -1,0 +1,150 @@
+"""Lends children of one kind of template: keeps some ready, replaces the template when due."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from ..contract.control import Hello
+from .child import Child
+from .settings import PoolSettings
+from .template import TemplateFailed, TemplateProcess
+
+_RETRY_SECONDS = 1.0
+_BURST_SECONDS = 60.0
+
+
+class Lender:
+    """Owns the templates of one kind and the children that wait ahead of demand."""
+
+    def __init__(self, hello: Hello, settings: PoolSettings, *, ready: int, entry: Sequence[str]) -> None:
+        self._hello = hello
+        self._settings = settings
+        self._entry = entry
+        self._wanted = ready
+        self._ready: deque[Child] = deque()
+        self._retired: list[TemplateProcess] = []
+        self._template: TemplateProcess | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._jobs = 0
+        self._born_at = 0.0
+        self._crashes: deque[float] = deque()
+        self._failed_at = float("-inf")
+
+    async def open(self) -> None:
+        """Start the first template. Raises TemplateFailed."""
+        await self._replace()
+
+    async def close(self) -> None:
+        """End every template and child."""
+        for task in (*self._tasks, *([self._starting] if self._starting else [])):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        for template in (*self._retired, *([self._template] if self._template else [])):
+            template.on_loss = lambda: None
+            template.close()
+        self._drop_ready()
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the present template said of its layers and formats; empty while there is none."""
+        return self._template.report if self._template else {}
+
+    async def lend(self) -> Child:
+        """A child that waits for its task. Raises TemplateFailed when no template can be had."""
+        while self._ready:
+            child = self._ready.popleft()
+            if not child.is_gone:
+                return child
+            child.close()
+        return await (await self._alive()).fork()
+
+    def after_job(self, *, crashed: bool) -> None:
+        """Count a finished job; refill, and replace the template when it is due. Call it after the reply."""
+        now = time.monotonic()
+        self._jobs += 1
+        if crashed:
+            self._crashes.append(now)
+        while self._crashes and self._crashes[0] < now - _BURST_SECONDS:
+            self._crashes.popleft()
+        is_due = (
+            self._jobs >= self._settings.template_jobs
+            or now - self._born_at >= self._settings.template_seconds
+            or len(self._crashes) >= self._settings.crash_burst
+        )
+        if is_due and self._starting is None:
+            self._start()
+        for template in [retired for retired in self._retired if retired.idle]:
+            self._retired.remove(template)
+            template.close()
+        if len(self._ready) < self._wanted:
+            self._spawn(self._refill())
+
+    async def _alive(self) -> TemplateProcess:
+        if self._template is not None:
+            return self._template
+        starting = self._starting
+        if starting is None:
+            if time.monotonic() - self._failed_at < _RETRY_SECONDS:
+                raise TemplateFailed("the template could not be started a moment ago")
+            starting = self._start()
+        await asyncio.shield(starting)
+        if self._template is None:
+            raise TemplateFailed("the template was lost again")
+        return self._template
+
+    def _start(self) -> asyncio.Task[None]:
+        self._starting = asyncio.create_task(self._replace())
+        self._starting.add_done_callback(self._started)
+        return self._starting
+
+    def _started(self, task: asyncio.Task[None]) -> None:
+        self._starting = None
+        if not task.cancelled() and task.exception() is not None:
+            self._failed_at = time.monotonic()
+
+    async def _replace(self) -> None:
+        template = await TemplateProcess.start(
+            self._hello, entry=self._entry, seconds=self._settings.start_seconds
+        )
+        former, self._template = self._template, template
+        template.on_loss = lambda: self._lost(template)
+        self._jobs, self._born_at = 0, time.monotonic()
+        self._crashes.clear()
+        self._drop_ready()
+        if former is not None:
+            former.on_loss = lambda: self._lost(former)
+            self._retired.append(former)
+        await self._refill()
+
+    def _lost(self, template: TemplateProcess) -> None:
+        if template in self._retired:
+            self._retired.remove(template)
+        elif template is self._template:
+            self._template = None
+            self._drop_ready()
+            if self._starting is None:
+                self._start()
+
+    async def _refill(self) -> None:
+        template = self._template
+        while template is not None and template is self._template and len(self._ready) < self._wanted:
+            try:
+                child = await template.fork()
+            except (TemplateFailed, OSError):
+                return  # The next `lend` meets the same trouble and says so.
+            if template is self._template:
+                self._ready.append(child)
+            else:
+                child.close()
+
+    def _drop_ready(self) -> None:
+        while self._ready:
+            self._ready.popleft().close()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

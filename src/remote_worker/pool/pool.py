@@ -1,0 +1,178 @@
+"""The pool: a bounded queue in front of sealed children, one child for each document."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ..contract.control import Hello
+from ..contract.document import Document
+from ..contract.failures import FailureCode, WorkFailed
+from ..contract.limits import Limits
+from ..contract.messages import Fit, Reply, Task
+from ..contract.signatures import Template, template_of
+from . import verify
+from .child import ChildLost
+from .lender import Lender
+from .settings import PoolSettings
+from .template import ENTRY, TemplateFailed
+
+_BENIGN = Path(__file__).parents[1] / "decoder" / "samples"
+_BENIGN_PICTURES = {Template.RASTER: "sample.png", Template.SVG: "sample.svg"}
+FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts", str(_BENIGN.parent / "fonts"))
+_CRASHES = {signal.SIGSEGV, signal.SIGSYS, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Whether the seal holds and a benign picture went through; `templates` has each one's report."""
+
+    ok: bool
+    reason: str
+    templates: dict[str, dict[str, Any]]
+
+
+class Pool:
+    """Owns the templates. Use it as an async context manager; entering raises TemplateFailed."""
+
+    def __init__(
+        self,
+        settings: PoolSettings,
+        limits: Limits,
+        *,
+        entry: Sequence[str] = ENTRY,
+        landlock: str = "if_available",
+    ) -> None:
+        self._settings = settings
+        self._limits = limits
+        self._slots = asyncio.Semaphore(settings.children)
+        self._waiting = 0
+        self._lenders = {
+            template: Lender(
+                Hello(
+                    template=template,
+                    limits=asdict(limits),
+                    jail=settings.jail,
+                    readable=list(FONTS) if template is Template.SVG else [],
+                    landlock=landlock,
+                ),
+                settings,
+                ready=settings.ready if template is Template.RASTER else 1,
+                entry=entry,
+            )
+            for template in Template
+        }
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.gather(*(self._open(template) for template in Template))
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def _open(self, template: Template) -> None:
+        try:
+            await self._lenders[template].open()
+        except TemplateFailed as failed:
+            if template is not Template.SVG or failed.layer != "landlock":
+                raise
+            # Fonts must be opened while drawing, and only Landlock limits which files those are.
+            del self._lenders[template]
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._close()
+
+    async def decode(self, task: Task, document: Document, *, deadline: float) -> Reply:
+        """Do the task on the document in a child of its own. `deadline` is a `time.monotonic` value.
+
+        Raises WorkFailed. Cancelling kills the child.
+        """
+        if document.size_bytes == 0:
+            raise WorkFailed(FailureCode.EMPTY_FILE)
+        async with self._slot(deadline):
+            return await self._work(task, document, deadline)
+
+    async def check(self) -> Health:
+        """Send a benign picture through every template, past the queue."""
+        reason = ""
+        for template, name in _BENIGN_PICTURES.items():
+            with Document.of((_BENIGN / name).read_bytes()) as document:
+                try:
+                    until = time.monotonic() + self._limits.decode_seconds
+                    await self._work(Fit(width=16, height=16), document, until)
+                except WorkFailed as failed:
+                    if failed.code is not FailureCode.FORMAT_UNAVAILABLE:
+                        reason = f"{template}: {failed.code} {failed.detail}".strip()
+        return Health(ok=not reason, reason=reason, templates=self.reports())
+
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """What each template said of itself: its pid, its layers and its formats."""
+        return {str(template): lender.report for template, lender in self._lenders.items()}
+
+    @contextlib.asynccontextmanager
+    async def _slot(self, deadline: float) -> AsyncIterator[None]:
+        if (
+            self._slots.locked()
+            and self._waiting >= self._settings.waiting_per_child * self._settings.children
+        ):
+            raise WorkFailed(FailureCode.BUSY)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await self._slots.acquire()
+        except TimeoutError as late:
+            raise WorkFailed(FailureCode.DEADLINE, "it waited too long for its turn") from late
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def _work(self, task: Task, document: Document, deadline: float) -> Reply:
+        lender = self._lenders.get(template_of(document.prefix()))
+        if lender is None:
+            raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE, "SVG needs a kernel with Landlock")
+        crashed = False
+        try:
+            child = await lender.lend()
+            until = min(deadline, time.monotonic() + self._limits.decode_seconds)
+            record, body = await child.work(
+                task, document, output_bytes=self._limits.output_bytes, until=until
+            )
+            if record.failure is not None:
+                raise WorkFailed(record.failure)
+            return verify.reply(task, body)
+        except (TemplateFailed, OSError) as trouble:
+            raise WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(trouble)) from trouble
+        except ChildLost as lost:
+            crashed = lost.signal in _CRASHES
+            raise WorkFailed(_code_of(lost)) from lost
+        except verify.HostileReply as hostile:
+            crashed = True
+            raise WorkFailed(FailureCode.DECODER_CRASHED) from hostile
+        finally:
+            lender.after_job(crashed=crashed)
+
+    async def _close(self) -> None:
+        for lender in self._lenders.values():
+            await lender.close()
+
+
+def _code_of(lost: ChildLost) -> FailureCode:
+    if lost.by_deadline or lost.signal == signal.SIGXCPU:
+        return FailureCode.DEADLINE
+    if lost.status is None:
+        return FailureCode.JAIL_UNAVAILABLE
+    return FailureCode.DECODER_CRASHED

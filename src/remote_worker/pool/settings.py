@@ -1,0 +1,22 @@
+"""How many children there are, how long a template lives, and when too many callers wait."""
+
+import os
+from dataclasses import dataclass, field
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """`children` decode at once, `ready` wait ahead of demand, and for each child callers may queue."""
+
+    children: int = field(default_factory=_cores)
+    ready: int = field(default_factory=_cores)
+    waiting_per_child: int = 16
+    template_jobs: int = 10_000
+    template_seconds: float = 3600.0
+    crash_burst: int = 8
+    start_seconds: float = 30.0
+    jail: bool = True

@@ -1,0 +1,178 @@
+"""One template process as the host sees it: started, asked for children, watched, ended with its group."""
+
+import array
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ..contract.control import EVENT, FORK, FORK_FAILED, FORKED, REAPED, Hello
+from .child import Child
+
+ENTRY = ("-m", "remote_worker.decoder.template")
+"""What the template's interpreter runs; tests give their own, which adds a task kind and calls ours."""
+
+_HELLO_BYTES = 64 * 1024
+_FORK_SECONDS = 5.0
+"""A fork takes a millisecond; a template that needs this long is stopped or stuck."""
+
+
+class TemplateFailed(Exception):
+    """The template could not be made ready, or is gone. `layer` names what is missing of the seal."""
+
+    def __init__(self, reason: str, layer: str = "") -> None:
+        super().__init__(reason)
+        self.layer = layer
+
+
+class TemplateProcess:
+    """Owns the process and its control socket. `close` ends both and every child of it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+        self._process = process
+        self._control = control
+        self._forks: deque[tuple[socket.socket, asyncio.Future[Child]]] = deque()
+        self._children: dict[int, Child] = {}
+        self.report: dict[str, Any] = {}
+        self.pid = process.pid
+        self.alive = True
+        self.on_loss: Callable[[], None] = lambda: None
+
+    @classmethod
+    async def start(cls, hello: Hello, *, entry: Sequence[str] = ENTRY, seconds: float) -> "TemplateProcess":
+        """Start, wait until it is warm and sealed. Raises TemplateFailed with the layer that is missing."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603  our own interpreter, no stranger's word in it
+                [sys.executable, "-I", "-B", *entry, str(theirs.fileno())],
+                env={},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+                cwd="/",
+            )
+        ours.setblocking(False)
+        template = cls(process, ours)
+        try:
+            await template._meet(hello, seconds)
+        except BaseException:
+            template.close()
+            raise
+        return template
+
+    async def _meet(self, hello: Hello, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(seconds):
+                await loop.sock_sendall(self._control, json.dumps(asdict(hello)).encode())
+                answer = await loop.sock_recv(self._control, _HELLO_BYTES)
+        except TimeoutError as late:
+            raise TemplateFailed(f"the {hello.template} template was not ready in {seconds:g} s") from late
+        except OSError as lost:
+            raise TemplateFailed(f"the {hello.template} template ended while it got ready") from lost
+        if not answer:
+            raise TemplateFailed(f"the {hello.template} template ended while it got ready")
+        self.report = {"pid": self.pid, **json.loads(answer)}
+        if "failed" in self.report:
+            raise TemplateFailed(
+                f"the {hello.template} template cannot be sealed: {self.report['failed']}",
+                self.report["layer"],
+            )
+        loop.add_reader(self._control, self._read_events)
+
+    async def fork(self) -> Child:
+        """A new sealed child that waits for its task. Raises TemplateFailed, or OSError from socketpair."""
+        if not self.alive:
+            raise TemplateFailed("the template is gone")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        born: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
+        with theirs:
+            try:
+                rights = array.array("i", [theirs.fileno()])
+                self._control.sendmsg([FORK], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            except OSError as error:
+                ours.close()
+                raise TemplateFailed("the template takes no requests") from error
+        self._forks.append((ours, born))
+        try:
+            async with asyncio.timeout(_FORK_SECONDS):
+                return await born
+        except TimeoutError as stuck:
+            self._give_up()
+            raise TemplateFailed("the template does not answer") from stuck
+
+    @property
+    def idle(self) -> bool:
+        """No child of it is alive and none was asked for."""
+        return not self._children and not self._forks
+
+    def close(self) -> None:
+        """Kill the template and its whole process group, and reap it."""
+        if self._control.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._control)
+            self._control.close()
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+        self._lose()
+
+    def _read_events(self) -> None:
+        while True:
+            try:
+                message, fds, _, _ = socket.recv_fds(self._control, EVENT.size, 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                message, fds = b"", []
+            if len(message) != EVENT.size:
+                for fd in fds:
+                    os.close(fd)
+                self._give_up()
+                return
+            kind, pid, number = EVENT.unpack(message)
+            if kind == REAPED:
+                child = self._children.pop(pid, None)
+                if child is not None:
+                    child.reaped(number)
+            elif kind in (FORKED, FORK_FAILED):
+                self._deliver(pid, fds, number)
+
+    def _give_up(self) -> None:
+        self.close()
+        self.on_loss()
+
+    def _deliver(self, pid: int, fds: list[int], number: int) -> None:
+        channel, born = self._forks.popleft()
+        if not fds:
+            channel.close()
+            if not born.done():
+                born.set_exception(TemplateFailed(f"fork failed: {os.strerror(number)}"))
+            return
+        child = Child(pid, fds[0], channel)
+        self._children[pid] = child
+        if born.done():
+            child.close()
+        else:
+            born.set_result(child)
+
+    def _lose(self) -> None:
+        self.alive = False
+        for channel, born in self._forks:
+            channel.close()
+            if not born.done():
+                born.set_exception(TemplateFailed("the template is gone"))
+        self._forks.clear()
+        for child in self._children.values():
+            child.reaped(None)
+        self._children.clear()

@@ -1,0 +1,147 @@
+"""A child that a stranger has taken over harms nothing, whoever runs the worker, whatever the kernel has."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HOST = Path(__file__).parent / "host.py"
+ORDINARY_UID = 1000
+IS_ROOT = os.geteuid() == 0
+
+SETTINGS = [
+    pytest.param(user, landlock, id=f"{'root' if user == 0 else 'ordinary'}-landlock-{landlock}")
+    for user in ([0, ORDINARY_UID] if IS_ROOT else [os.geteuid()])
+    for landlock in ("if_available", "absent")
+]
+ENDED_BY_DEADLINE = {"spin", "sleep", "spin_in_threads", "leave_a_thread"}
+CRASHES = {"segfault": {"SIGSEGV"}, "abort": {"SIGABRT", "SIGSEGV", "SIGSYS", "SIGILL"}}
+LIES = {
+    "reply_garbage",
+    "reply_short",
+    "reply_long",
+    "reply_twice",
+    "reply_oversized",
+    "reply_unknown_failure",
+    "reply_failure_with_body",
+    "reply_with_descriptors",
+}
+
+
+@cache
+def ran(user: int, landlock: str) -> list[dict[str, Any]]:
+    """The lines that the host wrote; every attack of this setting runs once."""
+    command = [sys.executable, str(HOST), json.dumps({"landlock": landlock})]
+    if user != os.geteuid():
+        command = as_ordinary_uid(command)
+    # Descriptors, variables and a working directory that a child would love to inherit.
+    run = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={"PATH": os.environ["PATH"], "KEY": "secret"},
+    )
+    assert run.returncode == 0, run.stderr
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def as_ordinary_uid(command: list[str]) -> list[str]:
+    """Run it as uid 1000, in a mount namespace in which all may walk the interpreter's folders."""
+    interpreter = Path(sys.executable).resolve()
+    closed = [folder for folder in interpreter.parents if folder.stat().st_mode & 0o5 != 0o5]
+    opened = ""
+    for folder in closed[:1]:
+        child = folder / interpreter.relative_to(folder).parts[0]
+        opened = (
+            f"hold=$(mktemp -d) && mount --bind {child} $hold && mount -t tmpfs -o mode=755 none {folder} && "
+            f"mkdir {child} && mount --bind $hold {child} && "
+        )
+    script = f'{opened} exec setpriv --reuid {ORDINARY_UID} --regid {ORDINARY_UID} --clear-groups "$@"'
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *command]
+
+
+def outcomes(user: int, landlock: str) -> dict[str, str]:
+    return {line["attack"]: line["outcome"] for line in ran(user, landlock) if "attack" in line}
+
+
+@pytest.mark.parametrize(("user", "landlock"), SETTINGS)
+class TestAttacks:
+    def test_no_attack_harms(self, user: int, landlock: str) -> None:
+        found = outcomes(user, landlock)
+
+        assert len(found) > 100
+        assert {name: outcome for name, outcome in found.items() if outcome in ("HARM", "done")} == {}
+
+    def test_nothing_outside_was_reached(self, user: int, landlock: str) -> None:
+        last = ran(user, landlock)[-1]
+
+        assert last == {"touched": [], "template_pid_kept": True}
+
+    def test_the_next_picture_is_answered_after_every_attack(self, user: int, landlock: str) -> None:
+        following = {line["attack"]: line["next"] for line in ran(user, landlock) if "attack" in line}
+
+        assert {name: end for name, end in following.items() if end != "done"} == {}
+
+    def test_the_layers_say_what_holds(self, user: int, landlock: str) -> None:
+        layers = ran(user, landlock)[0]["layers"]
+
+        assert layers["seccomp"] is True
+        assert layers["user_changed"] is (user == 0)
+        assert (layers["landlock_abi"] == 0) is (landlock == "absent" or kernel_landlock() == 0)
+
+    def test_what_never_ends_is_ended_at_the_deadline(self, user: int, landlock: str) -> None:
+        lines = {line["attack"]: line for line in ran(user, landlock) if "attack" in line}
+
+        for name in ENDED_BY_DEADLINE:
+            assert lines[name]["outcome"] == "deadline"
+            assert 1.0 <= lines[name]["seconds"] < 3.0
+
+    def test_crashes_are_told_by_their_signal(self, user: int, landlock: str) -> None:
+        found = outcomes(user, landlock)
+
+        for name, signals in CRASHES.items():
+            assert found[name] in signals
+
+    def test_lying_replies_count_as_crashes(self, user: int, landlock: str) -> None:
+        found = outcomes(user, landlock)
+
+        # SIGKILL is the host's own, to one that says too much and lives on.
+        assert {name: found[name] for name in LIES if found[name] not in ("no reply", "SIGKILL")} == {}
+
+    def test_memory_bombs_meet_the_limit(self, user: int, landlock: str) -> None:
+        found = outcomes(user, landlock)
+
+        for name in ("memory_at_once", "memory_in_steps"):
+            assert found[name] == "too_much_memory"
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "fork",
+            "execute",
+            "kill_group",
+            "x32_number",
+            "stop_itself",
+            "call_bpf",
+            "call_io_uring_setup",
+            "unshare_user",
+        ],
+    )
+    def test_what_no_decoder_ever_calls_kills_it(self, user: int, landlock: str, name: str) -> None:
+        if name == "x32_number" and os.uname().machine != "x86_64":
+            pytest.skip("x32 is a part of x86-64")
+
+        assert outcomes(user, landlock)[name] == "SIGSYS"
+
+
+def kernel_landlock() -> int:
+    """The kernel's Landlock ABI by its own word: landlock_create_ruleset(NULL, 0, VERSION)."""
+    import ctypes
+
+    return max(0, int(ctypes.CDLL(None).syscall(444, None, 0, 1)))

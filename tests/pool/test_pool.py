@@ -1,0 +1,303 @@
+"""The pool keeps its promises whatever its children, templates and callers do."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote_worker.contract.document import Document
+from remote_worker.contract.failures import FailureCode, WorkFailed
+from remote_worker.contract.limits import Limits
+from remote_worker.contract.messages import Info
+from remote_worker.pool.pool import Pool
+from remote_worker.pool.settings import PoolSettings
+from remote_worker.pool.template import TemplateFailed
+
+ATTACKS = Path(__file__).parents[1] / "attacks"
+sys.path.insert(0, str(ATTACKS))
+
+from host import SAMPLE, entry  # noqa: E402  the attack template lies beside, not in a package
+from task import REFUSED, Attack  # noqa: E402
+
+LIMITS = Limits(decode_seconds=5.0, cpu_seconds=5)
+PICTURE = SAMPLE.read_bytes()
+
+
+def attack(name: str) -> Any:
+    return Attack(name=name)
+
+
+def soon(seconds: float = 20.0) -> float:
+    return time.monotonic() + seconds
+
+
+async def until(claim: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for an outside fact; fail when it does not come true."""
+    async with asyncio.timeout(seconds):
+        while not claim():
+            await asyncio.sleep(0.005)
+
+
+def children_of(pid: int) -> set[int]:
+    try:
+        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    except FileNotFoundError:
+        return set()
+
+
+def is_running(pid: int) -> bool:
+    """It exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def template_pid(pool: Pool, name: str = "raster") -> int:
+    return int(pool.reports()[name]["pid"])
+
+
+def with_pool(
+    work: Callable[[Pool, Document], Awaitable[None]], *, limits: Limits = LIMITS, **settings: Any
+) -> None:
+    async def run() -> None:
+        chosen = PoolSettings(**{"children": 1, "ready": 1, **settings})
+        async with Pool(chosen, limits, entry=entry()) as pool:
+            with Document.of(PICTURE) as document:
+                await work(pool, document)
+
+    before = len(os.listdir("/proc/self/fd"))
+    asyncio.run(run())
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def code_of(answer: Awaitable[Any]) -> FailureCode:
+    with pytest.raises(WorkFailed) as failed:
+        await answer
+    return failed.value.code
+
+
+def test_a_benign_document_is_answered() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        reply = await pool.decode(Info(), document, deadline=soon())
+
+        assert reply.mime == "image/png"
+        assert (await pool.check()).ok
+
+    with_pool(work)
+
+
+def test_each_document_gets_a_child_of_its_own() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        seen: set[int] = set()
+        for _ in range(20):
+            await until(lambda: len(children_of(template_pid(pool))) == 1)
+            (ready,) = children_of(template_pid(pool))
+            assert ready not in seen
+            seen.add(ready)
+            await pool.decode(Info(), document, deadline=soon())
+            await until(lambda ready=ready: ready not in children_of(template_pid(pool)))
+
+    with_pool(work)
+
+
+def test_a_caller_that_goes_away_frees_its_child() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        before = children_of(template_pid(pool))
+        job = asyncio.create_task(pool.decode(attack("sleep"), document, deadline=soon()))
+        # The ready child took the job; it lives on until the caller goes.
+        await asyncio.sleep(0)
+        await until(lambda: children_of(template_pid(pool)) == before)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+
+        await until(lambda: not before & children_of(template_pid(pool)))
+        assert await pool.decode(Info(), document, deadline=soon())
+
+    with_pool(work)
+
+
+def test_one_more_than_the_queue_holds_is_told_to_come_back() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        jobs = [
+            asyncio.create_task(pool.decode(attack("sleep"), document, deadline=soon())) for _ in range(1 + 2)
+        ]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+        assert await code_of(pool.decode(Info(), document, deadline=soon())) is FailureCode.BUSY
+        jobs[2].cancel()
+        await asyncio.gather(jobs[2], return_exceptions=True)
+        last = asyncio.create_task(pool.decode(Info(), document, deadline=soon()))
+        for job in jobs[:2]:
+            job.cancel()
+        assert (await last).mime == "image/png"
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    with_pool(work, waiting_per_child=2)
+
+
+def test_waiting_counts_against_the_deadline() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        slow = asyncio.create_task(pool.decode(attack("sleep"), document, deadline=soon()))
+        await asyncio.sleep(0)
+
+        assert await code_of(pool.decode(Info(), document, deadline=soon(0.1))) is FailureCode.DEADLINE
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+
+    with_pool(work)
+
+
+@pytest.mark.parametrize("name", ["sleep", "spin", "leave_a_thread"])
+def test_work_that_takes_too_long_is_killed(name: str) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        assert await code_of(pool.decode(attack(name), document, deadline=soon())) is FailureCode.DEADLINE
+        assert await pool.decode(Info(), document, deadline=soon())
+
+    with_pool(work, limits=Limits(decode_seconds=0.3))
+
+
+def test_processor_time_is_a_limit_of_its_own() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        started = time.monotonic()
+        code = await code_of(pool.decode(attack("spin_in_threads"), document, deadline=soon()))
+
+        assert code is FailureCode.DEADLINE
+        assert time.monotonic() - started < 5.0
+
+    with_pool(work, limits=Limits(decode_seconds=10.0, cpu_seconds=1))
+
+
+@pytest.mark.parametrize("name", ["segfault", "abort", "execute", "leave_silently", "reply_garbage"])
+def test_a_crash_is_told_as_such(name: str) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        code = await code_of(pool.decode(attack(name), document, deadline=soon()))
+
+        assert code is FailureCode.DECODER_CRASHED
+        assert await pool.decode(Info(), document, deadline=soon())
+
+    with_pool(work)
+
+
+def test_a_failure_that_the_child_names_is_passed_on() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        assert await code_of(pool.decode(attack("execute"), document, deadline=soon()))
+        assert await code_of(pool.decode(attack("write_input"), document, deadline=soon())) is REFUSED
+
+    with_pool(work)
+
+
+def test_an_empty_document_never_reaches_a_child() -> None:
+    async def work(pool: Pool, _: Document) -> None:
+        with Document() as empty:
+            assert await code_of(pool.decode(Info(), empty, deadline=soon())) is FailureCode.EMPTY_FILE
+
+    with_pool(work)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_template_is_replaced(ending: signal.Signals) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        lost = template_pid(pool)
+        os.kill(lost, ending)
+        if ending is signal.SIGKILL:
+            await until(lambda: not is_running(lost))
+        # The answer may be an honest 503; the pool comes back by itself.
+        answers = 0
+        async with asyncio.timeout(30):
+            while answers < 3:
+                try:
+                    await pool.decode(Info(), document, deadline=soon())
+                    answers += 1
+                except WorkFailed as failed:
+                    assert failed.code is FailureCode.JAIL_UNAVAILABLE  # noqa: PT017  either outcome is right
+
+        assert template_pid(pool) != lost
+        assert not is_running(lost)
+
+    with_pool(work)
+
+
+def test_the_template_is_replaced_on_schedule_and_every_job_is_answered() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        first = template_pid(pool)
+        for _ in range(12):
+            await pool.decode(Info(), document, deadline=soon())
+
+        await until(lambda: template_pid(pool) != first)
+        await pool.decode(Info(), document, deadline=soon())
+        await until(lambda: not is_running(first))
+
+    with_pool(work, template_jobs=5)
+
+
+def test_a_burst_of_crashes_replaces_the_template() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        first = template_pid(pool)
+        for name in ("segfault", "leave_silently", "segfault"):
+            await code_of(pool.decode(attack(name), document, deadline=soon()))
+        assert template_pid(pool) == first
+        await code_of(pool.decode(attack("segfault"), document, deadline=soon()))
+
+        await until(lambda: template_pid(pool) != first)
+        assert await pool.decode(Info(), document, deadline=soon())
+
+    with_pool(work, crash_burst=3)
+
+
+def test_nothing_is_left_when_the_pool_closes() -> None:
+    async def run() -> set[int]:
+        async with Pool(PoolSettings(children=2, ready=2), LIMITS, entry=entry()) as pool:
+            with Document.of(PICTURE) as document:
+                job = asyncio.create_task(pool.decode(attack("sleep"), document, deadline=soon()))
+                await asyncio.sleep(0.05)
+                templates = {int(report["pid"]) for report in pool.reports().values()}
+                everyone = templates.union(*(children_of(pid) for pid in templates))
+                job.cancel()
+                await asyncio.gather(job, return_exceptions=True)
+        return everyone
+
+    everyone = asyncio.run(run())
+    deadline = time.monotonic() + 5
+    while any(is_running(pid) for pid in everyone) and time.monotonic() < deadline:
+        os.sched_yield()
+
+    assert len(everyone) >= 4
+    assert not [pid for pid in everyone if is_running(pid)]
+
+
+def test_a_seal_that_cannot_be_put_up_stops_the_start() -> None:
+    """A second thread in the template would hold locks for ever in its children, so the seal refuses it."""
+    thread = "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start(); "
+    program = thread + entry()[1]
+
+    async def run() -> None:
+        async with Pool(PoolSettings(children=1, ready=1), LIMITS, entry=["-c", program]):
+            pass
+
+    with pytest.raises(TemplateFailed, match="threads"):
+        asyncio.run(run())
+
+
+def test_without_landlock_pictures_are_decoded_and_svg_is_refused() -> None:
+    async def run() -> None:
+        async with Pool(PoolSettings(children=1, ready=1), LIMITS, entry=entry(), landlock="absent") as pool:
+            with Document.of(PICTURE) as document, Document.of(b"<svg/>") as drawing:
+                assert await pool.decode(Info(), document, deadline=soon())
+                code = await code_of(pool.decode(Info(), drawing, deadline=soon()))
+            health = await pool.check()
+
+            assert code is FailureCode.FORMAT_UNAVAILABLE
+            assert health.ok
+            assert set(health.templates) == {"raster"}
+            assert health.templates["raster"]["layers"]["landlock_abi"] == 0
+
+    asyncio.run(run())

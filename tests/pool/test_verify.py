@@ -1,0 +1,180 @@
+"""A child's pictures are believed only when their own headers say what was asked for and claimed."""
+
+import io
+import json
+import struct
+import zlib
+from typing import Any
+
+import pillow_jxl  # noqa: F401  registers the encoder
+import pytest
+from PIL import Image
+
+from remote_worker.contract import wire
+from remote_worker.contract.messages import Avatars, Fit, Info, Prepare, Task
+from remote_worker.pool import verify
+
+UPLOAD = {"format": "png", "mime": "image/png"}
+FIT = Fit(width=40, height=40)
+
+
+def picture(kind: str, size: tuple[int, int], **options: Any) -> bytes:
+    """A picture that Pillow writes, so that its header is not ours."""
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "red").save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def claim(name: str, kind: str, width: int, height: int, frames: int = 1) -> dict[str, Any]:
+    return {"name": name, "format": kind, "width": width, "height": height, "frames": frames}
+
+
+def body(facts: dict[str, Any], **pictures: bytes) -> bytes:
+    parts = {wire.FACTS: json.dumps(facts).encode(), **pictures}
+    table, _, _ = wire.layout({name: len(part) for name, part in parts.items()})
+    return table + b"".join(parts.values())
+
+
+def fit_body(claimed: dict[str, Any], output: bytes) -> bytes:
+    return body({"upload": UPLOAD, "pictures": [claimed]}, output=output)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("png", {}),
+        ("jpeg", {}),
+        ("jpeg", {"progressive": True, "icc_profile": b"x" * 70_000}),
+        ("gif", {}),
+        ("bmp", {}),
+        ("tiff", {}),
+        ("webp", {}),
+        ("webp", {"lossless": True}),
+        ("webp", {"icc_profile": b"x" * 10}),
+        ("avif", {}),
+        ("jpeg2000", {}),
+        ("jxl", {}),
+    ],
+)
+def test_honest_pictures_pass(kind: str, options: dict[str, Any]) -> None:
+    name = {"jpeg2000": "jp2"}.get(kind, kind)
+    output = picture(kind, (33, 17), **options)
+
+    checked = verify.reply(FIT, fit_body(claim("output", name, 33, 17), output))
+
+    assert bytes(checked.pictures["output"].body) == output
+    assert checked.mime == "image/png"
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (8, 8), (256, 256), (300, 200), (160, 90), (1000, 37), (40, 4001), (20_000, 3)]
+)
+def test_every_way_to_write_a_jpeg_xl_size_is_read(size: tuple[int, int]) -> None:
+    output = picture("jxl", size)
+
+    assert verify.reply(Fit(width=20_000, height=20_000), fit_body(claim("output", "jxl", *size), output))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "tiff", "webp", "avif", "jp2", "jxl"])
+def test_a_size_that_the_header_does_not_say_is_refused(kind: str) -> None:
+    output = picture({"jp2": "jpeg2000"}.get(kind, kind), (33, 17))
+
+    with pytest.raises(verify.HostileReply):
+        verify.reply(FIT, fit_body(claim("output", kind, 32, 17), output))
+
+
+@pytest.mark.parametrize(
+    "kind", ["png", "jpeg", "gif", "bmp", "tiff", "webp", "avif", "jp2", "jxl", "svg", "exe"]
+)
+@pytest.mark.parametrize("output", [b"", b"<svg/>", b"\x7fELF" + b"\0" * 100])
+def test_another_signature_is_refused(kind: str, output: bytes) -> None:
+    with pytest.raises(verify.HostileReply):
+        verify.reply(FIT, fit_body(claim("output", kind, 0, 0), output))
+
+
+def test_a_jpeg_whose_segments_never_end_is_refused() -> None:
+    endless = b"\xff\xd8" + b"\xff\xe0\0\2" * 2000
+
+    with pytest.raises(verify.HostileReply):
+        verify.reply(FIT, fit_body(claim("output", "jpeg", 1, 1), endless))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"upload": UPLOAD},
+        {"upload": {"format": "png", "mime": "text/html"}},
+        {"upload": {"format": "png", "mime": "image/png\r\nX: y"}},
+        {"upload": {"format": "../png", "mime": "image/png"}},
+        {"upload": {"format": 5, "mime": "image/png"}},
+        {"upload": UPLOAD, "pictures": [claim("other", "png", 8, 8)]},
+        {"upload": UPLOAD, "pictures": "output"},
+        {"upload": UPLOAD, "pictures": [claim("output", "png", True, 8)]},
+        {"upload": UPLOAD, "pictures": [claim("output", "png", 8, 8, 0)]},
+        {"upload": UPLOAD, "pictures": [claim("output", "png", 8, 8, 65_536)]},
+        {"upload": UPLOAD, "pictures": [{"name": "output"}]},
+    ],
+)
+def test_facts_that_do_not_fit_the_parts_are_refused(facts: dict[str, Any]) -> None:
+    with pytest.raises(verify.HostileReply):
+        verify.reply(FIT, body(facts, output=picture("png", (8, 8))))
+
+
+def test_a_picture_larger_than_the_box_is_refused_and_one_as_large_passes() -> None:
+    assert verify.reply(FIT, fit_body(claim("output", "png", 40, 40), picture("png", (40, 40))))
+    with pytest.raises(verify.HostileReply):
+        verify.reply(FIT, fit_body(claim("output", "png", 41, 40), picture("png", (41, 40))))
+
+
+def test_another_format_than_asked_for_is_refused() -> None:
+    asked = Fit(width=40, height=40, format="webp")
+
+    with pytest.raises(verify.HostileReply):
+        verify.reply(asked, fit_body(claim("output", "png", 8, 8), picture("png", (8, 8))))
+
+
+def test_prepare_gives_a_jpeg_or_nothing() -> None:
+    assert verify.reply(Prepare(), fit_body(claim("output", "jpeg", 8, 8), picture("jpeg", (8, 8))))
+    with pytest.raises(verify.HostileReply):
+        verify.reply(Prepare(), fit_body(claim("output", "png", 8, 8), picture("png", (8, 8))))
+
+
+def avatars(*sides: int) -> bytes:
+    claims = [claim(f"avatar{side}", "png", side, side) for side in sides]
+    pictures = {f"avatar{side}": picture("png", (side, side)) for side in sides}
+    return body({"upload": UPLOAD, "pictures": claims}, **pictures)
+
+
+@pytest.mark.parametrize("sides", [(24, 48, 73), (24, 48, 73, 128), (24, 48, 73, 128, 256, 512)])
+def test_avatars_due_pass(sides: tuple[int, ...]) -> None:
+    checked = verify.reply(Avatars(), avatars(*sides))
+
+    assert list(checked.pictures) == [f"avatar{side}" for side in sides]
+
+
+@pytest.mark.parametrize("sides", [(), (24, 48), (24, 48, 73, 74), (48, 73, 128)])
+def test_missing_or_strange_avatars_are_refused(sides: tuple[int, ...]) -> None:
+    with pytest.raises(verify.HostileReply):
+        verify.reply(Avatars(), avatars(*sides))
+
+
+def test_info_is_flat_and_brings_no_picture() -> None:
+    facts = {"upload": UPLOAD, "info": {"width": 1, "loop": None, "has_gps": False, "format": "png"}}
+
+    assert verify.reply(Info(), body(facts)).info == facts["info"]
+    with pytest.raises(verify.HostileReply):
+        verify.reply(Info(), body(facts, output=b"x"))
+
+
+@pytest.mark.parametrize("value", [[], {}, 1.5, "x" * 65, "line\nbreak"])
+def test_info_with_strange_values_is_refused(value: object) -> None:
+    with pytest.raises(verify.HostileReply):
+        verify.reply(Info(), body({"upload": UPLOAD, "info": {"width": value}}))
+
+
+@pytest.mark.parametrize("task", [Info(), Prepare(), Avatars(), FIT])
+@pytest.mark.parametrize("garbage", [b"", b"\0" * 64, zlib.compress(b"x"), b"RWP1" + struct.pack("<I", 0)])
+def test_garbage_is_refused(task: Task, garbage: bytes) -> None:
+    with pytest.raises(verify.HostileReply):
+        verify.reply(task, garbage)
