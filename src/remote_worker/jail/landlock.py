@@ -21,6 +21,15 @@ def abi() -> int:
         raise SealFailed(Layer.LANDLOCK, f"its version: {refusal.strerror}") from refusal
 
 
+def handled(version: int) -> tuple[int, int, int]:
+    """The rights over files, network and other processes that this version knows, as masks."""
+    files, network, scopes = (
+        sum(bits for since, bits in rights.items() if since <= version)
+        for rights in (_FILE_RIGHTS, _NET_RIGHTS, _SCOPES)
+    )
+    return files, network, scopes
+
+
 def restrict(version: int, readable: Sequence[str] = ()) -> tuple[str, ...]:
     """Deny all that this version can deny. Returns which of the readable paths were there to be granted.
 
@@ -52,15 +61,9 @@ _SCOPES = {6: 0b11}
 
 
 def _create(version: int) -> int:
-    attributes = _ATTRIBUTES.pack(
-        *(_known(version, rights) for rights in (_FILE_RIGHTS, _NET_RIGHTS, _SCOPES))
-    )
+    attributes = _ATTRIBUTES.pack(*handled(version))
     # An older kernel takes the longer structure as long as what it does not know is zero.
     return kernel.call("landlock_create_ruleset", _buffer(attributes), len(attributes), 0)
-
-
-def _known(version: int, rights: dict[int, int]) -> int:
-    return sum(bits for since, bits in rights.items() if since <= version)
 
 
 def _grant(ruleset: int, path: str) -> bool:

@@ -1,0 +1,216 @@
+"""JPEGs made upright: without loss where their sides allow it, else encoded again with their own tables."""
+
+import ctypes
+import io
+from typing import Any
+
+from PIL import Image, ImageFile, JpegImagePlugin
+
+from ..contract.failures import FailureCode, WorkFailed
+from ..contract.limits import Limits
+from . import jpeg_bytes
+from .header import turned
+from .jpeg_bytes import Buffer, Jpeg
+from .loaders.loader import library_errors, same_size
+
+LIBRARY = "libturbojpeg.so.0"
+
+UPRIGHT = 1
+TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+TJXOPS = {2: 1, 3: 6, 4: 2, 5: 3, 6: 5, 7: 4, 8: 7}
+"""The numbers of turbojpeg.h: HFLIP 1, VFLIP 2, TRANSPOSE 3, TRANSVERSE 4, ROT90 5, ROT180 6, ROT270 7."""
+TJXOPT_PERFECT, TJXOPT_PROGRESSIVE, TJXOPT_COPYNONE, TJXOPT_OPTIMIZE = 1, 32, 64, 256
+TJFLAG_LIMITSCANS = 32768
+MOST_BYTES_A_SAMPLE = 4
+"""The longest Huffman code and value are 27 bits."""
+
+
+def prepare(data: Buffer, keep_metadata: bool, limits: Limits) -> bytes:
+    """The upload upright and without metadata, or only without location. Raises WorkFailed.
+
+    An upright one keeps its coded bytes, so it is cleaned without decoding a pixel.
+    """
+    jpeg = jpeg_bytes.read(data)
+    if jpeg.width * jpeg.height > limits.pixels or max(jpeg.width, jpeg.height) > limits.side_pixels:
+        raise WorkFailed(FailureCode.TOO_MANY_PIXELS, f"{jpeg.width} x {jpeg.height} pixels")
+    if jpeg.orientation == UPRIGHT:
+        return jpeg_bytes.keep(data, jpeg) if keep_metadata else jpeg_bytes.strip(data, jpeg)
+    picture = turn(jpeg_bytes.picture(data, jpeg), jpeg.orientation)
+    return jpeg_bytes.with_carried(picture, data, jpeg, keep_metadata=keep_metadata)
+
+
+def turn(data: bytes, orientation: int) -> bytes:
+    """The picture of a JPEG turned as an orientation of 2 to 8 asks, without any metadata."""
+    jpeg = jpeg_bytes.read(data)
+    wanted = turned(jpeg.width, jpeg.height, orientation)
+    if _library is not None:
+        exact = _library.turn(data, orientation, is_progressive=jpeg.is_progressive)
+        if exact is not None and _size(exact) == wanted:
+            return exact
+    return encoded_again(data, jpeg, orientation)
+
+
+def encoded_again(data: bytes, jpeg: Jpeg, orientation: int) -> bytes:
+    """Decode, turn and encode with the same tables, and sampling at least as fine."""
+    with library_errors():
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+        same_size(image, (jpeg.width, jpeg.height))
+        tables = image.quantization
+        upright = image.transpose(TRANSPOSES[orientation])
+        return _encoded(
+            upright,
+            qtables=_tables(tables, jpeg, orientation),
+            subsampling=_subsampling(jpeg, orientation),
+            keep_rgb=upright.mode == "RGB" and jpeg_bytes.is_rgb(data, jpeg),
+            progressive=jpeg.is_progressive,
+            optimize=True,
+        )
+
+
+def load_library() -> str | None:
+    """Load and try the system's TurboJPEG, before the seal; its name, or None where there is none."""
+    global _library  # noqa: PLW0603  a library can be loaded only before the seal, by the template for all
+    try:
+        _library = _Turbo(LIBRARY)
+    except (OSError, AttributeError):
+        _library = None
+        return None
+    return LIBRARY
+
+
+class _Region(ctypes.Structure):
+    _fields_ = (("x", ctypes.c_int), ("y", ctypes.c_int), ("w", ctypes.c_int), ("h", ctypes.c_int))
+
+
+class _Transform(ctypes.Structure):
+    _fields_ = (
+        ("region", _Region),
+        ("op", ctypes.c_int),
+        ("options", ctypes.c_int),
+        ("data", ctypes.c_void_p),
+        ("custom_filter", ctypes.c_void_p),
+    )
+
+
+class _Turbo:
+    """TurboJPEG's lossless transform; versions 1.2 to 3 share these functions."""
+
+    def __init__(self, name: str) -> None:
+        library = ctypes.CDLL(name)
+        self._start = library.tjInitTransform
+        self._start.restype = ctypes.c_void_p
+        self._start.argtypes = []
+        self._stop = library.tjDestroy
+        self._stop.restype = ctypes.c_int
+        self._stop.argtypes = [ctypes.c_void_p]
+        self._free = library.tjFree
+        self._free.restype = None
+        self._free.argtypes = [ctypes.c_void_p]
+        self._transform = library.tjTransform
+        self._transform.restype = ctypes.c_int
+        self._transform.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_ulong,
+            ctypes.c_int,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_ulong),
+            ctypes.POINTER(_Transform),
+            ctypes.c_int,
+        ]
+        sample = io.BytesIO()
+        Image.new("RGB", (16, 16)).save(sample, "JPEG")
+        if self.turn(sample.getvalue(), 6, is_progressive=False) is None:
+            raise OSError(f"{name} does not turn a sample")
+
+    def turn(self, data: bytes, orientation: int, *, is_progressive: bool) -> bytes | None:
+        """The turned JPEG, or None where it would not be exact or the bytes are not all right."""
+        options = TJXOPT_PERFECT | TJXOPT_COPYNONE | TJXOPT_OPTIMIZE
+        if is_progressive:
+            options |= TJXOPT_PROGRESSIVE
+        transform = _Transform(op=TJXOPS[orientation], options=options)
+        handle = self._start()
+        if not handle:
+            return None
+        buffer = ctypes.c_void_p()
+        length = ctypes.c_ulong()
+        try:
+            failed = self._transform(
+                handle,
+                data,
+                len(data),
+                1,
+                ctypes.byref(buffer),
+                ctypes.byref(length),
+                ctypes.byref(transform),
+                TJFLAG_LIMITSCANS,
+            )
+            if failed or not buffer.value:
+                return None
+            return ctypes.string_at(buffer.value, length.value)
+        finally:
+            self._free(buffer)
+            self._stop(handle)
+
+
+_library: _Turbo | None = None
+
+
+def _encoded(image: Image.Image, **options: Any) -> bytes:
+    output = io.BytesIO()
+    try:
+        image.save(output, "JPEG", **options)
+    except OSError:
+        # Pillow gives libjpeg one buffer for a whole progressive or optimised picture, and its guess of
+        # two bytes a pixel is too small for noise at the highest quality.
+        usual = ImageFile.MAXBLOCK
+        ImageFile.MAXBLOCK = MOST_BYTES_A_SAMPLE * len(image.getbands()) * image.width * image.height
+        try:
+            output = io.BytesIO()
+            image.save(output, "JPEG", **options)
+        finally:
+            ImageFile.MAXBLOCK = usual
+    return output.getvalue()
+
+
+def _size(data: bytes) -> tuple[int, int] | None:
+    try:
+        jpeg = jpeg_bytes.read(data)
+    except WorkFailed:
+        return None
+    return jpeg.width, jpeg.height
+
+
+def _tables(tables: dict[int, list[int]], jpeg: Jpeg, orientation: int) -> list[list[int]]:
+    """One quantisation table a component; on its side a picture has its frequencies on their side too."""
+    chosen: list[Any] = [tables[component.table] for component in jpeg.components[:4]]
+    if len(chosen) == 4:
+        # Pillow writes CMYK as it is, without YCCK's luminance, so the chroma tables would be too coarse.
+        chosen = [chosen[0], chosen[0], chosen[0], chosen[3]]
+    if orientation >= 5:
+        chosen = [[table[8 * (at % 8) + at // 8] for at in range(64)] for table in chosen]
+    while len(chosen) > 1 and chosen[-1] == chosen[-2]:
+        chosen.pop()
+    return chosen
+
+
+def _subsampling(jpeg: Jpeg, orientation: int) -> int:
+    """Pillow's number: 0 for 4:4:4, 1 for 4:2:2, 2 for 4:2:0, never coarser than the upload."""
+    if len(jpeg.components) != 3:
+        return 0
+    luma, *chroma = jpeg.components
+    across = min(luma.across // max(component.across, 1) for component in chroma)
+    down = min(luma.down // max(component.down, 1) for component in chroma)
+    if orientation >= 5:
+        across, down = down, across
+    if across < 2:
+        return 0
+    return 2 if down >= 2 else 1
