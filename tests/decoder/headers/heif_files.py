@@ -1,7 +1,7 @@
 """HEIF and AVIF files made by hand: boxes, items and tracks without any coded picture."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
 DEPTH = b"urn:mpeg:hevc:2015:auxid:2\0"
@@ -50,7 +50,7 @@ def reference(kind: bytes, source: int, *targets: int) -> bytes:
 
 def meta(
     items: Sequence[bytes],
-    properties: dict[int, Sequence[bytes]],
+    properties: Mapping[int, Sequence[bytes]],
     *,
     references: Sequence[bytes] = (),
     contents: dict[int, bytes] | None = None,
@@ -78,8 +78,7 @@ def meta(
         + full(b"iref", b"".join(references))
         + box(
             b"iprp",
-            box(b"ipco", b"".join(listed))
-            + full(b"ipma", struct.pack(">I", len(properties)) + associations),
+            box(b"ipco", b"".join(listed)) + full(b"ipma", struct.pack(">I", len(properties)) + associations),
         )
         + box(b"idat", idat),
     )
@@ -118,7 +117,9 @@ def track(
         edits = box(b"edts", full(b"elst", entry, flags=edit[0]))
     return box(
         b"trak",
-        full(b"tkhd", bytes(16) + struct.pack(">I", length) + bytes(52) + struct.pack(">II", 9 << 16, 5 << 16))
+        full(
+            b"tkhd", bytes(16) + struct.pack(">I", length) + bytes(52) + struct.pack(">II", 9 << 16, 5 << 16)
+        )
         + (box(b"tref", box(b"auxl", struct.pack(">I", 1))) if is_auxiliary else b"")
         + edits
         + box(b"mdia", media),

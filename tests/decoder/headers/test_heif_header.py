@@ -142,6 +142,7 @@ def test_pictures_are_counted_without_thumbnails_parts_and_hidden_ones() -> None
         infe(5, b"hvc1"),
         infe(6, b"Exif"),
         infe(7, b"tmap"),
+        infe(8, b"hvc1", is_hidden=True),
     ]
     references = [reference(b"dimg", 1, 2), reference(b"thmb", 4, 1), reference(b"dimg", 7, 1, 3)]
 
@@ -169,7 +170,8 @@ def test_depth_and_colour_come_from_pixi_or_the_codec(
 
 
 @pytest.mark.parametrize(
-    ("colour", "has_profile"), [(b"prof1234", True), (b"rICC1", True), (b"prof", False), (b"nclx1234567", False)]
+    ("colour", "has_profile"),
+    [(b"prof1234", True), (b"rICC1", True), (b"prof", False), (b"nclx1234567", False)],
 )
 def test_a_profile_is_told_from_numbers_and_from_nothing(colour: bytes, has_profile: bool) -> None:
     assert read(still(box(b"colr", colour))).has_icc_profile is has_profile
@@ -178,7 +180,7 @@ def test_a_profile_is_told_from_numbers_and_from_nothing(colour: bytes, has_prof
 @pytest.mark.parametrize("has_gps", [False, True])
 def test_a_location_is_found_in_exif_xmp_and_films(has_gps: bool) -> None:
     items = [infe(1, b"hvc1"), infe(2, b"Exif"), infe(3, b"mime", content_type=b"application/rdf+xml")]
-    exif = {2: struct.pack(">I", 6) + b"Exif\0\0" + exif_block(has_gps=has_gps)}
+    exif = {2: struct.pack(">I", 6) + b"junk!!" + exif_block(has_gps=has_gps)}
     xmp = {3: xmp_packet(has_gps=has_gps)}
     place = box(b"\xa9xyz" if has_gps else b"\xa9nam", b"\0\x08\x15\xc7+12+034/")
     film = box(b"mpvd", box(b"ftyp", b"mp42\0\0\0\0") + box(b"moov", box(b"udta", place)))
@@ -224,7 +226,7 @@ def test_a_flood_of_boxes_is_refused_at_once(flood: bytes) -> None:
     started = time.process_time()
 
     assert outcome(read, heic(inside)) is FailureCode.DAMAGED
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 1.0
 
 
 def test_many_items_that_all_are_the_whole_file_cost_no_more_than_the_file() -> None:
@@ -235,7 +237,7 @@ def test_many_items_that_all_are_the_whole_file_cost_no_more_than_the_file() -> 
     started = time.process_time()
 
     assert read(whole).width == 4
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize(("mode", "has_alpha", "space"), [("RGB", False, "rgb"), ("RGBA", True, "rgb")])

@@ -26,9 +26,7 @@ def icns(*elements: bytes) -> bytes:
 def test_the_largest_picture_counts_by_its_own_header() -> None:
     whole = icns(element(b"TOC ", bytes(8)), element(b"ic07", png(128, 128)), element(b"ic11", png(300, 200)))
 
-    assert read(whole) == Header(
-        width=300, height=200, display_width=300, display_height=200, has_alpha=True
-    )
+    assert read(whole) == Header(width=300, height=200, display_width=300, display_height=200, has_alpha=True)
     assert is_icns(whole)
     assert not is_icns(whole[1:])
 
@@ -96,7 +94,7 @@ def test_a_flood_of_elements_is_damaged() -> None:
 
     assert read(icns(*[element(b"ic08", jp2())] * 255)).width == 40
     assert outcome(read, icns(*[element(b"ic08", jp2())] * 257)) is FailureCode.DAMAGED
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 1.0
 
 
 def test_mutilated_files_end_in_a_header_or_as_damaged() -> None:

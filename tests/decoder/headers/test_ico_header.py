@@ -12,7 +12,9 @@ from remote_worker.decoder.headers.ico import is_ico, largest, read
 
 
 def png(width: int, height: int, *, depth: int = 8, colour: int = 6) -> bytes:
-    return b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">IIBBxxx", width, height, depth, colour) + bytes(4)
+    return (
+        b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">IIBBxxx", width, height, depth, colour) + bytes(4)
+    )
 
 
 def bitmap(width: int, height: int, *, bits: int = 32) -> bytes:
@@ -31,9 +33,7 @@ def ico(*pictures: bytes, kind: int = 1, sides: int = 0) -> bytes:
 def test_the_largest_picture_counts_by_its_own_header() -> None:
     whole = ico(bitmap(16, 16), png(300, 200), bitmap(48, 48), sides=9)
 
-    assert read(whole) == Header(
-        width=300, height=200, display_width=300, display_height=200, has_alpha=True
-    )
+    assert read(whole) == Header(width=300, height=200, display_width=300, display_height=200, has_alpha=True)
     assert (largest(whole).index, largest(whole).is_png) == (1, True)
     assert whole[largest(whole).offset :].startswith(b"\x89PNG")
 

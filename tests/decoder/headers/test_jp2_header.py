@@ -139,7 +139,7 @@ def test_a_flood_of_packets_takes_no_time() -> None:
     started = time.process_time()
 
     assert read(jp2(packets)).width == 40
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 1.0
 
 
 def test_mutilated_files_end_in_a_header_or_as_damaged() -> None:

@@ -19,7 +19,7 @@ FRAMES_BY_LIBJXL = {
     "public/jxl/conformance-animation_spline.jxl": 60,
     "public/jxl/conformance-animation_newtons_cradle.jxl": 36,
 }
-"""The manifest says 45 and 35; libjxl itself decodes this many, and so many fill the files to their last byte."""
+"""The manifest says 45 and 35. libjxl decodes this many, and so many end at the files' last byte."""
 
 
 class Writer:
@@ -108,10 +108,11 @@ def test_a_container_may_hold_the_codestream_in_parts_or_with_a_long_size() -> N
     assert read(CONTAINER + long_box) == read(whole)
 
 
-def test_all_fields_at_their_defaults_are_a_picture_too() -> None:
-    small = Writer().put((0x0AFF, 16), (1, 1), (4, 5), (3, 3), (1, 1), (1, 1)).done()
+@pytest.mark.parametrize(("ratio", "width"), [(1, 40), (2, 48), (3, 53), (4, 60), (5, 71), (6, 50), (7, 80)])
+def test_all_fields_at_their_defaults_are_a_picture_too(ratio: int, width: int) -> None:
+    small = Writer().put((0x0AFF, 16), (1, 1), (4, 5), (ratio, 3), (1, 1), (1, 1)).done()
 
-    assert read(small) == Header(width=53, height=40, display_width=53, display_height=40)
+    assert read(small) == Header(width=width, height=40, display_width=width, display_height=40)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -163,7 +164,7 @@ def test_frames_without_end_are_not_counted_for_ever() -> None:
     started = time.process_time()
 
     assert read(stream(animation=(50, 0)) + frame(1, content=0) * 200_000).frames > 512
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize("has_gps", [False, True])
@@ -179,7 +180,12 @@ def test_a_location_is_found_in_exif_and_xmp(has_gps: bool) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "bytes_inside", "has_exif", "has_gps"),
-    [(b"Exif", 30, True, False), (b"Exif", 59, True, False), (b"Exif", 60, True, True), (b"jbrd", 60, False, False)],
+    [
+        (b"Exif", 30, True, False),
+        (b"Exif", 59, True, False),
+        (b"Exif", 60, True, True),
+        (b"jbrd", 60, False, False),
+    ],
 )
 def test_a_location_is_not_denied_where_a_compressed_block_may_hold_one(
     kind: bytes, bytes_inside: int, has_exif: bool, has_gps: bool
@@ -192,12 +198,16 @@ def test_a_location_is_not_denied_where_a_compressed_block_may_hold_one(
     assert (header.has_exif, header.has_gps) == (has_exif, has_gps)
 
 
-@pytest.mark.parametrize("broken", [b"", b"\xff\x0a", CONTAINER, CONTAINER + box(b"jxlc", b"\xff\x0b" + bytes(9))])
+@pytest.mark.parametrize(
+    "broken", [b"", b"\xff\x0a", CONTAINER, CONTAINER + box(b"jxlc", b"\xff\x0b" + bytes(9))]
+)
 def test_headers_that_are_missing_are_damaged(broken: bytes) -> None:
     assert outcome(read, broken) is FailureCode.DAMAGED
 
 
-@pytest.mark.parametrize(("mode", "has_alpha", "space"), [("RGB", False, "rgb"), ("RGBA", True, "rgb"), ("L", False, "gray")])
+@pytest.mark.parametrize(
+    ("mode", "has_alpha", "space"), [("RGB", False, "rgb"), ("RGBA", True, "rgb"), ("L", False, "gray")]
+)
 def test_what_an_encoder_writes_is_read(mode: str, has_alpha: bool, space: str) -> None:
     pytest.importorskip("pillow_jxl")
     buffer = io.BytesIO()

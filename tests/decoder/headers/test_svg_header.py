@@ -104,6 +104,7 @@ def test_without_any_size_the_drawing_itself_tells_it(body: str, expected: tuple
 @pytest.mark.parametrize("side", ["0", "-5", "NaN", "inf", "-Infinity", "1e308", "1e400", "2000000000"])
 def test_a_side_that_cannot_be_is_damaged(side: str) -> None:
     assert outcome(read, svg(f'width="{side}" height="20"')) is FailureCode.DAMAGED
+    assert outcome(read, svg(f'width="{side}"')) is FailureCode.DAMAGED
     assert sides(svg('width="1000000000" height="20"')) == (1_000_000_000, 20)
 
 
@@ -202,7 +203,7 @@ def test_a_large_drawing_without_a_size_takes_no_time(data: bytes) -> None:
     started = time.process_time()
 
     assert isinstance(outcome(read, data), Header | FailureCode)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize("has_gps", [False, True])
