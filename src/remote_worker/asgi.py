@@ -4,23 +4,21 @@
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-
-from starlette.applications import Starlette
 
 from . import wiring
 from .settings import read
 from .web.app import create_app as create_web_app
 
 
-def create_app() -> Starlette:
+def create_app() -> Callable[..., Awaitable[None]]:
     """Read the environment and build the application; its lifespan opens and closes the pool."""
     settings = read(dict(os.environ))
     pool = wiring.open_pool(settings)
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: object) -> AsyncIterator[None]:
         async with pool:
             yield
 

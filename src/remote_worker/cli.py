@@ -1,0 +1,315 @@
+"""The command line: serve, do one image, tell what this machine can do and which settings are in effect."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__, telemetry, wiring
+from .contract.document import Document
+from .contract.failures import FailureCode, WorkFailed
+from .contract.limits import LONGEST_SIDE
+from .contract.messages import OUTPUT_FORMATS, Fit, Picture
+from .pool.pool import Health, Pool
+from .pool.template import TemplateFailed
+from .service.images import Images
+from .settings import BadSettings, Settings, effective, read
+from .telemetry import Event
+from .web import server
+from .web.app import create_app
+
+FAILED = 1
+CANNOT_START = 78
+"""EX_CONFIG of sysexits.h: a setting is wrong, or a layer of the seal cannot be put up."""
+
+SAMPLES = Path(__file__).parent / "decoder" / "samples"
+"""Our own pictures of every format."""
+
+FORMATS_BY_SUFFIX = {
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".png": "png",
+    ".apng": "png",
+    ".webp": "webp",
+    ".avif": "avif",
+    ".gif": "gif",
+    ".bmp": "bmp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".jp2": "jp2",
+    ".jxl": "jxl",
+}
+"""What an output file's name asks for."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the answer is the exit status."""
+    options = _parser().parse_args(arguments)
+    if sys.platform != "linux":
+        return _complain("the seal needs the Linux kernel: use the container, see deploy/", CANNOT_START)
+    try:
+        settings = read(_environment(options))
+    except BadSettings as bad:
+        return _complain("\n".join(bad.problems), CANNOT_START)
+    try:
+        return _COMMANDS[options.command](options, settings)
+    except TemplateFailed as failed:
+        return _complain(str(failed), CANNOT_START)
+    except WorkFailed as failed:
+        return _complain(f"{failed.code}: {failed.detail}" if failed.detail else failed.code, FAILED)
+    except OSError as failed:
+        return _complain(str(failed), FAILED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="remote-worker", description="Decodes strangers' images in sealed processes."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    serve = commands.add_parser("serve", help="serve HTTP until stopped")
+    serve.add_argument("--host", help="address to listen on, instead of REMOTE_HOST")
+    serve.add_argument("--port", help="port to listen on, instead of REMOTE_PORT")
+
+    run = commands.add_parser("run", help="do one image, sealed as the server does it")
+    tasks = run.add_subparsers(dest="task", required=True, metavar="task")
+    fit = tasks.add_parser("fit", help="scale down into a box; the output's extension picks the format")
+    fit.add_argument("box", type=_box, help="800 or 800x600")
+    fit.add_argument("input", type=Path)
+    fit.add_argument("output", type=_output)
+    fit.add_argument("--quality", type=_quality, help="1 to 100")
+    fit.add_argument("--animated", action="store_true", help="keep all frames")
+    avatars = tasks.add_parser("avatars", help="write avatar24.png and so on")
+    avatars.add_argument("input", type=Path)
+    avatars.add_argument("directory", type=Path)
+    avatars.add_argument("--animated", action="store_true", help="keep all frames")
+    prepare = tasks.add_parser("prepare", help="make a JPEG upright and free of metadata")
+    prepare.add_argument("input", type=Path)
+    prepare.add_argument("output", type=Path)
+    prepare.add_argument("--keep-metadata", action="store_true", help="take away the location only")
+    info = tasks.add_parser("info", help="print what the header says, as JSON")
+    info.add_argument("input", type=Path)
+
+    commands.add_parser("doctor", help="try the kernel, the seal and every format")
+    commands.add_parser("settings", help="print the settings in effect, secrets masked")
+    return parser
+
+
+def _box(text: str) -> tuple[int, int]:
+    width, cross, height = text.partition("x")
+    return _whole(width, LONGEST_SIDE), _whole(height if cross else width, LONGEST_SIDE)
+
+
+def _quality(text: str) -> int:
+    return _whole(text, 100)
+
+
+def _whole(text: str, most: int) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most}")
+    return int(text)
+
+
+def _output(text: str) -> Path:
+    if Path(text).suffix.lower() not in FORMATS_BY_SUFFIX:
+        raise argparse.ArgumentTypeError(f"{text} must end in one of {' '.join(FORMATS_BY_SUFFIX)}")
+    return Path(text)
+
+
+def _environment(options: argparse.Namespace) -> dict[str, str]:
+    """The variables, with what the command line says instead of them."""
+    environment = dict(os.environ)
+    for name in ("host", "port"):
+        if getattr(options, name, None) is not None:
+            environment[f"REMOTE_{name.upper()}"] = getattr(options, name)
+    return environment
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"remote-worker: {text}", file=sys.stderr)
+    return status
+
+
+def _serve(_: argparse.Namespace, settings: Settings) -> int:
+    telemetry.configure()
+    if not settings.pool.jail:
+        telemetry.emit(Event.JAIL_OFF, level=logging.WARNING, text="strangers' images are decoded UNSEALED")
+    asyncio.run(_serve_until_stopped(settings))
+    telemetry.emit(Event.STOPPED)
+    return 0
+
+
+async def _serve_until_stopped(settings: Settings) -> None:
+    async with wiring.open_pool(settings) as pool:
+        app = create_app(wiring.images(pool), wiring.health(pool), settings.web, settings.limits)
+        await server.serve(app, settings.web, on_listening=_tell_address)
+
+
+def _tell_address(address: server.Address) -> None:
+    host, port = address
+    telemetry.emit(Event.SERVING, url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    asyncio.run(_work(options, settings))
+    return 0
+
+
+async def _work(options: argparse.Namespace, settings: Settings) -> None:
+    with Document() as document:
+        _load(document, options.input, settings.limits.input_bytes)
+        async with wiring.open_pool(settings) as pool:
+            deadline = time.monotonic() + settings.limits.decode_seconds
+            await _TASKS[options.task](options, wiring.images(pool), document, deadline)
+
+
+async def _fit(options: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
+    wanted = FORMATS_BY_SUFFIX[options.output.suffix.lower()]
+    width, height = options.box
+    task = Fit(
+        width=width,
+        height=height,
+        format=wanted if wanted in OUTPUT_FORMATS else None,
+        quality=options.quality,
+        animated=options.animated,
+    )
+    picture = (await images.fit(document, task, deadline=deadline)).picture
+    if picture.format != wanted:
+        raise WorkFailed(
+            FailureCode.BAD_PARAMETER,
+            f"this upload fits as {picture.format}; {wanted} is only written for uploads of that format",
+        )
+    _write(options.output, picture)
+
+
+async def _avatars(options: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
+    made = await images.avatars(document, animated=options.animated, deadline=deadline)
+    options.directory.mkdir(parents=True, exist_ok=True)
+    for name, picture in made.avatars.items():
+        _write(options.directory / f"{name}.png", picture)
+
+
+async def _prepare(options: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
+    made = await images.prepare(document, keep_metadata=options.keep_metadata, deadline=deadline)
+    _write(options.output, made.picture)
+
+
+async def _info(_: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
+    described = await images.info(document, deadline=deadline)
+    print(json.dumps({"mime_type": described.mime, **described.members}, indent=2, sort_keys=True))
+
+
+def _load(document: Document, path: Path, most_bytes: int) -> None:
+    with path.open("rb") as file:
+        while chunk := file.read(1024 * 1024):
+            if document.size_bytes + len(chunk) > most_bytes:
+                raise WorkFailed(FailureCode.TOO_LARGE, f"{path} has more than {most_bytes} bytes")
+            document.write(chunk)
+
+
+def _write(path: Path, picture: Picture) -> None:
+    """Write beside the file first, so that a full disk leaves no half picture under its name."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(picture.body)
+            file.flush()
+            Path(file.name).chmod(0o666 & ~_umask())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _doctor(_: argparse.Namespace, settings: Settings) -> int:
+    system = os.uname()
+    print(f"python    {platform.python_version()} ({platform.python_implementation()})")
+    print(f"kernel    {system.sysname} {system.release} {system.machine}")
+    print(f"seccomp   {_line_of('/proc/sys/kernel/seccomp/actions_avail')}")
+    print(f"user      {os.geteuid()}")
+    try:
+        return asyncio.run(_examine(settings))
+    except TemplateFailed as failed:
+        print(f"seal      NOT UP: {failed}")
+        return FAILED
+
+
+async def _examine(settings: Settings) -> int:
+    async with wiring.open_pool(settings) as pool:
+        health = await pool.check()
+        _print_templates(health)
+        words = {
+            name: word
+            for report in health.templates.values()
+            for name, word in report.get("formats", {}).items()
+        }
+        for name, word in (await _formats(pool, settings)).items():
+            if words.get(name, "ok") == "ok":
+                words[name] = word
+        for name, word in sorted(words.items()):
+            print(f"format    {name}: {word}")
+    sealed = health.ok and settings.pool.jail
+    print(
+        "seal      holds" if sealed else f"seal      DOES NOT HOLD: {health.reason or 'REMOTE_JAIL is off'}"
+    )
+    return 0 if sealed and all(word == "ok" for word in words.values()) else FAILED
+
+
+def _print_templates(health: Health) -> None:
+    for template, report in health.templates.items():
+        for layer, state in report.get("layers", {}).items():
+            held = ("yes" if state else "NO") if isinstance(state, bool) else state
+            print(f"layer     {template} {layer}: {held}")
+    versions = {
+        name: text
+        for report in health.templates.values()
+        for name, text in report.get("versions", {}).items()
+    }
+    for name, text in sorted(versions.items()):
+        print(f"library   {name} {text}")
+
+
+async def _formats(pool: Pool, settings: Settings) -> dict[str, str]:
+    """Each format's word after a sealed child has decoded our sample of it."""
+    words: dict[str, str] = {}
+    for path in sorted(SAMPLES.iterdir()):
+        with Document.of(path.read_bytes()) as document:
+            deadline = time.monotonic() + settings.limits.decode_seconds
+            try:
+                reply = await pool.decode(Fit(width=16, height=16, format="png"), document, deadline=deadline)
+            except WorkFailed as failed:
+                words[path.name] = str(failed.code)
+            else:
+                words[reply.format] = "ok"
+    return words
+
+
+def _line_of(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return "not offered"
+
+
+def _settings(_: argparse.Namespace, settings: Settings) -> int:
+    for name, text in effective(settings):
+        print(f"{name}={text}")
+    return 0
+
+
+_TASKS = {"fit": _fit, "avatars": _avatars, "prepare": _prepare, "info": _info}
+_COMMANDS = {"serve": _serve, "run": _run, "doctor": _doctor, "settings": _settings}

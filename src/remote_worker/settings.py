@@ -1,0 +1,285 @@
+"""The one place that reads the environment: `REMOTE_` variables, checked, into the settings of each part."""
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, get_type_hints
+
+from .contract.limits import LONGEST_SIDE, MIB, Limits
+from .pool.settings import PoolSettings
+from .web.auth import is_loopback
+from .web.settings import WebSettings
+
+PREFIX = "REMOTE_"
+PARTS: dict[str, type] = {"web": WebSettings, "limits": Limits, "pool": PoolSettings}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of every part."""
+
+    web: WebSettings
+    limits: Limits
+    pool: PoolSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One variable: the field that it fills, what it is for, and the range of a number."""
+
+    part: str
+    field: str
+    about: str
+    least: float = 0
+    most: float = math.inf
+    default: str = ""
+    """What the documentation says where the default depends on the machine."""
+    secret: bool = False
+
+    @property
+    def name(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.field.upper()
+
+    @property
+    def kind(self) -> object:
+        """The field's type."""
+        return get_type_hints(PARTS[self.part])[self.field]
+
+
+class BadSettings(Exception):
+    """The environment cannot be used; each problem names a variable and says what would do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Settings from these variables and defaults. Raises BadSettings with every problem there is."""
+    problems: list[str] = []
+    given: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
+    rows = {row.name: row for row in TABLE}
+    for name in sorted(name for name in environment if name.startswith(PREFIX)):
+        row = rows.get(name)
+        if row is None:
+            problems.append(_unknown(name, rows))
+            continue
+        try:
+            given[row.part][row.field] = _value(row, environment[name].strip())
+        except ValueError as wrong:
+            got = "" if row.secret else f", not {environment[name]!r}"
+            problems.append(f"{name} must be {wrong}{got}")
+    if problems:
+        raise BadSettings(problems)
+    settings = Settings(**{part: kind(**given[part]) for part, kind in PARTS.items()})
+    problems += _conflicts(settings)
+    if problems:
+        raise BadSettings(problems)
+    return settings
+
+
+def effective(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each variable's name and its value in a form that `read` takes again; secrets are masked."""
+    for row in TABLE:
+        yield row.name, shown(row, getattr(getattr(settings, row.part), row.field))
+
+
+def shown(row: Row, value: object) -> str:
+    """The value as text, or a mask when it is a secret that is set."""
+    if row.secret and value:
+        return "(hidden)"
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case tuple():
+            return ",".join(value)
+        case int() if row.field.endswith("_bytes"):
+            return _size(value)
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+def markdown() -> str:
+    """The table of settings for the documentation."""
+    lines = ["| variable | default | takes | what it is |", "|---|---|---|---|"]
+    for row in TABLE:
+        default = row.default or shown(row, getattr(PARTS[row.part](), row.field))
+        lines.append(f"| `{row.name}` | {default or 'empty'} | {_takes(row)} | {row.about} |")
+    return "\n".join(lines) + "\n"
+
+
+def _conflicts(settings: Settings) -> Iterator[str]:
+    if is_loopback(settings.web.host):
+        return
+    if not settings.pool.jail:
+        yield (
+            "REMOTE_JAIL=off is for debugging on loopback only: "
+            "set REMOTE_HOST=127.0.0.1, or leave REMOTE_JAIL out"
+        )
+    if not settings.web.open:
+        yield (
+            f"REMOTE_HOST={settings.web.host} listens beyond loopback without authentication: "
+            "set REMOTE_OPEN=1 if a firewall or proxy decides who may call, or REMOTE_HOST=127.0.0.1"
+        )
+
+
+def _unknown(name: str, rows: Mapping[str, Row]) -> str:
+    # Compared without the prefix, which would make every two names alike.
+    ours = {known.removeprefix(PREFIX): known for known in rows}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), ours, n=1, cutoff=0.6)
+    hint = f"did you mean {ours[near[0]]}?" if near else "`remote-worker settings` lists the ones there are"
+    return f"{name} is not a setting: {hint}"
+
+
+def _value(row: Row, text: str) -> object:
+    """The text as the field's type. Raises ValueError with what would do."""
+    try:
+        value = _READERS[row.kind](row, text)
+    except (ValueError, OverflowError) as wrong:
+        raise ValueError(_takes(row)) from wrong
+    if isinstance(value, (int, float)) and not row.least <= value <= row.most:
+        raise ValueError(_takes(row))
+    return value
+
+
+def _takes(row: Row) -> str:
+    """What would do, as it follows `must be`."""
+    return _WORDS[row.kind](row) + (_range(row) if row.kind in (int, float) else "")
+
+
+def _range(row: Row) -> str:
+    if row.most < math.inf:
+        return f" from {row.least:g} to {row.most:g}"
+    return f", {shown(row, row.least)} or more"
+
+
+def _size(count: int) -> str:
+    unit = next((unit for unit in ("GiB", "MiB", "KiB") if count and count % _UNITS[unit] == 0), "")
+    return f"{count // _UNITS[unit]}{unit}"
+
+
+def _number(row: Row, text: str) -> int:
+    if not row.field.endswith("_bytes"):
+        return _digits(text)
+    size = re.fullmatch(r"([0-9]+) ?(KiB|MiB|GiB)?", text)
+    if size is None:
+        raise ValueError
+    return _digits(size[1]) * _UNITS[size[2] or ""]
+
+
+def _digits(text: str) -> int:
+    # int() alone would take "1_000", " 7" and other scripts' digits.
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise ValueError
+    return int(text)
+
+
+def _decimal(_: Row, text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", text):
+        raise ValueError
+    return float(text)
+
+
+def _switch(_: Row, text: str) -> bool:
+    return _SWITCH[text.lower()] if text.lower() in _SWITCH else _refuse()
+
+
+def _text(_: Row, text: str) -> str:
+    return text if text.isprintable() else _refuse()
+
+
+def _list(row: Row, text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in _text(row, text).split(",") if word.strip())
+
+
+def _refuse() -> NoReturn:
+    raise ValueError
+
+
+_UNITS = {"": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}
+_SWITCH = dict.fromkeys(("1", "on", "true", "yes"), True) | dict.fromkeys(("0", "off", "false", "no"), False)
+
+_READERS: dict[Any, Callable[[Row, str], object]] = {
+    int: _number,
+    float: _decimal,
+    bool: _switch,
+    str: _text,
+    tuple[str, ...]: _list,
+}
+_WORDS: dict[Any, Callable[[Row], str]] = {
+    int: lambda row: "bytes (`30MiB` and the like do)" if row.field.endswith("_bytes") else "a whole number",
+    float: lambda row: "seconds" if row.field.endswith("_seconds") else "a number",
+    bool: lambda _: "`on` or `off`",
+    str: lambda _: "text",
+    tuple[str, ...]: lambda _: "a list with commas",
+}
+
+_WEB = (
+    Row("web", "host", "Address to listen on."),
+    Row("web", "port", "Port to listen on; 0 takes a free one.", most=65_535),
+    Row(
+        "web",
+        "open",
+        "Says that anyone who reaches the worker may call it; needed to listen beyond loopback.",
+    ),
+    Row(
+        "web",
+        "host_names",
+        "Names that `Host` may carry besides loopback's while there is no authentication.",
+    ),
+    Row("web", "uid", "This worker's name in `/hello`.", default="random at each start"),
+    Row("web", "region", "This worker's region in `/hello`."),
+    Row("web", "country", "This worker's country in `/hello`."),
+    Row("web", "connections", "Most connections at once.", least=1),
+    Row("web", "head_seconds", "Longest wait for a request's head.", least=0.1, most=3600),
+    Row("web", "keep_alive_seconds", "How long a connection may stay without a request.", most=3600),
+    Row("web", "body_seconds", "Longest time for a whole body.", least=0.1, most=3600),
+    Row("web", "body_idle_seconds", "Longest pause within a body.", least=0.1, most=3600),
+    Row("web", "work_seconds", "Queue and work, from a body's last byte; then 504.", least=0.1, most=3600),
+    Row(
+        "web",
+        "write_idle_seconds",
+        "Longest time a client may take none of its answer.",
+        least=0.1,
+        most=3600,
+    ),
+    Row("web", "write_seconds", "Longest time for a whole answer to leave.", least=0.1, most=3600),
+    Row("web", "shutdown_seconds", "How long a stop waits for requests in hand.", most=3600),
+    Row("web", "bodies_bytes", "All uploads held in memory at once; past them, 503.", least=MIB),
+)
+_LIMITS = (
+    Row("limits", "input_bytes", "Largest upload.", least=1),
+    Row("limits", "pixels", "Most pixels of one picture.", least=1),
+    Row("limits", "side_pixels", "Longest side of a picture.", least=1, most=LONGEST_SIDE),
+    Row("limits", "frames", "Most frames where all frames are asked for.", least=1),
+    Row("limits", "animation_pixels", "Most pixels over all frames where all frames are asked for.", least=1),
+    Row("limits", "output_bytes", "Most bytes of all pictures that one decode gives.", least=64 * 1024),
+    Row("limits", "memory_bytes", "Memory that one decode may take.", least=64 * MIB),
+    Row("limits", "decode_seconds", "Longest time of one decode by the clock.", least=0.1, most=3600),
+    Row("limits", "cpu_seconds", "Most processor time of one decode.", least=1, most=3600),
+)
+_POOL = (
+    Row("pool", "children", "Decodes at once.", least=1, most=1024, default="one for each core"),
+    Row(
+        "pool", "ready", "Sealed processes that wait ahead of demand.", most=1024, default="one for each core"
+    ),
+    Row("pool", "waiting_per_child", "Uploads that may queue for each decode at once; past them, 503."),
+    Row("pool", "template_jobs", "Decodes after which a template is replaced by a fresh one.", least=1),
+    Row("pool", "template_seconds", "Age at which a template is replaced by a fresh one.", least=1),
+    Row("pool", "crash_burst", "Crashes of one template after which it is replaced at once.", least=1),
+    Row(
+        "pool", "start_seconds", "Longest time a template may take to get warm and sealed.", least=1, most=600
+    ),
+    Row(
+        "pool",
+        "jail",
+        "The seal. `off` is for debugging, works on loopback only, and decodes strangers' bytes unsealed.",
+    ),
+)
+TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL)
+"""Every setting there is."""

@@ -1,0 +1,65 @@
+"""What the worker logs: one line an event, words from a closed list, request ids, and never contents."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TextIO
+
+
+class Event(StrEnum):
+    """A stable word for each thing that is logged."""
+
+    SERVING = "serving"
+    STOPPED = "stopped"
+    JAIL_OFF = "jail_off"
+    REQUEST = "request"
+    INTERNAL_ERROR = "internal_error"
+    NOTE = "note"  # A line of a library that we run.
+
+
+Field = str | int | float | bool | None
+
+_logger = logging.getLogger("remote_worker")
+
+
+def emit(
+    event: Event, *, level: int = logging.INFO, error: BaseException | None = None, **fields: Field
+) -> None:
+    """Log an event with its fields; `error` adds its traceback to the same line."""
+    _logger.log(level, event.value, extra={"fields": fields}, exc_info=error)
+
+
+def configure(stream: TextIO | None = None) -> None:
+    """Send every log line, those of libraries too, to this stream (standard error) in our form."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(Line())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    _logger.setLevel(logging.INFO)
+
+
+class Line(logging.Formatter):
+    """`2026-01-31T12:00:00.000Z info request id=4f2a status=200 ms=12`, whatever the values hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields: dict[str, Field]
+        if hasattr(record, "fields"):
+            event, fields = record.getMessage(), dict(record.fields)
+        else:
+            event, fields = Event.NOTE.value, {"logger": record.name, "text": record.getMessage()}
+        if record.exc_info:
+            fields["trace"] = self.formatException(record.exc_info)
+        words = [at.replace("+00:00", "Z"), record.levelname.lower(), event]
+        return " ".join(words + [f"{name}={_word(value)}" for name, value in fields.items()])
+
+
+def _word(value: Field) -> str:
+    """The value as it is when it is one plain word, else quoted with everything unprintable escaped."""
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    if text.isascii() and text.isprintable() and text and not set(text) & set(' "=\\'):
+        return text
+    return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'

@@ -1,0 +1,108 @@
+"""What all tests share: samples, outside tools as second readers, and a summary of what did not run."""
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from ctypes.util import find_library
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+REQUIRED = os.environ.get("TESTS_REQUIRE_TOOLS") == "1"
+"""Set by `.ci/run`: a missing tool fails the tests that need it instead of leaving them out."""
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def find_imagemagick() -> list[str] | None:
+    """How to start ImageMagick's `convert`; other programs go by that name, so it has to say who it is."""
+    for command in (["magick"], ["convert-im6.q16"], ["convert"]):
+        path = shutil.which(command[0])
+        if path is None:
+            continue
+        version = subprocess.run([path, "-version"], capture_output=True, check=False).stdout
+        formats = subprocess.run([path, "-list", "format"], capture_output=True, check=False).stdout
+        if b"ImageMagick" in version and b"PNG" in formats and b"JPEG" in formats:
+            return [path]
+    return None
+
+
+TOOLS: dict[str, Callable[[], object]] = {
+    "needs_exiftool": lambda: shutil.which("exiftool"),
+    "needs_imagemagick": find_imagemagick,
+    "needs_turbojpeg": lambda: find_library("turbojpeg"),
+    "needs_kernel_headers": Path("/usr/include/asm-generic/unistd.h").exists,
+    "needs_curl": lambda: shutil.which("curl"),
+    "needs_strace": lambda: shutil.which("strace"),
+}
+
+not_run: pytest.StashKey[Counter[str]] = pytest.StashKey()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests whose tool is missing, or make them fail where tools are required."""
+    missing = {marker for marker, find in TOOLS.items() if not find()}
+    left_out: Counter[str] = Counter()
+    for item in items:
+        for marker in sorted(missing & {mark.name for mark in item.iter_markers()}):
+            left_out[marker.removeprefix("needs_")] += 1
+            if not REQUIRED:
+                item.add_marker(pytest.mark.skip(reason=f"{marker}: the tool is not installed"))
+    config.stash[not_run] = left_out
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A required tool that is missing is a failure that names itself."""
+    if REQUIRED:
+        for mark in item.iter_markers():
+            if mark.name in TOOLS and not TOOLS[mark.name]():
+                pytest.fail(f"{mark.name}: the tool is not installed; see scripts/install-test-tools")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name the tools that are missing and how many tests wanted each."""
+    for tool, count in sorted(config.stash.get(not_run, Counter()).items()):
+        terminalreporter.write_line(
+            f"not run: {count} tests need {tool} (scripts/install-test-tools)", yellow=True
+        )
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The large corpus that lies beside a checkout of the project on some machines."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "corpus").is_dir():
+        pytest.skip("no large corpus beside the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The project's own small samples of every format."""
+    return ROOT / "tests" / "corpus"
+
+
+@pytest.fixture(scope="session")
+def exiftool() -> Run:
+    """Run exiftool with these arguments and this standard input."""
+    return _runner(["exiftool"])
+
+
+@pytest.fixture(scope="session")
+def imagemagick() -> Run:
+    """Run ImageMagick's convert with these arguments and this standard input."""
+    return _runner(find_imagemagick() or ["magick"])
+
+
+def _runner(command: list[str]) -> Run:
+    def run(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*command, *map(str, arguments)], input=stdin, capture_output=True, check=True, timeout=120
+        )
+
+    return run

@@ -1,0 +1,72 @@
+"""Log lines: one for each event, whatever the values hold."""
+
+import io
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from remote_worker import telemetry
+from remote_worker.telemetry import Event
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What is logged while a test runs, with the former handlers put back after it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    telemetry.configure(stream)
+    yield stream
+    root.handlers = handlers
+    root.setLevel(level)
+
+
+def test_an_event_is_one_line_of_time_level_word_and_fields(log: io.StringIO) -> None:
+    telemetry.emit(Event.SERVING, host="127.0.0.1", port=5000, seconds=0.12345)
+
+    line = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info serving host=127\.0\.0\.1 port=5000 seconds=0\.123\n"
+    assert re.fullmatch(line, log.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("plain", "plain"),
+        ("two words", '"two words"'),
+        ("", '""'),
+        ("a=b", '"a=b"'),
+        ('say "x"', '"say \\"x\\""'),
+        ("line\nserving forged=1", '"line\\nserving forged=1"'),
+        ("\x1b[31m", '"\\x1b[31m"'),
+        ("\u2028é", '"\\u2028\\xe9"'),
+        ("back\\slash", '"back\\\\slash"'),
+    ],
+)
+def test_a_value_cannot_end_its_line_or_pose_as_another_field(
+    log: io.StringIO, value: str, written: str
+) -> None:
+    telemetry.emit(Event.SERVING, text=value)
+
+    assert log.getvalue().endswith(f" serving text={written}\n")
+    assert log.getvalue().count("\n") == 1
+
+
+def test_an_error_brings_its_trace_on_the_same_line(log: io.StringIO) -> None:
+    try:
+        raise ValueError("broken")
+    except ValueError as error:
+        telemetry.emit(Event.INTERNAL_ERROR, level=logging.ERROR, error=error, request="r1")
+
+    assert log.getvalue().count("\n") == 1
+    assert " error internal_error request=r1 trace=" in log.getvalue()
+    assert "ValueError: broken" in log.getvalue()
+
+
+def test_a_warning_of_a_library_has_the_same_form_and_its_chatter_is_left_out(log: io.StringIO) -> None:
+    logging.getLogger("library").warning("something\nodd")
+    logging.getLogger("library").info("chatter")
+
+    assert log.getvalue().endswith(' warning note logger=library text="something\\nodd"\n')
+    assert log.getvalue().count("\n") == 1

@@ -1,0 +1,83 @@
+"""The walls at run time: what a process has loaded after importing a part, dynamic imports and all."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+HOST = ("asgi", "cli", "settings", "telemetry", "wiring", "contract", "pool", "service", "web")
+JAILED = ("contract", "jail", "decoder")
+IMAGE_LIBRARIES = {"PIL", "pillow_heif", "_pillow_heif", "pillow_jxl", "resvg_py", "isal", "numpy"}
+NETWORK = {
+    "asyncio",
+    "http",
+    "ssl",
+    "_ssl",
+    "socket",
+    "urllib.request",
+    "multiprocessing",
+    "starlette",
+    "uvicorn",
+    "httptools",
+    "multipart",
+}
+
+
+def modules_of(part: str) -> list[str]:
+    """Every module of a part, by its dotted name."""
+    root = SOURCE / "remote_worker" / part
+    files = sorted(root.rglob("*.py")) if root.is_dir() else [root.with_suffix(".py")]
+    names = [".".join(file.relative_to(SOURCE).with_suffix("").parts) for file in files]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def loaded_after(*modules: str) -> set[str]:
+    """The names in sys.modules of a fresh, isolated interpreter that imported these."""
+    program = (
+        f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n"
+        "before = set(sys.modules)\n"
+        "import importlib\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        "import json; print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, check=True, text=True)
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("part", HOST)
+def test_a_part_of_the_host_loads_neither_decoder_nor_image_library(part: str) -> None:
+    loaded = loaded_after(*modules_of(part))
+
+    assert "remote_worker" in loaded
+    assert not {name for name in loaded if name.startswith(("remote_worker.decoder", "remote_worker.jail"))}
+    assert not {name for name in loaded if name.partition(".")[0] in IMAGE_LIBRARIES}
+
+
+@pytest.mark.parametrize("part", JAILED)
+def test_a_part_of_the_jail_loads_nothing_that_could_use_the_network(part: str) -> None:
+    loaded = loaded_after(*modules_of(part))
+
+    assert "remote_worker" in loaded
+    assert loaded & NETWORK == set()
+
+
+def test_the_template_loads_no_more_of_the_project_than_jail_decoder_and_contract() -> None:
+    loaded = {name for name in loaded_after(*modules_of("decoder")) if name.startswith("remote_worker.")}
+
+    assert {name.split(".")[1] for name in loaded} == {"contract", "decoder", "jail"}
+
+
+def test_the_root_package_loads_nothing() -> None:
+    ours = {name for name in loaded_after("remote_worker") if name.startswith("remote_worker")}
+    nothing = loaded_after()
+
+    assert ours == {"remote_worker"}
+    assert loaded_after("remote_worker") - nothing == ours
+
+
+def test_the_probe_sees_a_wall_that_is_broken() -> None:
+    assert "asyncio" in loaded_after("asyncio")
+    assert "PIL" in loaded_after("PIL.Image")
