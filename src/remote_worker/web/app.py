@@ -1,0 +1,107 @@
+"""The routes of the worker."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Lifespan
+
+from ..contract.failures import WorkFailed
+from ..contract.limits import Limits
+from ..service.images import Images
+from .answers import json_answer
+from .exchange import Exchanges, answer_failure
+from .health import Health, HealthEndpoints
+from .images import ImageEndpoints
+from .settings import WebSettings
+from .upload import Uploads
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_READ = ("GET", "HEAD", "OPTIONS")
+_UPLOAD = ("HEAD", "OPTIONS", "GET", "POST")
+
+
+def create_app(
+    images: Images,
+    readiness: Callable[[], Awaitable[Health]],
+    settings: WebSettings,
+    limits: Limits,
+    *,
+    lifespan: Lifespan[Starlette] | None = None,
+) -> Starlette:
+    """The application, for our own server or for any other that speaks ASGI."""
+    health = HealthEndpoints(readiness)
+    pictures = ImageEndpoints(images, Uploads(limits, settings), settings)
+    about = _About(settings)
+    reads: dict[str, Endpoint] = {
+        "/": about.index,
+        "/ping": about.ping,
+        "/hello": about.hello,
+        "/livez": health.live,
+        "/readyz": health.ready,
+        "/health": health.ready,
+    }
+    uploads: dict[str, Endpoint] = {
+        "/images/prepare_jpeg": pictures.prepare,
+        "/images/fit/{box}": pictures.fit,
+        "/images/rescale_avatar": pictures.avatars,
+        "/images/resize_avatar": pictures.avatars,
+        "/images/info": pictures.info,
+    }
+    app = Starlette(
+        routes=[
+            *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
+            *(_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()),
+        ],
+        middleware=[Middleware(Exchanges, settings)],
+        exception_handlers={WorkFailed: answer_failure, HTTPException: answer_failure},
+        lifespan=lifespan,
+    )
+    # A path with a slash behind it is another path.
+    app.router.redirect_slashes = False
+    return app
+
+
+class _About:
+    """The endpoints that say who answers."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        self._settings = settings
+        self._started = time.monotonic()
+
+    async def index(self, _: Request) -> Response:
+        return json_answer({})
+
+    async def ping(self, _: Request) -> Response:
+        return json_answer({"message": "pong", "status": "ok", "success": True, "uptime": self._uptime()})
+
+    async def hello(self, _: Request) -> Response:
+        settings = self._settings
+        return json_answer(
+            {
+                "uid": settings.uid,
+                "region": settings.region,
+                "country": settings.country,
+                "status": "ok",
+                "success": True,
+                "uptime": self._uptime(),
+            }
+        )
+
+    def _uptime(self) -> float:
+        return time.monotonic() - self._started
+
+
+def _route(path: str, endpoint: Endpoint, methods: tuple[str, ...]) -> Route:
+    async def answer(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(headers={"allow": ", ".join(methods)})
+        return await endpoint(request)
+
+    return Route(path, answer, methods=list(methods))

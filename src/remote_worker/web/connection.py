@@ -1,0 +1,425 @@
+"""One connection: uvicorn's, with what that lacks towards clients that are slow, huge, gone or malformed.
+
+What uvicorn and the servers beside it lack is measured in docs/decisions/0002-http-server.md.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote
+
+import httptools
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from .. import telemetry
+from ..contract.failures import FailureCode, WorkFailed
+from ..contract.limits import MIB
+from ..telemetry import Event
+from . import problems
+from .exchange import new_request_id
+
+if TYPE_CHECKING:
+    from .server import Config
+
+LONGEST_URL = 8 * 1024
+MOST_HEAD_BYTES = 32 * 1024
+MOST_HEADERS = 100
+MOST_PIPELINED = 8
+DRAIN_BYTES = MIB
+DRAIN_SECONDS = 1.0
+READ_BYTES = 128 * 1024
+"""Read at once. Larger is not faster, and a body in one-byte chunks then takes 5 ms a read to parse."""
+
+_HOP_BY_HOP_OF_UPGRADE = {b"upgrade", b"http2-settings"}
+
+MOST_WAITING_BYTES = 2 * READ_BYTES
+"""Of a body that the application has not taken. Less than one read would stop and start reading at each."""
+
+
+class _Refused(Exception):
+    """Stops the parser: the request is refused with this code, or without one simply not taken."""
+
+    def __init__(self, code: FailureCode | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its answer. Its body arrives in chunks that are handed on as they are."""
+
+    connection: "Connection"
+
+    def begin(self, connection: "Connection") -> "Cycle":
+        """Belong to this connection."""
+        self.connection = connection
+        self.chunks: list[bytes] = []
+        self.waiting_bytes = 0
+        self.is_body_delivered = False
+        self.closes = False
+        return self
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """The next part of the body, then the news that the client has gone."""
+        if self.waiting_for_100_continue:
+            self.waiting_for_100_continue = False
+            if self.more_body and not self.chunks and not self.transport.is_closing():
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while not (self.disconnected or self.response_complete or self._has_news()):
+            self.connection.read_on(self)
+            self.message_event.clear()
+            await self.message_event.wait()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
+        self.chunks = []
+        self.waiting_bytes = 0
+        self.is_body_delivered = not self.more_body
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def _has_news(self) -> bool:
+        return bool(self.chunks) or not (self.more_body or self.is_body_delivered)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send a part of the answer. After an answer sent before the body was read, the connection ends."""
+        is_start = message["type"] == "http.response.start"
+        if is_start and self.more_body:
+            self.keep_alive = False
+        await super().send(message)
+        if is_start and not self.keep_alive:
+            # uvicorn would close at once, and the client would read a reset instead of the answer.
+            self.closes, self.keep_alive = True, True
+        self.connection.watch_writing()
+
+    async def send_500_response(self) -> None:
+        """What is left when the application was cancelled or failed outside of its own guard."""
+        failure = problems.answer(WorkFailed(FailureCode.INTERNAL), request_id=new_request_id())
+        headers = {**failure.headers, "content-length": str(len(failure.body)), "connection": "close"}
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": failure.status,
+                "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            }
+        )
+        await self.send({"type": "http.response.body", "body": failure.body, "more_body": False})
+
+
+class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
+    """Bounds on heads, deadlines on every phase, and an end that delivers the answer.
+
+    `cycle` is uvicorn's name for the newest request; those before it wait in `_queue` for their turn.
+    """
+
+    config: "Config"
+    cycle: Cycle
+
+    def __init__(
+        self,
+        config: "Config",
+        server_state: ServerState,
+        app_state: dict[str, object],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._settings = config.settings
+        self._active: Cycle | None = None
+        self._queue: list[Cycle] = []
+        self._clock: asyncio.TimerHandle | None = None
+        self._write_clock: asyncio.TimerHandle | None = None
+        self._is_idle = False
+        self._is_in_head = False
+        self._is_upgrade = False
+        self._has_sent_bytes = False
+        self._head_bytes = 0
+        self._unfinished_head_bytes = 0
+        self._discarded_bytes: int | None = None
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there, and has so long for its first head."""
+        super().connection_made(cast(asyncio.Transport, transport))
+        self._start_clock(self._settings.head_seconds, self._head_is_late)
+        if len(self.connections) > self._settings.connections:
+            self._refuse(FailureCode.BUSY)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Where to read to."""
+        return self.config.incoming
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes came."""
+        if self._discarded_bytes is not None:
+            self._discarded_bytes += nbytes
+            if self._discarded_bytes > DRAIN_BYTES and self._active is None:
+                self.transport.close()
+            elif self._discarded_bytes > DRAIN_BYTES:
+                self.flow.pause_reading()
+            return
+        if self._is_idle:
+            self._is_idle = False
+            self._start_clock(self._settings.head_seconds, self._head_is_late)
+        self._has_sent_bytes = True
+        self._feed(self.config.incoming[:nbytes])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: whoever works for it hears of it."""
+        self._stop_clock()
+        if self._write_clock is not None:
+            self._write_clock.cancel()
+        for cycle in [self._active, *self._queue]:
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        super().connection_lost(exc)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if self.cycle is not None and self._active is not None and not self.cycle.keep_alive:
+            raise _Refused
+        super().on_message_begin()
+        self._is_in_head = True
+        self._is_upgrade = False
+        self._head_bytes = self._unfinished_head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the address."""
+        super().on_url(url)
+        self._head_bytes += len(url)
+        if len(self.url) > LONGEST_URL:
+            raise _Refused(FailureCode.URI_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer behind a body, which counts but is dropped."""
+        self._head_bytes += len(name) + len(value) + len(": \r\n")
+        if self._head_bytes > MOST_HEAD_BYTES or len(self.headers) >= MOST_HEADERS:
+            raise _Refused(FailureCode.HEADERS_TOO_LARGE)
+        if self._is_in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: check it and begin its work, or queue it behind the one before."""
+        self._is_in_head = False
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._is_upgrade = True  # `_feed` starts over without it.
+            return
+        self._stop_clock()
+        self._check_head()
+        self._fill_scope()
+        self.cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        ).begin(self)
+        if self._active is None:
+            self._start(self.cycle)
+        elif len(self._queue) < MOST_PIPELINED:
+            self._queue.append(self.cycle)
+            self.flow.pause_reading()
+        else:
+            self.cycle = self._queue[-1]
+            raise _Refused
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the newest request's body."""
+        cycle = self.cycle
+        if self._is_upgrade or cycle.response_complete:
+            return
+        cycle.chunks.append(body)
+        cycle.waiting_bytes += len(body)
+        if cycle.waiting_bytes > MOST_WAITING_BYTES:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """The newest request is complete."""
+        if not self._is_upgrade:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+
+    # What a cycle calls.
+
+    def read_on(self, cycle: Cycle) -> None:
+        """Read, unless a later request already came: what follows it can wait."""
+        if cycle is self.cycle:
+            self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        """An answer is complete: end, go on with the next request, or wait for one."""
+        self.server_state.total_requests += 1
+        done, self._active = self._active, None
+        if self.transport.is_closing() or done is None:
+            return
+        if done.more_body or (self._discarded_bytes is not None and not self._queue):
+            self._linger()
+        elif done.closes:
+            self.transport.close()
+        elif self._queue:
+            self._start(self._queue.pop(0))
+        else:
+            self.flow.resume_reading()
+            if self._is_in_head:
+                self._start_clock(self._settings.head_seconds, self._head_is_late)
+            else:
+                self._is_idle = True
+                self._start_clock(self._settings.keep_alive_seconds, self.transport.close)
+
+    def watch_writing(self) -> None:
+        """From now until all is sent, see that the client takes its answer."""
+        if self._write_clock is None and self.transport.get_write_buffer_size():
+            self._check_writing(self.loop.time(), self.loop.time(), 0)
+
+    def _check_writing(self, began: float, moved: float, left_before: int) -> None:
+        now, left = self.loop.time(), self.transport.get_write_buffer_size()
+        self._write_clock = None
+        if left == 0:
+            return
+        # Cycles write only after the buffer has emptied, so that any change is progress.
+        if left != left_before:
+            moved = now
+        idle = self._settings.write_idle_seconds
+        if now - moved >= idle or now - began >= self._settings.write_seconds:
+            self.transport.abort()
+            return
+        self._write_clock = self.loop.call_later(idle / 4, self._check_writing, began, moved, left)
+
+    # Heads.
+
+    def _feed(self, data: memoryview) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if not self._is_upgrade:
+                self._stop_reading(FailureCode.BAD_REQUEST)
+                return
+            self._start_over_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._stop_reading(cause.code if isinstance(cause, _Refused) else FailureCode.BAD_REQUEST)
+        else:
+            if self._is_in_head:
+                self._unfinished_head_bytes += len(data)
+                # The first read may have brought the end of a body too.
+                if self._unfinished_head_bytes > MOST_HEAD_BYTES + READ_BYTES:
+                    self._stop_reading(FailureCode.HEADERS_TOO_LARGE)
+
+    def _start_over_without_upgrade(self, rest: memoryview) -> None:
+        """Upgrades are ignored, but llhttp, once it has seen one, takes the body for another protocol."""
+        version = self.parser.get_http_version().encode()
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", version, b"\r\n"]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = (token.strip() for token in value.split(b","))
+                value = b", ".join(token for token in tokens if token.lower() not in _HOP_BY_HOP_OF_UPGRADE)
+            if name not in _HOP_BY_HOP_OF_UPGRADE:
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(memoryview(b"".join([*head, b"\r\n"])))
+        if rest and self._discarded_bytes is None:
+            self._feed(rest)
+
+    def _check_head(self) -> None:
+        version = self.parser.get_http_version()
+        names = [name for name, _ in self.headers]
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        hosts = names.count(b"host")
+        # llhttp refuses both lengths at once, two lengths, and codings that do not end in `chunked`.
+        if (
+            version not in ("1.0", "1.1")
+            or hosts > 1
+            or (version == "1.1" and hosts == 0)
+            or (codings and (version == "1.0" or codings != [b"chunked"]))
+        ):
+            raise _Refused(FailureCode.BAD_REQUEST)
+        self.scope["http_version"] = version
+        self.expect_100_continue = self.expect_100_continue and version == "1.1"
+
+    def _fill_scope(self) -> None:
+        url = httptools.parse_url(self.url)
+        raw_path = url.path or b"/"
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["path"] = unquote(raw_path.decode("ascii"))
+        self.scope["raw_path"] = raw_path
+        self.scope["query_string"] = url.query or b""
+
+    def _start(self, cycle: Cycle) -> None:
+        self._active = cycle
+        self._start_asgi_task(cycle, self.app)
+
+    # Endings.
+
+    def _head_is_late(self) -> None:
+        if self._has_sent_bytes:
+            self._refuse(FailureCode.BODY_TIMEOUT)
+        else:
+            self.transport.close()
+
+    def _stop_reading(self, code: FailureCode | None) -> None:
+        """The parser can go no further: answer what came before in full, and refuse what it was at."""
+        if self._queue and self._queue[-1].more_body:
+            self._queue.pop()
+        active = self._active
+        if active is not None and (self._queue or not active.more_body):
+            (self._queue or [active])[-1].keep_alive = False
+            self._discarded_bytes = 0
+        elif active is not None and active.response_started:
+            self.transport.abort()
+        else:
+            if active is not None:
+                active.disconnected = True
+                active.message_event.set()
+            self._refuse(code or FailureCode.BAD_REQUEST)
+
+    def _refuse(self, code: FailureCode) -> None:
+        """Answer without the application, and end."""
+        request_id = new_request_id()
+        answer = problems.answer(WorkFailed(code), request_id=request_id)
+        headers = {
+            **answer.headers,
+            "content-length": str(len(answer.body)),
+            "x-request-id": request_id,
+            "x-content-type-options": "nosniff",
+            "cache-control": "no-store",
+            "server-timing": "total;dur=0.0",
+            "connection": "close",
+        }
+        lines = [STATUS_LINE[answer.status]]
+        for name, value in self.server_state.default_headers:
+            lines += [name, b": ", value, b"\r\n"]
+        lines += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
+        self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
+        telemetry.emit(Event.REQUEST, request_id=request_id, status=answer.status, code=str(code))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Half-close, and read on for a moment: a close with unread bytes would take the answer away."""
+        self._stop_clock()
+        if self._discarded_bytes is None:
+            self._discarded_bytes = 0
+        with contextlib.suppress(OSError):
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self.watch_writing()
+        self._start_clock(DRAIN_SECONDS, self.transport.close)
+
+    def _start_clock(self, seconds: float, ring: Callable[[], None]) -> None:
+        self._stop_clock()
+        self._clock = self.loop.call_later(seconds, ring)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None

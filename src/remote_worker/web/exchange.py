@@ -1,0 +1,154 @@
+"""One request and its answer: named, timed, guarded and logged. Everything that fails becomes JSON here."""
+
+import logging
+import re
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .. import telemetry
+from ..contract.failures import FailureCode, WorkFailed
+from ..telemetry import Event
+from . import auth, problems
+from .settings import WebSettings
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CODES = {404: FailureCode.NOT_FOUND, 405: FailureCode.METHOD_NOT_ALLOWED}
+
+
+class ClientGone(Exception):
+    """Nobody waits for the answer any more."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of one request so far."""
+
+    request_id: str
+    started: float = field(default_factory=time.perf_counter)
+    kind: str = ""
+    """The kind of task, for the words of failures."""
+    code: str = ""
+    status: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    upload_seconds: float | None = None
+    decode_seconds: float | None = None
+
+    def server_timing(self) -> str:
+        """How long each step took until now."""
+        steps = {
+            "upload": self.upload_seconds,
+            "decode": self.decode_seconds,
+            "total": time.perf_counter() - self.started,
+        }
+        return ", ".join(f"{name};dur={took * 1e3:.1f}" for name, took in steps.items() if took is not None)
+
+
+def new_request_id() -> str:
+    """A name for a request whose client gave it none."""
+    return secrets.token_hex(8)
+
+
+def exchange_of(request: Request) -> Exchange:
+    """The exchange that this request is part of."""
+    exchange: Exchange = request.scope["state"]["exchange"]
+    return exchange
+
+
+async def answer_failure(request: Request, failure: Exception) -> Response:
+    """What a client gets for a WorkFailed, or for a path or method that there is not."""
+    headers: dict[str, str] = {}
+    if isinstance(failure, HTTPException):
+        headers = {name.lower(): value for name, value in (failure.headers or {}).items()}
+        failure = WorkFailed(_CODES.get(failure.status_code, FailureCode.BAD_REQUEST))
+    if not isinstance(failure, WorkFailed):
+        raise failure
+    exchange = exchange_of(request)
+    exchange.code = failure.code
+    answer = problems.answer(
+        failure,
+        request_id=exchange.request_id,
+        accept=request.headers.get("accept", ""),
+        kind=exchange.kind,
+    )
+    return Response(answer.body, answer.status, answer.headers | headers)
+
+
+class Exchanges:
+    """Names, times, guards and logs every request; an error of ours becomes a JSON 500."""
+
+    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        given = request.headers.get("x-request-id", "")
+        exchange = Exchange(given if _SANE_ID.fullmatch(given) else new_request_id())
+        scope.setdefault("state", {})["exchange"] = exchange
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                _mark(MutableHeaders(raw=message["headers"]), exchange)
+            elif message["type"] == "http.response.body":
+                exchange.sent_bytes += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._answer(request, scope, receive, send_marked)
+        except ClientGone:
+            exchange.code = "client_gone"
+        finally:
+            _log(request, exchange)
+
+    async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            auth.check_caller(Headers(scope=scope), self._settings)
+            await self._app(scope, receive, send)
+        except WorkFailed as failure:
+            await (await answer_failure(request, failure))(scope, receive, send)
+        except ClientGone:
+            raise
+        except Exception as error:  # The one place that turns our own faults into an answer.
+            exchange = exchange_of(request)
+            telemetry.emit(
+                Event.INTERNAL_ERROR, level=logging.ERROR, error=error, request_id=exchange.request_id
+            )
+            exchange.code = FailureCode.INTERNAL
+            if exchange.status:
+                raise  # Half an answer has left; the server cuts the connection.
+            failed = WorkFailed(FailureCode.INTERNAL)
+            await (await answer_failure(request, failed))(scope, receive, send)
+
+
+def _mark(headers: MutableHeaders, exchange: Exchange) -> None:
+    headers["x-request-id"] = exchange.request_id
+    headers["server-timing"] = exchange.server_timing()
+    headers["x-content-type-options"] = "nosniff"
+    headers["cache-control"] = "no-store"
+
+
+def _log(request: Request, exchange: Exchange) -> None:
+    telemetry.emit(
+        Event.REQUEST,
+        request_id=exchange.request_id,
+        method=request.method,
+        route=getattr(request.scope.get("route"), "path", ""),
+        status=exchange.status,
+        code=exchange.code,
+        bytes_in=exchange.received_bytes,
+        bytes_out=exchange.sent_bytes,
+        ms=(time.perf_counter() - exchange.started) * 1e3,
+    )

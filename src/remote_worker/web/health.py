@@ -1,0 +1,83 @@
+"""Whether the worker can do its work, asked of the jail at most once a moment however many ask."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..contract.failures import FailureCode, WorkFailed
+from . import problems
+from .answers import json_answer
+from .exchange import exchange_of
+
+FRESH_SECONDS = 1.5
+PROBE_SECONDS = 12.0
+"""Past this an unanswered probe counts as failed; a decode has its own deadline before it."""
+
+
+class Health(Protocol):
+    """What a probe found: `templates` has the report of each sealed template."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the seal holds and a benign image went through."""
+
+    @property
+    def reason(self) -> str:
+        """What is wrong."""
+
+    @property
+    def templates(self) -> Mapping[str, Mapping[str, Any]]:
+        """What each template says of its layers and formats."""
+
+
+class HealthEndpoints:
+    """Alive, and ready."""
+
+    def __init__(self, probe: Callable[[], Awaitable[Health]]) -> None:
+        self._probe = probe
+        self._probing: asyncio.Task[Health | None] | None = None
+        self._found: Health | None = None
+        self._found_at = float("-inf")
+
+    async def live(self, _: Request) -> Response:
+        """The process answers."""
+        return json_answer({"status": "ok", "success": True})
+
+    async def ready(self, request: Request) -> Response:
+        """The seal holds and a benign image goes through, or 503."""
+        health = await self._current()
+        more = {} if health is None else {"templates": health.templates}
+        if health is not None and health.ok:
+            return json_answer({"status": "ok", "success": True, **more})
+        exchange = exchange_of(request)
+        exchange.code = FailureCode.JAIL_UNAVAILABLE
+        answer = problems.answer(
+            WorkFailed(FailureCode.JAIL_UNAVAILABLE),
+            request_id=exchange.request_id,
+            accept=request.headers.get("accept", ""),
+            more={**more, "reason": "the probe failed" if health is None else health.reason},
+        )
+        return Response(answer.body, answer.status, answer.headers)
+
+    async def _current(self) -> Health | None:
+        if time.monotonic() - self._found_at < FRESH_SECONDS:
+            return self._found
+        if self._probing is None:
+            self._probing = asyncio.create_task(self._ask())
+        # Shielded, because others wait for it too when this client goes.
+        return await asyncio.shield(self._probing)
+
+    async def _ask(self) -> Health | None:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                self._found = await self._probe()
+        except (WorkFailed, OSError):  # TimeoutError is an OSError.
+            self._found = None
+        finally:
+            self._found_at = time.monotonic()
+            self._probing = None
+        return self._found

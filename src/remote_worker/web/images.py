@@ -1,0 +1,211 @@
+"""The endpoints under /images/: from a request to a use case, and from its result to the answer."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..contract.document import Document
+from ..contract.failures import FailureCode, WorkFailed
+from ..contract.limits import LONGEST_SIDE
+from ..contract.messages import OUTPUT_FORMATS, Fit
+from ..service.images import AvatarSet, Described, Images, Made
+from . import problems
+from .answers import json_answer, picture_as_text, pictures_in_json, raw_picture
+from .exchange import exchange_of
+from .negotiation import wants_picture
+from .settings import WebSettings
+from .upload import Uploads
+from .work import while_wanted
+
+T = TypeVar("T")
+
+_OFF = {"", "0", "false", "no", "off"}
+_BOX = re.compile(r"([0-9]+)(?:x([0-9]+))?")
+_QUALITY = re.compile(r"[1-9][0-9]?|100")
+_METADATA = {"strip": False, "keep": True}
+
+_PREPARE_USAGE = (
+    "POST a JPEG as the part `file` of multipart/form-data. It comes back upright and without metadata; "
+    "?metadata=keep takes away the location only."
+)
+_FIT_USAGE = (
+    "POST an image as the part `file` of multipart/form-data. It comes back scaled down to fit into "
+    "the box. ?animated=1 keeps all frames, ?format= is one of png, jpeg, webp, avif, ?quality= is 1 to 100, "
+    "?simple=1 answers with the base64 alone."
+)
+_AVATAR_USAGE = (
+    "POST an image as the part `file` of multipart/form-data. It comes back as square PNG avatars with sides "
+    "of 24, 48 and 73 pixels, and of 128, 256 and 512 where it is large enough. ?animated=1 keeps all frames."
+)
+_INFO_USAGE = "POST an image as the part `file` of multipart/form-data. What its header says comes back."
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """A result, what it was made from, and when."""
+
+    result: T
+    upload_bytes: int
+    start: float
+    end: float
+
+    def times(self) -> dict[str, Any]:
+        """The members that say how long it took."""
+        return {"start": self.start, "end": self.end, "cost": int((self.end - self.start) * 1000)}
+
+    def uploaded(self, mime: str) -> dict[str, Any]:
+        """The member that says what was uploaded."""
+        return {"uploaded": {"mime": mime, "size": self.upload_bytes}}
+
+
+class ImageEndpoints:
+    """One method for each path; each answers GET with its usage."""
+
+    def __init__(self, images: Images, uploads: Uploads, settings: WebSettings) -> None:
+        self._images = images
+        self._uploads = uploads
+        self._settings = settings
+
+    async def prepare(self, request: Request) -> Response:
+        """A JPEG upright and without metadata."""
+        if request.method != "POST":
+            return _usage(_PREPARE_USAGE)
+
+        async def use(document: Document, deadline: float) -> Made:
+            keep = _one_of(request.query_params, "metadata", _METADATA, default=False)
+            return await self._images.prepare(document, keep_metadata=keep, deadline=deadline)
+
+        done = await self._do(request, "prepare", use)
+        picture = done.result.picture
+        if wants_picture(request.headers.get("accept", "")):
+            return raw_picture(picture.body, picture.format)
+        return pictures_in_json({**_OK, "output": picture.body, **done.uploaded(done.result.mime)})
+
+    async def fit(self, request: Request) -> Response:
+        """A picture scaled down into a box."""
+        box = _box(request.path_params["box"])
+        if request.method != "POST":
+            return _usage(_FIT_USAGE)
+
+        async def use(document: Document, deadline: float) -> Made:
+            return await self._images.fit(document, _fit(box, request.query_params), deadline=deadline)
+
+        done = await self._do(request, "fit", use)
+        picture = done.result.picture
+        if _is_on(request.query_params, "simple"):
+            return picture_as_text(picture.body)
+        if wants_picture(request.headers.get("accept", "")):
+            return raw_picture(picture.body, picture.format)
+        return pictures_in_json(
+            {**_OK, **done.times(), "output": picture.body, **done.uploaded(done.result.mime)}
+        )
+
+    async def avatars(self, request: Request) -> Response:
+        """Square pictures in up to six sizes."""
+        if request.method != "POST":
+            return _usage(_AVATAR_USAGE)
+
+        async def use(document: Document, deadline: float) -> AvatarSet:
+            animated = _is_on(request.query_params, "animated")
+            return await self._images.avatars(document, animated=animated, deadline=deadline)
+
+        done = await self._do(request, "avatars", use)
+        avatars = {
+            name: {"body": picture.body, "size": len(picture.body)}
+            for name, picture in done.result.avatars.items()
+        }
+        return pictures_in_json({**_OK, **done.times(), **avatars, **done.uploaded(done.result.mime)})
+
+    async def info(self, request: Request) -> Response:
+        """What a picture's header says."""
+        if request.method != "POST":
+            return _usage(_INFO_USAGE)
+
+        async def use(document: Document, deadline: float) -> Described:
+            return await self._images.info(document, deadline=deadline)
+
+        done = await self._do(request, "info", use)
+        described = done.result
+        return json_answer(
+            {**described.members, **_OK, "binary_size": done.upload_bytes, "mime_type": described.mime}
+        )
+
+    async def _do(
+        self, request: Request, kind: str, use: Callable[[Document, float], Awaitable[T]]
+    ) -> Done[T]:
+        """Receive the upload, then do the work for as long as its client waits.
+
+        The file comes before the parameters, as clients know it: without one, they hear of that first.
+        """
+        exchange = exchange_of(request)
+        exchange.kind = kind
+        async with self._uploads.receive(request) as document:
+            began, start = time.perf_counter(), time.time()
+            deadline = time.monotonic() + self._settings.work_seconds
+
+            async def work() -> T:
+                return await use(document, deadline)
+
+            try:
+                result = await while_wanted(request, work(), deadline=deadline)
+            finally:
+                took = exchange.decode_seconds = time.perf_counter() - began
+            return Done(result, document.size_bytes, start, start + took)
+
+
+_OK = {"status": "ok", "success": True}
+
+
+def _usage(text: str) -> Response:
+    return json_answer({**_OK, "usage": text})
+
+
+def _box(text: str) -> tuple[int, int]:
+    found = _BOX.fullmatch(text)
+    if found is None:
+        raise WorkFailed(FailureCode.NOT_FOUND)
+    width = _side(found[1])
+    return width, width if found[2] is None else _side(found[2])
+
+
+def _side(digits: str) -> int:
+    """A number of any length, at most the longest side: a box never enlarges."""
+    digits = digits.lstrip("0")
+    return LONGEST_SIDE if len(digits) > len(str(LONGEST_SIDE)) else min(int(digits or "0"), LONGEST_SIDE)
+
+
+def _fit(box: tuple[int, int], query: QueryParams) -> Fit:
+    width, height = box
+    if not (width and height):
+        raise WorkFailed(
+            FailureCode.BAD_PARAMETER, problems.rescaling("a side of the box is at least 1 pixel")
+        )
+    quality = query.get("quality")
+    if quality is not None and not _QUALITY.fullmatch(quality):
+        raise WorkFailed(FailureCode.BAD_PARAMETER, "quality is a whole number from 1 to 100")
+    return Fit(
+        width=width,
+        height=height,
+        format=_one_of(query, "format", {name: name for name in OUTPUT_FORMATS}, default=None),
+        quality=None if quality is None else int(quality),
+        animated=_is_on(query, "animated"),
+    )
+
+
+def _one_of(query: QueryParams, name: str, choices: Mapping[str, T], *, default: T) -> T:
+    value = query.get(name)
+    if value is None:
+        return default
+    if value not in choices:
+        raise WorkFailed(FailureCode.BAD_PARAMETER, f"{name} is one of {', '.join(choices)}")
+    return choices[value]
+
+
+def _is_on(query: QueryParams, name: str) -> bool:
+    return query.get(name, "").strip().lower() not in _OFF

@@ -1,0 +1,35 @@
+"""What a client would rather have, told from its Accept header."""
+
+from collections.abc import Callable
+
+
+def wants_picture(accept: str) -> bool:
+    """Whether `image/*` or an image type is named, and JSON not preferred; `*/*` means JSON."""
+    return _prefers(accept, lambda name: name.startswith("image/") and len(name) > len("image/"))
+
+
+def wants_problem(accept: str) -> bool:
+    """Whether failures are to come as RFC 9457."""
+    return _prefers(accept, lambda name: name == "application/problem+json")
+
+
+def _prefers(accept: str, is_meant: Callable[[str], bool]) -> bool:
+    wanted = json = 0.0
+    for choice in accept.lower().split(","):
+        name, *parameters = (part.strip() for part in choice.split(";"))
+        quality = _quality(parameters)
+        if is_meant(name):
+            wanted = max(wanted, quality)
+        elif name == "application/json":
+            json = max(json, quality)
+    return wanted > 0 and wanted >= json
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return min(1.0, max(0.0, float(parameter[2:])))
+            except ValueError:
+                return 0.0
+    return 1.0

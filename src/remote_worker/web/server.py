@@ -1,0 +1,69 @@
+"""Runs our HTTP server: uvicorn with the connections of `connection`."""
+
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import cast
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn._types import ASGI3Application
+
+from . import auth
+from .connection import READ_BYTES, Connection
+from .settings import WebSettings
+
+Address = tuple[str, int]
+
+
+async def serve(
+    app: ASGIApp, settings: WebSettings, *, on_listening: Callable[[Address], None] | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is under way. Raises UnsafeListening."""
+    auth.check_listening(settings)
+    await Server(app, settings, on_listening).serve()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which tells where it listens, and returns when it was asked to stop."""
+
+    def __init__(
+        self, app: ASGIApp, settings: WebSettings, on_listening: Callable[[Address], None] | None = None
+    ) -> None:
+        super().__init__(Config(app, settings))
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        if self._on_listening is not None:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._on_listening((host, port))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop gracefully, and do not raise the signal again: others have things to close after us."""
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
+
+
+class Config(uvicorn.Config):
+    """uvicorn's configuration with our protocol, its settings, and the buffer all connections read into."""
+
+    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+        super().__init__(
+            cast(ASGI3Application, app),
+            host=settings.host,
+            port=settings.port,
+            http=Connection,
+            ws="none",
+            loop="asyncio",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(settings.shutdown_seconds),
+        )
+        self.settings = settings
+        # What is read is used up before the event loop reads again, so one will do.
+        self.incoming = memoryview(bytearray(READ_BYTES))

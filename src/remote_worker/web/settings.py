@@ -1,0 +1,38 @@
+"""How the worker listens, what it calls itself, and how long a client may take over each step."""
+
+import secrets
+from dataclasses import dataclass, field
+
+from ..contract.limits import MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """Safe defaults: loopback only, and a bound on everything that a client decides."""
+
+    host: str = "127.0.0.1"
+    port: int = 5000
+    open: bool = False
+    """Anyone who reaches the worker may call it; without it the worker listens on loopback alone."""
+    host_names: tuple[str, ...] = ()
+    """What `Host` may say besides loopback while there is no authentication."""
+
+    uid: str = field(default_factory=lambda: secrets.token_hex(6))
+    region: str = ""
+    country: str = ""
+
+    connections: int = 1024
+    head_seconds: float = 10.0
+    """For a request's head, from the connection or from the first byte of the next request."""
+    keep_alive_seconds: float = 30.0
+    body_seconds: float = 30.0
+    body_idle_seconds: float = 5.0
+    work_seconds: float = 15.0
+    """For queue and decode, from the last byte of the body."""
+    write_idle_seconds: float = 10.0
+    """How long a client may take nothing of its answer."""
+    write_seconds: float = 120.0
+    """How long the whole answer may take to leave."""
+    shutdown_seconds: float = 20.0
+    bodies_bytes: int = 512 * MIB
+    """Of all uploads held in memory at once."""

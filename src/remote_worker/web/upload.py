@@ -1,0 +1,168 @@
+"""The uploaded file, parsed out of multipart/form-data as it streams, straight into a document."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    PushMultipartParser,
+    parse_options_header,
+)
+from starlette.requests import Request
+
+from ..contract.document import Document
+from ..contract.failures import FailureCode, WorkFailed
+from ..contract.limits import MIB, Limits
+from .budget import Budget, Lease
+from .exchange import ClientGone, exchange_of
+from .settings import WebSettings
+
+FIELD = "file"
+OVERHEAD_BYTES = MIB
+"""What a body may have besides the file: the other parts, and the heads of all."""
+MOST_PARTS = 64
+MOST_PART_HEADERS = 16
+LONGEST_PART_HEADER_BYTES = 4096
+LONGEST_BOUNDARY = 200
+
+# RFC 7578 forbids `filename*`, some clients send nothing else. Only whether there is a name matters.
+_EXTENDED_FILENAME = re.compile(r";\s*filename\*\s*=\s*[^;\s']*'[^;\s']*'[^;\s]+", re.IGNORECASE)
+
+
+class Uploads:
+    """Receives uploads within the limits, all of them out of one budget of bytes."""
+
+    def __init__(self, limits: Limits, settings: WebSettings) -> None:
+        self._limits = limits
+        self._settings = settings
+        self._budget = Budget(settings.bodies_bytes)
+
+    @asynccontextmanager
+    async def receive(self, request: Request) -> AsyncIterator[Document]:
+        """The whole body read, and its file as a document that lives as long as the block.
+
+        Raises WorkFailed, or ClientGone when the body is cut.
+        """
+        began = time.perf_counter()
+        boundary = _boundary(request)
+        most_bytes = self._limits.input_bytes + OVERHEAD_BYTES
+        # The server has checked that these are digits.
+        if int(request.headers.get("content-length", "0")) > most_bytes:
+            raise WorkFailed(FailureCode.TOO_LARGE)
+        with self._budget.lease() as lease, _document() as document:
+            form = _Form(boundary, document, lease, self._limits.input_bytes)
+            await self._read(request, form, most_bytes)
+            exchange_of(request).upload_seconds = time.perf_counter() - began
+            yield document
+
+    async def _read(self, request: Request, form: "_Form", most_bytes: int) -> None:
+        exchange = exchange_of(request)
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._settings.body_seconds
+        try:
+            async with asyncio.timeout_at(end) as timeout:
+                more = True
+                while more:
+                    timeout.reschedule(min(end, clock() + self._settings.body_idle_seconds))
+                    message = await request.receive()
+                    if message["type"] != "http.request":
+                        raise ClientGone
+                    more = message.get("more_body", False)
+                    chunk = message.get("body", b"")
+                    exchange.received_bytes += len(chunk)
+                    if exchange.received_bytes > most_bytes:
+                        raise WorkFailed(FailureCode.TOO_LARGE)
+                    form.feed(chunk)
+        except TimeoutError as late:
+            raise WorkFailed(FailureCode.BODY_TIMEOUT) from late
+        form.finish()
+
+
+class _Form:
+    """A parse under way: takes chunks, writes the first file into the document, drops all other parts."""
+
+    def __init__(self, boundary: str, document: Document, lease: Lease, most_bytes: int) -> None:
+        self._parser = PushMultipartParser(
+            boundary,
+            max_header_size=LONGEST_PART_HEADER_BYTES,
+            max_header_count=MOST_PART_HEADERS,
+            max_segment_count=MOST_PARTS,
+        )
+        self._document = document
+        self._lease = lease
+        self._most_bytes = most_bytes
+        self._in_file = False
+        self._found = False
+        self._is_empty = True
+
+    def feed(self, chunk: bytes) -> None:
+        """Parse a chunk. Raises WorkFailed."""
+        if not chunk or self._parser.closed:
+            return
+        self._is_empty = False
+        with _bad_form():
+            for event in self._parser.parse(chunk):
+                if isinstance(event, MultipartSegment):
+                    self._in_file = not self._found and _is_file(event)
+                    self._found = self._found or self._in_file
+                elif event and self._in_file:
+                    self._write(event)
+
+    def finish(self) -> None:
+        """The body is complete: is the form, and is there a file? Raises WorkFailed."""
+        if not self._is_empty:
+            with _bad_form():
+                self._parser.close()
+        if not self._found:
+            raise WorkFailed(FailureCode.NO_FILE)
+        if self._document.size_bytes == 0:
+            raise WorkFailed(FailureCode.EMPTY_FILE)
+
+    def _write(self, data: bytes) -> None:
+        if self._document.size_bytes + len(data) > self._most_bytes:
+            raise WorkFailed(FailureCode.TOO_LARGE)
+        self._lease.take(len(data))
+        try:
+            self._document.write(data)
+        except OSError as full:
+            raise WorkFailed(FailureCode.BUSY, "there is no memory for the upload") from full
+
+
+def _boundary(request: Request) -> str:
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != "multipart/form-data":
+        raise WorkFailed(FailureCode.NO_FILE)
+    boundary: str = options.get("boundary", "")
+    if not 0 < len(boundary) <= LONGEST_BOUNDARY:
+        raise WorkFailed(FailureCode.BAD_REQUEST, "the form has no usable boundary")
+    return boundary
+
+
+def _is_file(segment: MultipartSegment) -> bool:
+    if segment.name != FIELD:
+        return False
+    if segment.filename:
+        return True
+    return bool(_EXTENDED_FILENAME.search(segment.header("Content-Disposition", "")))
+
+
+@contextmanager
+def _bad_form() -> Iterator[None]:
+    try:
+        yield
+    except MultipartError as error:
+        raise WorkFailed(FailureCode.BAD_REQUEST, "the form is malformed or cut") from error
+
+
+@contextmanager
+def _document() -> Iterator[Document]:
+    try:
+        document = Document()
+    except OSError as full:
+        raise WorkFailed(FailureCode.BUSY, "no more uploads can be held") from full
+    with document:
+        yield document

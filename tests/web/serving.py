@@ -1,0 +1,227 @@
+"""The real server on loopback with a small decoder in place of the jail, and raw sockets to talk to it."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from remote_worker.contract.document import Document
+from remote_worker.contract.failures import FailureCode, WorkFailed
+from remote_worker.contract.limits import Limits
+from remote_worker.contract.messages import AVATAR_SIZES, Avatars, Info, Picture, Reply, Task
+from remote_worker.service.images import Images
+from remote_worker.web.app import create_app
+from remote_worker.web.server import Address, Server
+from remote_worker.web.settings import WebSettings
+
+BOUNDARY = "----a-boundary-of-the-tests"
+INFO = {
+    "width": 3,
+    "height": 2,
+    "display_width": 2,
+    "display_height": 3,
+    "frames": 1,
+    "orientation": 6,
+    "has_alpha": False,
+    "color_space": "rgb",
+    "bit_depth": 8,
+    "has_icc_profile": False,
+    "has_exif": True,
+    "has_gps": False,
+    "loop": None,
+    "duration_ms": None,
+}
+
+
+class SmallDecoder:
+    """Does what the uploaded text says; anything else becomes a picture of the same bytes."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+        self.uploads: list[bytes] = []
+        self.began = threading.Event()
+        self.cancelled = threading.Event()
+        self.release = threading.Event()
+
+    async def decode(self, task: Task, document: Document, *, deadline: float) -> Reply:
+        """Fill the protocol."""
+        self.tasks.append(task)
+        fd = document.read_only_fd()
+        with open(fd, "rb") as file:
+            data = file.read()
+        self.uploads.append(data)
+        word, _, rest = data[:64].decode("latin-1").partition(":")
+        match word:
+            case "fail":
+                raise WorkFailed(FailureCode(rest))
+            case "bug":
+                raise ZeroDivisionError
+            case "hang":
+                await self._hang()
+            case "pause":
+                self.began.set()
+                await asyncio.to_thread(self.release.wait, 10)
+            case "large":
+                data = bytes(range(256)) * (int(rest) // 256)
+        return Reply(format="png", mime="image/png", pictures=_pictures(task, data), info=INFO)
+
+    async def _hang(self) -> None:
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+
+def _pictures(task: Task, data: bytes) -> dict[str, Picture]:
+    if isinstance(task, Info):
+        return {}
+    names = [f"avatar{side}" for side in AVATAR_SIZES] if isinstance(task, Avatars) else ["output"]
+    picture = Picture(format="png", width=3, height=2, frames=1, body=memoryview(data).toreadonly())
+    return dict.fromkeys(names, picture)
+
+
+@dataclass
+class Probe:
+    """Health as the tests want it."""
+
+    ok: bool = True
+    reason: str = ""
+    templates: Mapping[str, Mapping[str, Any]] = None  # type: ignore[assignment]
+    asked: int = 0
+
+    async def __call__(self) -> "Probe":
+        """Fill the probe of the app."""
+        self.asked += 1
+        self.templates = {"raster": {"layers": {"seccomp": "ok"}}}
+        return self
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server that runs."""
+
+    address: Address
+    decoder: SmallDecoder
+    probe: Probe
+    server: Server
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://{self.address[0]}:{self.address[1]}"
+
+    def connect(self, timeout: float = 10) -> socket.socket:
+        """A connection of one's own."""
+        return socket.create_connection(self.address, timeout=timeout)
+
+
+@contextmanager
+def serving(limits: Limits | None = None, **settings: Any) -> Iterator[Service]:
+    """The server in a thread, until the block ends."""
+    web = WebSettings(port=0, **settings)
+    decoder, probe = SmallDecoder(), Probe()
+    app = create_app(Images(decoder), probe, web, limits or Limits())
+    listening = threading.Event()
+    addresses: list[Address] = []
+
+    def note(address: Address) -> None:
+        addresses.append(address)
+        listening.set()
+
+    server = Server(app, web, note)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    try:
+        assert listening.wait(10)
+        yield Service(addresses[0], decoder, probe, server)
+    finally:
+        decoder.release.set()
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def part(data: bytes, *, head: str = 'form-data; name="file"; filename="a.png"') -> bytes:
+    """One part of a form."""
+    return f"--{BOUNDARY}\r\nContent-Disposition: {head}\r\n\r\n".encode() + data + b"\r\n"
+
+
+END = f"--{BOUNDARY}--\r\n".encode()
+
+
+def form(data: bytes) -> bytes:
+    """A form with one file."""
+    return part(data) + END
+
+
+def post(path: str, body: bytes, *headers: str, length: int | None = None, version: str = "1.1") -> bytes:
+    """A request with a form, as it goes over the wire."""
+    lines = [
+        f"POST {path} HTTP/{version}",
+        "Host: localhost",
+        f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
+        f"Content-Length: {len(body) if length is None else length}",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, read."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Reader:
+    """Reads answers off a connection, one behind the other."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._waiting = b""
+
+    def answer(self, *, has_body: bool = True) -> Answer:
+        """The next answer. Raises EOFError when the connection ends first."""
+        while b"\r\n\r\n" not in self._waiting:
+            self._more()
+        head, self._waiting = self._waiting.split(b"\r\n\r\n", 1)
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        length = int(headers.get("content-length", 0)) if has_body else 0
+        while len(self._waiting) < length:
+            self._more()
+        body, self._waiting = self._waiting[:length], self._waiting[length:]
+        return Answer(int(first.split()[1]), headers, body)
+
+    def rest(self) -> bytes:
+        """All that comes until the connection ends."""
+        while True:
+            try:
+                self._more()
+            except EOFError:
+                return self._waiting
+
+    def _more(self) -> None:
+        data = self._connection.recv(65536)
+        if not data:
+            raise EOFError
+        self._waiting += data
+
+
+def ask(service: Service, request: bytes) -> Answer:
+    """One request on a connection of its own."""
+    with service.connect() as connection:
+        connection.sendall(request)
+        return Reader(connection).answer(has_body=not request.startswith(b"HEAD"))
