@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 from ctypes.util import find_library
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ REQUIRED = os.environ.get("TESTS_REQUIRE_TOOLS") == "1"
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
+@cache
 def find_imagemagick() -> list[str] | None:
     """How to start ImageMagick's `convert`; other programs go by that name, so it has to say who it is."""
     for command in (["magick"], ["convert-im6.q16"], ["convert"]):
@@ -33,10 +35,11 @@ def find_imagemagick() -> list[str] | None:
 TOOLS: dict[str, Callable[[], object]] = {
     "needs_exiftool": lambda: shutil.which("exiftool"),
     "needs_imagemagick": find_imagemagick,
-    "needs_turbojpeg": lambda: find_library("turbojpeg"),
+    "needs_turbojpeg": cache(lambda: find_library("turbojpeg")),
     "needs_kernel_headers": Path("/usr/include/asm-generic/unistd.h").exists,
     "needs_curl": lambda: shutil.which("curl"),
-    "needs_strace": lambda: shutil.which("strace"),
+    # Only root may look into processes that are not dumpable.
+    "needs_strace": lambda: os.geteuid() == 0 and shutil.which("strace"),
 }
 
 not_run: pytest.StashKey[Counter[str]] = pytest.StashKey()

@@ -27,7 +27,7 @@ ENCODINGS = (
     "utf-8 us-ascii iso-8859-1 iso-8859-2 iso-8859-3 iso-8859-4 iso-8859-5 iso-8859-6 iso-8859-7 iso-8859-8"
     " iso-8859-9 iso-8859-10 iso-8859-13 iso-8859-14 iso-8859-15 iso-8859-16 windows-1250 windows-1251"
     " windows-1252 windows-1253 windows-1254 windows-1255 windows-1256 windows-1257 windows-1258 koi8-r"
-    " koi8-u macintosh shift_jis euc-jp iso-2022-jp euc-kr gb2312 gbk gb18030 big5 utf-16"
+    " koi8-u macintosh shift_jis euc-jp iso-2022-jp euc-kr gb2312 gbk gb18030 big5 utf-16 utf-16-le utf-16-be"
 ).split()
 # Python loads a codec's file when it is first asked for, and a sealed process can open none.
 DECODERS = {name: codecs.lookup(name) for name in ENCODINGS}

@@ -14,6 +14,7 @@ MOST_BYTES = 16 * 1024 * 1024
 MOST_ENTRIES = 4096
 MOST_DIRECTORIES = 64
 MOST_INNER_BLOCKS = 8
+MOST_XMP_BYTES = 4 * 1024 * 1024
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
 
 SUB_DIRECTORIES = 0x014A
@@ -217,13 +218,16 @@ def _read_structure(block: Buffer) -> ExifFacts:
         return ExifFacts()
     orientation = None
     has_gps = False
+    # Thousands of entries may point to one packet.
+    xmp_bytes_left = min(len(block), MOST_XMP_BYTES)
     for directory in directories(block, order):
         for entry in directory.entries:
             if directory.is_gps:
                 has_gps = has_gps or (entry.tag in GPS_COORDINATES and entry.value_bytes > 0)
             elif entry.tag == ORIENTATION and directory.is_first and orientation is None:
                 orientation = _orientation(block, order, entry)
-            elif entry.tag == XMP_PACKET and not has_gps:
+            elif entry.tag == XMP_PACKET and not has_gps and entry.value_bytes <= xmp_bytes_left:
+                xmp_bytes_left -= entry.value_bytes
                 has_gps = xmp.has_gps(bytes(block[entry.value_at : entry.value_at + entry.value_bytes]))
     return ExifFacts(orientation, has_gps)
 

@@ -1,0 +1,218 @@
+"""What exiftool and ImageMagick make of a picture: readers that share no code with the service."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import ImageCms
+
+TURNED = {
+    1: "TopLeft",
+    2: "TopRight",
+    3: "BottomRight",
+    4: "BottomLeft",
+    5: "LeftTop",
+    6: "RightTop",
+    7: "RightBottom",
+    8: "LeftBottom",
+}
+"""ImageMagick's names of the EXIF orientations."""
+
+READ_BY_IMAGEMAGICK = {
+    "jpeg",
+    "png",
+    "apng",
+    "gif",
+    "bmp",
+    "tiff",
+    "webp",
+    "heic",
+    "avif",
+    "jp2",
+    "psd",
+    "ico",
+}
+READ_BY_EXIFTOOL = {
+    "JPEG",
+    "PNG",
+    "APNG",
+    "GIF",
+    "BMP",
+    "TIFF",
+    "WEBP",
+    "Extended WEBP",
+    "AVIF",
+    "JP2",
+    "JXL Codestream",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One of the right ways to make an avatar: they differ by half a pixel or in the order of steps."""
+
+    crop_first: bool
+    round_up: bool = False
+    colours_first: bool = True
+
+
+WAYS = (
+    Way(crop_first=False),
+    Way(crop_first=True),
+    Way(crop_first=True, round_up=True),
+    Way(crop_first=False, colours_first=False),
+    Way(crop_first=True, colours_first=False),
+    Way(crop_first=True, round_up=True, colours_first=False),
+)
+
+
+class Exiftool:
+    """One exiftool process that answers many questions; each thread has its own."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def tags(self, paths: Sequence[Path], *options: str) -> list[dict[str, Any]]:
+        """The tags of each file, as numbers where they are numbers."""
+        process = self._process()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        words = ["-j", "-n", *options, *map(str, paths), "-execute"]
+        process.stdin.write("".join(f"{word}\n" for word in words).encode())
+        process.stdin.flush()
+        answer = b""
+        while not answer.endswith(b"{ready}\n"):
+            line = process.stdout.readline()
+            if not line:
+                raise AssertionError("exiftool ended")
+            answer += line
+        found: list[dict[str, Any]] = json.loads(answer.removesuffix(b"{ready}\n") or b"[]")
+        return found
+
+    def sizes(self, paths: Sequence[Path]) -> dict[str, tuple[int, int]]:
+        """File name to size as stored; an orientation that turns it again is a mistake of its own."""
+        sizes = {}
+        for tags in self.tags(paths, "-ImageWidth", "-ImageHeight", "-Orientation", "-Rotation"):
+            assert tags.get("Orientation", 1) == 1, tags
+            assert tags.get("Rotation", 0) == 0, tags
+            if "ImageWidth" in tags:
+                sizes[Path(tags["SourceFile"]).name] = (tags["ImageWidth"], tags["ImageHeight"])
+        return sizes
+
+    def orientation(self, path: Path) -> int:
+        """The orientation that the file's metadata tells, 1 when it tells none that is legal."""
+        told = self.tags([path], "-Orientation")[0].get("Orientation", 1)
+        return told if told in TURNED else 1
+
+    def close(self) -> None:
+        """End every process."""
+        for process in self._started:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+    def _process(self) -> subprocess.Popen[bytes]:
+        if not hasattr(self._own, "process"):
+            command = ["exiftool", "-stay_open", "1", "-@", "-"]
+            self._own.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+            self._started.append(self._own.process)
+        process: subprocess.Popen[bytes] = self._own.process
+        return process
+
+
+class ImageMagick:
+    """Reads a picture's pixels, and makes the avatars that the service's are compared with."""
+
+    def __init__(self, command: Sequence[str], folder: Path) -> None:
+        self._command = [*command, "-limit", "thread", "1", "-quiet"]
+        self._profile = folder / "srgb.icc"
+        self._profile.write_bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+
+    def reference(
+        self, path: Path, form: str, orientation: int, sides: Sequence[int], way: Way
+    ) -> dict[int, bytes] | None:
+        """RGBA of the square middle at each side, or None when this reader cannot read the file."""
+        first, upright = self._first(path, form), self._upright(form, orientation)
+        size = self._run([first, *upright, "-format", "%w %h", "info:"])
+        if size is None:
+            return None
+        width, height = map(int, size.split()[:2])
+        least = min(width, height)
+        odd = 1 if way.round_up else 0
+        left, top = (width - least + odd) // 2, (height - least + odd) // 2
+        steps: list[str] = []
+        for side in sides:
+            if not way.crop_first:
+                steps += ["(", "-clone", "0", "-resize", f"{side}x{side}^", "-gravity", "center"]
+                steps += ["-extent", f"{side}x{side}", ")"]
+            else:
+                steps += ["(", "-clone", "0", "-crop", f"{least}x{least}+{left}+{top}", "+repage"]
+                steps += ["-resize", f"{side}x{side}!", ")"]
+        colours = self._colours(path)
+        before, after = (colours, []) if way.colours_first else ([], colours)
+        options = [first, *upright, *before, "-filter", "Lanczos", "-background", "none"]
+        pixels = self._run([*options, *steps, "-delete", "0", *after, "-depth", "8", "rgba:-"])
+        return None if pixels is None else _cut(pixels, sides)
+
+    def pixels(self, path: Path, size: tuple[int, int] | None = None) -> bytes | None:
+        """RGBA of the first frame as sRGB, scaled to exactly `size` when that is given."""
+        scaled = ["-resize", f"{size[0]}x{size[1]}!"] if size else []
+        return self._run([f"{path}[0]", *self._colours(path), *scaled, "-depth", "8", "rgba:-"])
+
+    def _first(self, path: Path, form: str) -> str:
+        prefix = {"apng": "png:", "jpeg": "jpeg:", "ico": "ico:"}.get(form, "")
+        if form == "ico":
+            sizes = self._run([f"ico:{path}", "-format", "%w %h\n", "info:"]) or b""
+            areas = [int(width) * int(height) for width, height in map(bytes.split, sizes.splitlines())]
+            return f"ico:{path}[{areas.index(max(areas)) if areas else 0}]"
+        return f"{prefix}{path}[0]"
+
+    def _upright(self, form: str, orientation: int) -> list[str]:
+        if form in ("heic", "avif"):
+            return ["-orient", "TopLeft"]
+        whole = ["-coalesce"] if form in ("gif", "webp") else []
+        return [*whole, "-orient", TURNED.get(orientation, "TopLeft"), "-auto-orient", "+repage"]
+
+    def _colours(self, path: Path) -> list[str]:
+        described = self._run([f"{path}[0]", "-format", "%[colorspace] %[profile:icc]", "info:"]) or b""
+        if len(described.split()) > 1:
+            return ["-profile", str(self._profile), "-colorspace", "sRGB"]
+        return ["-colorspace", "sRGB"]
+
+    def _run(self, arguments: list[str]) -> bytes | None:
+        done = subprocess.run([*self._command, *arguments], capture_output=True, timeout=120, check=False)
+        return done.stdout if done.returncode == 0 and done.stdout else None
+
+
+def find_imagemagick() -> list[str] | None:
+    """How to start ImageMagick's convert, told from other programs of that name by what it says of itself."""
+    for name in ("convert-im6.q16", "magick", "convert"):
+        path = shutil.which(name)
+        if (
+            path
+            and b"ImageMagick" in subprocess.run([path, "-version"], capture_output=True, check=False).stdout
+        ):
+            return [path]
+    return None
+
+
+def _cut(pixels: bytes, sides: Iterable[int]) -> dict[int, bytes] | None:
+    parts, at = {}, 0
+    for side in sides:
+        parts[side] = pixels[at : at + side * side * 4]
+        at += side * side * 4
+    if at != len(pixels):
+        print(f"ImageMagick gave {len(pixels)} bytes and not {at}", file=sys.stderr)
+        return None
+    return parts

@@ -1,0 +1,39 @@
+"""What the started service looks like after everything that was done to it."""
+
+import re
+from pathlib import Path
+
+from .service import Service
+
+DECODER_FILES = re.compile(
+    r"PIL/|pillow|heif|jxl|resvg|isal|webp|avif|openjp2|libtiff|libjpeg|libde265|x265|lcms|imagecodecs|vips",
+    re.IGNORECASE,
+)
+GROWTH_BYTES = 48 * 1024 * 1024
+
+
+def test_the_host_never_loads_an_image_library(service: Service) -> None:
+    service.post("/images/fit/16", b"no image")
+    mapped = {
+        line.split(maxsplit=5)[5]
+        for line in Path(f"/proc/{service.pid}/maps").read_text().splitlines()
+        if "/" in line
+    }
+
+    assert any("python" in path for path in mapped)
+    assert not [path for path in mapped if DECODER_FILES.search(path)]
+
+
+def test_the_service_comes_to_rest_as_it_was(service: Service, at_rest: tuple[int, int, int]) -> None:
+    descriptors, processes, resident_bytes = at_rest
+
+    now = service.settled()
+
+    assert now == (descriptors, processes)
+    assert service.resident_bytes() < resident_bytes + GROWTH_BYTES
+
+
+def test_no_process_is_left_dead_or_running(service: Service) -> None:
+    service.settled()
+
+    assert set(service.tree().values()) <= {"S", "I"}
