@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..contract.control import Hello
@@ -27,7 +27,7 @@ class Lender:
         self._retired: list[TemplateProcess] = []
         self._template: TemplateProcess | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._refilling: asyncio.Task[None] | None = None
         self._jobs = 0
         self._born_at = 0.0
         self._crashes: deque[float] = deque()
@@ -39,9 +39,10 @@ class Lender:
 
     async def close(self) -> None:
         """End every template and child."""
-        for task in (*self._tasks, *([self._starting] if self._starting else [])):
+        tasks = [task for task in (self._refilling, self._starting) if task is not None]
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for template in (*self._retired, *([self._template] if self._template else [])):
             template.on_loss = lambda: None
             template.close()
@@ -79,8 +80,7 @@ class Lender:
         for template in [retired for retired in self._retired if retired.idle]:
             self._retired.remove(template)
             template.close()
-        if len(self._ready) < self._wanted:
-            self._spawn(self._refill())
+        self._refill_soon()
 
     async def _alive(self) -> TemplateProcess:
         if self._template is not None:
@@ -117,7 +117,7 @@ class Lender:
         if former is not None:
             former.on_loss = lambda: self._lost(former)
             self._retired.append(former)
-        await self._refill()
+        self._refill_soon()
 
     def _lost(self, template: TemplateProcess) -> None:
         if template in self._retired:
@@ -129,8 +129,7 @@ class Lender:
                 self._start()
 
     async def _refill(self) -> None:
-        template = self._template
-        while template is not None and template is self._template and len(self._ready) < self._wanted:
+        while (template := self._template) is not None and len(self._ready) < self._wanted:
             try:
                 child = await template.fork()
             except (TemplateFailed, OSError):
@@ -144,7 +143,7 @@ class Lender:
         while self._ready:
             self._ready.popleft().close()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _refill_soon(self) -> None:
+        """One at a time: two would each see the same gap and fill it twice."""
+        if len(self._ready) < self._wanted and (self._refilling is None or self._refilling.done()):
+            self._refilling = asyncio.create_task(self._refill())

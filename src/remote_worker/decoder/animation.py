@@ -1,0 +1,167 @@
+"""Writers of animations, one a format, fed frame by frame: no more than one source frame is in memory."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from PIL import Image
+
+from . import gif_blocks, png_chunks
+from .encode import AVIF_OPTIONS, WEBP_METHOD, WRITERS, save, too_large
+from .loaders.loader import Frame, damaged
+
+ANIMATED = ("gif", "png", "webp", "avif")
+"""The formats that hold more than one frame."""
+
+_PLAY_ONCE = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """An animation to be written; `frames` can be asked again from the start."""
+
+    frames: Callable[[], Iterator[Frame]]
+    count: int
+    size: tuple[int, int]
+    loop: int
+    has_alpha: bool
+    """What the first frame has; a later frame with alpha makes the whole film start again with it."""
+
+
+class _Sink(Protocol):
+    size_bytes: int
+
+    def add(self, image: Image.Image, duration_ms: int) -> None: ...
+
+    def finish(self) -> bytes: ...
+
+
+class _AlphaCame(Exception):
+    """A frame has alpha though the film began without."""
+
+
+def film(source: Film, name: str, quality: int | None, most_bytes: int) -> bytes:
+    """The file of this animation. Raises OUTPUT_TOO_LARGE."""
+    if max(source.size) > WRITERS[name].longest_side:
+        raise too_large()
+    try:
+        return _written(source, name, quality, most_bytes, has_alpha=source.has_alpha)
+    except _AlphaCame:
+        return _written(source, name, quality, most_bytes, has_alpha=True)
+
+
+def _written(source: Film, name: str, quality: int | None, most_bytes: int, *, has_alpha: bool) -> bytes:
+    frames = _of_one_mode(source.frames(), has_alpha=has_alpha)
+    if name in ("webp", "avif"):
+        made = _by_pillow(_Reel(frames, source), name, quality or WRITERS[name].quality)
+        if name == "webp" and has_alpha:
+            made = _with_alpha_flag(made)
+    else:
+        made = _by_sink(frames, _sink(name, source.loop, has_alpha=has_alpha), most_bytes)
+    if len(made) > most_bytes:
+        raise too_large()
+    return made
+
+
+def films(
+    source: Callable[[], Iterator[tuple[list[Image.Image], int]]], *, has_alpha: bool, most_bytes: int
+) -> list[bytes]:
+    """Several APNGs that play for ever, from one run through the frames: a frame is a list of pictures."""
+    try:
+        return _films(source(), has_alpha=has_alpha, most_bytes=most_bytes)
+    except _AlphaCame:
+        return _films(source(), has_alpha=True, most_bytes=most_bytes)
+
+
+def _films(
+    frames: Iterator[tuple[list[Image.Image], int]], *, has_alpha: bool, most_bytes: int
+) -> list[bytes]:
+    sinks: list[png_chunks.Animation] = []
+    for pictures, duration_ms in frames:
+        sinks = sinks or [png_chunks.Animation(has_alpha=has_alpha, loop=0) for _ in pictures]
+        for sink, picture in zip(sinks, pictures, strict=True):
+            sink.add(_in_mode(picture, has_alpha=has_alpha), duration_ms)
+        if sum(sink.size_bytes for sink in sinks) > most_bytes:
+            raise too_large()
+    return [sink.finish() for sink in sinks]
+
+
+def _sink(name: str, loop: int, *, has_alpha: bool) -> _Sink:
+    if name == "png":
+        return png_chunks.Animation(has_alpha=has_alpha, loop=loop)
+    return gif_blocks.Animation(has_alpha=has_alpha, loop=None if loop == _PLAY_ONCE else loop)
+
+
+def _by_sink(frames: Iterator[Frame], sink: _Sink, most_bytes: int) -> bytes:
+    for image, duration_ms in frames:
+        sink.add(image, duration_ms)
+        if sink.size_bytes > most_bytes:
+            raise too_large()
+    return sink.finish()
+
+
+def _of_one_mode(frames: Iterator[Frame], *, has_alpha: bool) -> Iterator[Frame]:
+    for image, duration_ms in frames:
+        yield Frame(_in_mode(image, has_alpha=has_alpha), duration_ms)
+
+
+def _in_mode(image: Image.Image, *, has_alpha: bool) -> Image.Image:
+    if image.mode in ("LA", "RGBA") and not has_alpha:
+        raise _AlphaCame
+    mode = "RGBA" if has_alpha else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+class _Reel(Image.Image):
+    """The frames as the kind of picture that Pillow's animation writers walk through with `seek`.
+
+    A frame's duration joins `durations` when the frame is reached, which is before a writer asks for it.
+    """
+
+    def __init__(self, frames: Iterator[Frame], source: Film) -> None:
+        super().__init__()
+        self._frames = frames
+        self._at = -1
+        self._size = source.size
+        self.n_frames = source.count
+        self.is_animated = True
+        self.loop = source.loop
+        self.durations: list[int] = []
+        self.seek(0)
+
+    def seek(self, frame: int) -> None:
+        """Forward to the next frame; back to the start, which writers do at the end, changes nothing."""
+        if frame <= self._at:
+            return
+        following = next(self._frames, None)
+        if following is None or following.image.size != self._size:
+            raise EOFError
+        self._at += 1
+        self.im = following.image.im
+        self._mode = following.image.mode
+        self.durations.append(following.duration_ms)
+
+    def tell(self) -> int:
+        """The frame that is shown."""
+        return self._at
+
+
+def _by_pillow(reel: _Reel, name: str, quality: int | None) -> bytes:
+    options: dict[str, Any] = {"save_all": True, "duration": reel.durations, "quality": quality}
+    if name == "avif":
+        return save(reel, "AVIF", **options, **AVIF_OPTIONS)
+    try:
+        return save(reel, "WEBP", **options, method=WEBP_METHOD, loop=reel.loop)
+    except EOFError as error:
+        raise damaged("fewer frames than the header says") from error
+
+
+_FLAGS_AT = 20
+_ALPHA = 0x10
+
+
+def _with_alpha_flag(webp: bytes) -> bytes:
+    """libwebp leaves it out where a frame is clear because the one before was; readers then show black."""
+    is_extended = webp[12:16] == b"VP8X"
+    flags = webp[_FLAGS_AT] | _ALPHA
+    return webp[:_FLAGS_AT] + bytes([flags]) + webp[_FLAGS_AT + 1 :] if is_extended else webp

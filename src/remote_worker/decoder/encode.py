@@ -1,0 +1,156 @@
+"""Writers of pictures, one a format. Pixels in, bytes out, and nothing else: no metadata, no profile."""
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, ImageFile
+
+from ..contract.failures import FailureCode, WorkFailed
+from . import gif_blocks, png_chunks
+
+Write = Callable[[Image.Image, int | None, int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """How one format is written; `quality` is used when the caller asks for none."""
+
+    write: Write
+    longest_side: int
+    has_alpha: bool
+    quality: int | None = None
+
+
+def encode(image: Image.Image, name: str, quality: int | None, most_bytes: int) -> bytes:
+    """The file of this picture (L, LA, RGB or RGBA). Raises OUTPUT_TOO_LARGE."""
+    writer = WRITERS[name]
+    if max(image.size) > writer.longest_side:
+        raise WorkFailed(FailureCode.OUTPUT_TOO_LARGE, f"{name} has no sides over {writer.longest_side}")
+    if image.mode in ("LA", "RGBA") and not writer.has_alpha:
+        image = on_white(image)
+    made = writer.write(_plain(image), quality or writer.quality, most_bytes)
+    if len(made) > most_bytes:
+        raise too_large()
+    return made
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """The picture without its alpha channel, laid on white."""
+    mode = image.mode[:-1]
+    canvas = Image.new(mode, image.size, "white")
+    canvas.paste(image.convert(mode), mask=image.getchannel("A"))
+    return canvas
+
+
+def too_large() -> WorkFailed:
+    """The failure of an output over the limit."""
+    return WorkFailed(FailureCode.OUTPUT_TOO_LARGE)
+
+
+def save(image: Image.Image, plugin: str, **options: Any) -> bytes:
+    """What a Pillow plugin writes."""
+    file = io.BytesIO()
+    image.save(file, plugin, **options)
+    return file.getvalue()
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture without what a decoder hung on it: Pillow copies comments, EXIF and profiles from there."""
+    if isinstance(image, ImageFile.ImageFile):
+        image = image.copy()
+    image.info = {}
+    return image
+
+
+def _jpeg(image: Image.Image, quality: int | None, _: int) -> bytes:
+    return save(image, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
+
+
+def _png(image: Image.Image, _: int | None, most_bytes: int) -> bytes:
+    pieces, size_bytes = [], 0
+    for piece in png_chunks.still(image):
+        pieces.append(piece)
+        size_bytes += len(piece)
+        if size_bytes > most_bytes:
+            raise too_large()
+    return b"".join(pieces)
+
+
+def _gif(image: Image.Image, _: int | None, __: int) -> bytes:
+    return gif_blocks.still(image)
+
+
+WEBP_METHOD = 2
+AVIF_OPTIONS = {"speed": 10, "max_threads": 1}
+
+
+def _webp(image: Image.Image, quality: int | None, _: int) -> bytes:
+    return save(_colorful(image), "WEBP", quality=quality, method=WEBP_METHOD)
+
+
+def _avif(image: Image.Image, quality: int | None, _: int) -> bytes:
+    return save(_colorful(image) if image.mode == "LA" else image, "AVIF", quality=quality, **AVIF_OPTIONS)
+
+
+def _tiff(image: Image.Image, _: int | None, __: int) -> bytes:
+    return save(image, "TIFF", compression="tiff_lzw", tiffinfo={317: 2})
+
+
+def _jp2(image: Image.Image, quality: int | None, _: int) -> bytes:
+    # OpenJPEG is asked for a signal-to-noise ratio: 100 is 50 dB, 80 is 42 dB, 1 is 10 dB.
+    decibels = 10 + 0.4 * (quality or 0)
+    return save(
+        image,
+        "JPEG2000",
+        irreversible=True,
+        comment=b"\0",
+        quality_mode="dB",
+        quality_layers=[decibels],
+        mct=_mct(image),
+    )
+
+
+def _mct(image: Image.Image) -> int:
+    return 1 if image.mode in ("RGB", "RGBA") else 0
+
+
+def _jxl(image: Image.Image, quality: int | None, _: int) -> bytes:
+    return save(image, "JXL", quality=quality, effort=3, num_threads=0, lossless_jpeg=False)
+
+
+_BITFIELDS = 3
+
+
+def _bmp(image: Image.Image, _: int | None, __: int) -> bytes:
+    """With alpha a version 4 header, whose masks name the alpha channel; Pillow's header leaves it unsaid."""
+    if image.mode not in ("LA", "RGBA"):
+        return save(image, "BMP")
+    pixels = image.convert("RGBA").tobytes("raw", "BGRA", 0, -1)
+    masks = (0x00FF0000, 0x0000FF00, 0x000000FF, 0xFF000000)
+    rgb = int.from_bytes(b"sRGB", "big")
+    info = struct.pack(
+        "<IiiHHIIiiII4II48x", 108, *image.size, 1, 32, _BITFIELDS, len(pixels), 0, 0, 0, 0, *masks, rgb
+    )
+    offset = 14 + len(info)
+    return struct.pack("<2sIII", b"BM", offset + len(pixels), 0, offset) + info + pixels
+
+
+def _colorful(image: Image.Image) -> Image.Image:
+    """Gray as colour, for formats that have no gray."""
+    return image.convert({"L": "RGB", "LA": "RGBA"}.get(image.mode, image.mode))
+
+
+WRITERS = {
+    "jpeg": Writer(write=_jpeg, longest_side=65_500, has_alpha=False, quality=82),
+    "png": Writer(write=_png, longest_side=65_535, has_alpha=True),
+    "gif": Writer(write=_gif, longest_side=65_535, has_alpha=True),
+    "webp": Writer(write=_webp, longest_side=16_383, has_alpha=True, quality=80),
+    "avif": Writer(write=_avif, longest_side=65_535, has_alpha=True, quality=75),
+    "tiff": Writer(write=_tiff, longest_side=65_535, has_alpha=True),
+    "bmp": Writer(write=_bmp, longest_side=65_535, has_alpha=True),
+    "jp2": Writer(write=_jp2, longest_side=65_535, has_alpha=True, quality=80),
+    "jxl": Writer(write=_jxl, longest_side=65_535, has_alpha=True, quality=85),
+}

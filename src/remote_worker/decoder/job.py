@@ -1,0 +1,290 @@
+"""One task on one document: detect, read the header, hold the limits, and only then decode."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from ..contract.failures import FailureCode, WorkFailed
+from ..contract.limits import Limits
+from ..contract.messages import AVATAR_SIZES, Avatars, Fit, Info, Prepare
+from ..contract.signatures import Template
+from . import animation, color, encode, formats, jpeg_turn, operations
+from .formats import FORMATS, Format
+from .header import Header
+from .headers import Buffer
+from .loaders import pillow
+from .loaders.loader import Frame, Loader
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a task made: pictures by part name, and the facts about them and the upload."""
+
+    pictures: dict[str, bytes]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A stranger's bytes with what is known of them before any pixel is decoded."""
+
+    data: Buffer
+    format: Format
+    header: Header
+    limits: Limits
+
+    @property
+    def display(self) -> Size:
+        """The size upright."""
+        return self.header.display_width, self.header.display_height
+
+
+@dataclass(slots=True)
+class Made:
+    """Collects the pictures of a task with their facts."""
+
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    facts: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, name: str, kind: str, size: Size, body: bytes, frames: int = 1) -> None:
+        """One picture."""
+        self.pictures[name] = body
+        self.facts.append(
+            {"name": name, "format": kind, "width": size[0], "height": size[1], "frames": frames}
+        )
+
+
+def run(task: object, data: Buffer, limits: Limits, template: Template) -> Result:
+    """Do a task. Raises WorkFailed."""
+    row = detect(data, template)
+    pillow.guard(limits.pixels)
+    try:
+        document = Document(data, row, row.header(data), limits)
+        return HANDLERS[type(task)](task, document)
+    except MemoryError as error:
+        raise WorkFailed(FailureCode.TOO_MUCH_MEMORY) from error
+
+
+def detect(data: Buffer, template: Template) -> Format:
+    """The row of the table for these bytes, if this template reads it."""
+    row = formats.detect(data)
+    if row.template is not template:
+        raise WorkFailed(FailureCode.UNSUPPORTED_FORMAT)
+    return row
+
+
+_allowed: frozenset[str] = frozenset(row.name for row in FORMATS)
+
+
+def allow(names: Iterable[str]) -> None:
+    """Decode these formats only; the others answer that they are not available."""
+    global _allowed  # noqa: PLW0603  set once in a template, inherited by its children
+    _allowed = frozenset(names)
+
+
+def _prepare(task: Prepare, document: Document) -> Result:
+    if document.format.name != "jpeg":
+        raise WorkFailed(FailureCode.NOT_A_JPEG)
+    _hold_still(document)
+    body = jpeg_turn.prepare(document.data, task.keep_metadata, document.limits)
+    made = Made()
+    made.add("output", "jpeg", _size(body, "jpeg"), body)
+    return _result(document, made)
+
+
+def _fit(task: Fit, document: Document) -> Result:
+    loader = _loader(document)
+    size = operations.fitted(document.display, (task.width, task.height))
+    film_kind = task.format or document.format.fit
+    made = Made()
+    if task.animated and _moves(document) and film_kind in animation.ANIMATED:
+        body = _fit_film(task, document, loader, film_kind, size)
+        made.add("output", film_kind, size, body, _row(film_kind).header(body).frames)
+        return _result(document, made)
+    if document.format.is_vector:
+        _hold(size, document.limits)
+    else:
+        _hold_still(document)
+    image = _fit_still(document, loader, size)
+    kind = task.format or (document.format.fit_with_alpha if _has_alpha(image) else document.format.fit)
+    made.add("output", kind, size, encode.encode(image, kind, task.quality, document.limits.output_bytes))
+    return _result(document, made)
+
+
+def _fit_still(document: Document, loader: Loader, size: Size) -> Image.Image:
+    cover = operations.sides(size, document.header.orientation)
+    decoded = loader.still(document.data, document.header, cover)
+    profile = color.Profile.of(decoded.image)
+    image = color.workable(decoded.image, document.header.bit_depth)
+    image = operations.scaled(image, operations.sides(size, decoded.orientation), decoded.box)
+    return operations.upright(color.to_srgb(image, profile), decoded.orientation)
+
+
+def _fit_film(task: Fit, document: Document, loader: Loader, kind: str, size: Size) -> bytes:
+    header, limits = document.header, document.limits
+    _hold_film(header, limits)
+    stored = operations.sides(size, header.orientation)
+
+    def frames() -> Iterator[Frame]:
+        for frame, duration_ms in loader.frames(document.data, header):
+            profile = color.Profile.of(frame)
+            image = operations.scaled(color.workable(frame, header.bit_depth), stored)
+            yield Frame(operations.upright(color.to_srgb(image, profile), header.orientation), duration_ms)
+
+    source = animation.Film(
+        frames=frames, count=header.frames, size=size, loop=header.loop or 0, has_alpha=header.has_alpha
+    )
+    return animation.film(source, kind, task.quality, limits.output_bytes)
+
+
+def _avatars(task: Avatars, document: Document) -> Result:
+    loader = _loader(document)
+    made = Made()
+    if document.format.is_vector:
+        pictures = _drawn_avatars(document, loader)
+    elif task.animated and _moves(document):
+        return _moving_avatars(document, loader, made)
+    else:
+        _hold_still(document)
+        decoded = loader.still(document.data, document.header, _largest_due(document))
+        pictures = _squares(document, decoded.image, decoded.box, decoded.orientation)
+    left = document.limits.output_bytes
+    for side, picture in sorted(pictures.items()):
+        body = encode.encode(picture, "png", None, left)
+        left -= len(body)
+        made.add(f"avatar{side}", "png", (side, side), body)
+    return _result(document, made)
+
+
+def _drawn_avatars(document: Document, loader: Loader) -> dict[int, Image.Image]:
+    """Each drawn at its own size, the small pictures too."""
+    drawn = {}
+    for side in AVATAR_SIZES:
+        size = operations.enlarged(document.display, side)
+        drawn[side] = operations.padded(loader.still(document.data, document.header, size).image, side)
+    return drawn
+
+
+def _moving_avatars(document: Document, loader: Loader, made: Made) -> Result:
+    header, limits = document.header, document.limits
+    _hold_film(header, limits)
+    due = operations.avatar_sizes(document.display)
+
+    def frames() -> Iterator[tuple[list[Image.Image], int]]:
+        for frame, duration_ms in loader.frames(document.data, header):
+            squares = _squares(document, frame, None, header.orientation)
+            yield [squares[side] for side in due], duration_ms
+
+    bodies = animation.films(frames, has_alpha=header.has_alpha, most_bytes=limits.output_bytes)
+    for side, body in zip(due, bodies, strict=True):
+        made.add(f"avatar{side}", "png", (side, side), body, header.frames)
+    return _result(document, made)
+
+
+def _squares(
+    document: Document, decoded: Image.Image, box: operations.Box | None, orientation: int
+) -> dict[int, Image.Image]:
+    profile = color.Profile.of(decoded)
+    return operations.squares(
+        color.workable(decoded, document.header.bit_depth),
+        operations.avatar_sizes(document.display),
+        lambda square: color.to_srgb(square, profile),
+        orientation=orientation,
+        box=box,
+    )
+
+
+def _largest_due(document: Document) -> Size:
+    side = operations.avatar_sizes(document.display)[-1]
+    return side, side
+
+
+def _info(_: Info, document: Document) -> Result:
+    header = document.header
+    facts = {
+        "binary_size": len(document.data),
+        "mime_type": document.format.mime,
+        "format": document.format.name,
+        **{name: getattr(header, name) for name in _INFO},
+    }
+    return Result({}, {"upload": _upload(document), "info": facts})
+
+
+_INFO = (
+    "width",
+    "height",
+    "display_width",
+    "display_height",
+    "frames",
+    "orientation",
+    "has_alpha",
+    "color_space",
+    "bit_depth",
+    "has_icc_profile",
+    "has_exif",
+    "has_gps",
+    "loop",
+    "duration_ms",
+)
+
+
+def _loader(document: Document) -> Loader:
+    loader = document.format.loader
+    if loader is None or document.format.name not in _allowed:
+        raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE)
+    return loader
+
+
+def _moves(document: Document) -> bool:
+    return document.format.keeps_frames and document.header.is_animation and document.header.frames > 1
+
+
+def _hold_still(document: Document) -> None:
+    _hold((document.header.width, document.header.height), document.limits)
+
+
+def _hold(size: Size, limits: Limits) -> None:
+    if size[0] * size[1] > limits.pixels or max(size) > limits.side_pixels:
+        raise WorkFailed(FailureCode.TOO_MANY_PIXELS, f"{size[0]} x {size[1]}")
+
+
+def _hold_film(header: Header, limits: Limits) -> None:
+    _hold((header.width, header.height), limits)
+    if header.frames > limits.frames:
+        raise WorkFailed(FailureCode.TOO_MANY_FRAMES, f"{header.frames} frames")
+    if header.frames * header.width * header.height > limits.animation_pixels:
+        raise WorkFailed(FailureCode.TOO_MANY_PIXELS, "over all frames")
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("LA", "RGBA")
+
+
+def _row(name: str) -> Format:
+    return next(row for row in FORMATS if row.name == name)
+
+
+def _size(body: bytes, name: str) -> Size:
+    header = _row(name).header(body)
+    return header.width, header.height
+
+
+def _upload(document: Document) -> dict[str, str]:
+    return {"format": document.format.name, "mime": document.format.mime}
+
+
+def _result(document: Document, made: Made) -> Result:
+    return Result(made.pictures, {"upload": _upload(document), "pictures": made.facts})
+
+
+HANDLERS: dict[type, Callable[[Any, Document], Result]] = {
+    Prepare: _prepare,
+    Fit: _fit,
+    Avatars: _avatars,
+    Info: _info,
+}
+"""By the type of the task."""

@@ -1,0 +1,202 @@
+"""The formats that Pillow decodes. Each loader calls one plugin class of its own, never Pillow's guess."""
+
+import io
+import mmap
+import warnings
+from collections.abc import Callable, Iterator
+from typing import IO, cast
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageChops,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PsdImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from ..header import Header
+from ..headers import Buffer, heif
+from .loader import Frame, Size, Still, library_errors, same_size
+
+Open = Callable[[IO[bytes]], Image.Image]
+
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+GifImagePlugin.LOADING_STRATEGY = GifImagePlugin.LoadingStrategy.RGB_ALWAYS
+
+
+_LEAST_GUARDED = 1024 * 1024
+
+
+def guard(pixels: int) -> None:
+    """Have Pillow's own bomb check hold the same limit, for pictures within pictures (ICO, GIF frames)."""
+    # Pillow checks our own crops of avatars too, which are larger than a very small limit.
+    Image.MAX_IMAGE_PIXELS = max(pixels, _LEAST_GUARDED)
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+class PillowLoader:
+    """A format whose pixels lie as stored and are decoded at full size."""
+
+    def __init__(self, plugin: Open) -> None:
+        self._plugin = plugin
+
+    def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:  # noqa: ARG002  no scaled decode
+        """The first frame at full size."""
+        with library_errors():
+            image = self._opened(data, header)
+            image.load()
+            image = self._checked(image, header)
+        return Still(image, self._orientation(header))
+
+    def frames(self, data: Buffer, header: Header) -> Iterator[Frame]:
+        """Every frame, composited."""
+        with library_errors():
+            image = self._opened(data, header)
+            # An APNG may carry a picture for other readers that is no part of the animation.
+            first = 1 if getattr(image, "default_image", False) else 0
+        for index in range(first, first + header.frames):
+            with library_errors():
+                image.seek(index)
+                image.load()
+                shown = self._checked(image, header)
+                duration_ms = max(0, round(image.info.get("duration", 0)))
+            yield Frame(shown, duration_ms)
+
+    def _opened(self, data: Buffer, header: Header) -> Image.Image:
+        image = self._plugin(stream(data))
+        self._checked(image, header)
+        return image
+
+    def _checked(self, image: Image.Image, header: Header) -> Image.Image:
+        same_size(image, self._size(header))
+        return image
+
+    def _size(self, header: Header) -> Size:
+        return header.width, header.height
+
+    def _orientation(self, header: Header) -> int:
+        return header.orientation
+
+
+class GifLoader(PillowLoader):
+    """Pillow lets a frame that is larger than the screen enlarge the picture; viewers cut it."""
+
+    def __init__(self) -> None:
+        super().__init__(GifImagePlugin.GifImageFile)
+
+    def _opened(self, data: Buffer, header: Header) -> Image.Image:  # noqa: ARG002  each frame is checked
+        return self._plugin(stream(data))
+
+    def _checked(self, image: Image.Image, header: Header) -> Image.Image:
+        size = self._size(header)
+        if image.width < size[0] or image.height < size[1]:
+            same_size(image, size)
+        return image if image.size == size else image.crop((0, 0, *size))
+
+
+class JpegLoader(PillowLoader):
+    """JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the cost."""
+
+    def __init__(self) -> None:
+        # The class itself, not its factory: that one turns into the MPO plugin, which fails on
+        # pictures whose MPO index is broken though the first picture is fine.
+        super().__init__(JpegImagePlugin.JpegImageFile)
+
+    def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
+        """The first picture at the smallest scale that covers."""
+        with library_errors():
+            image = self._opened(data, header)
+            drafted = cast(JpegImagePlugin.JpegImageFile, image).draft(None, cover) if cover else None
+            image.load()
+        return Still(image, header.orientation, drafted[1] if drafted else None)
+
+
+class PsdLoader(PillowLoader):
+    """The merged picture. A fourth channel is transparency only where the header says so."""
+
+    def __init__(self) -> None:
+        super().__init__(PsdImagePlugin.PsdImageFile)
+
+    def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
+        """The merged picture at full size."""
+        image = super().still(data, header, cover).image
+        if image.mode == "1":
+            # A bitmap's ones are ink.
+            return Still(ImageChops.invert(image))
+        if image.mode == "RGBA" and not header.has_alpha:
+            profile = image.info.get("icc_profile")
+            image = image.convert("RGB")
+            image.info["icc_profile"] = profile
+        return Still(image)
+
+
+class AvifLoader(PillowLoader):
+    """Pillow leaves the rotation and the crop of AVIF to us."""
+
+    def __init__(self) -> None:
+        super().__init__(AvifImagePlugin.AvifImageFile)
+
+    def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
+        """The primary picture, or the first frame, at full size."""
+        placed = heif.placement(data)
+        decoded = super().still(data, header, cover)
+        return Still(decoded.image.crop(placed.crop) if placed.crop else decoded.image, placed.turn)
+
+
+class TiffLoader(PillowLoader):
+    """Pillow turns TIFF upright while it loads."""
+
+    def __init__(self) -> None:
+        super().__init__(TiffImagePlugin.TiffImageFile)
+
+    def _size(self, header: Header) -> Size:
+        return header.display_width, header.display_height
+
+    def _orientation(self, header: Header) -> int:  # noqa: ARG002  done already
+        return 1
+
+
+JPEG = JpegLoader()
+TIFF = TiffLoader()
+PNG = PillowLoader(PngImagePlugin.PngImageFile)
+GIF = GifLoader()
+BMP = PillowLoader(BmpImagePlugin.BmpImageFile)
+WEBP = PillowLoader(WebPImagePlugin.WebPImageFile)
+AVIF = AvifLoader()
+PSD = PsdLoader()
+
+
+def stream(data: Buffer) -> IO[bytes]:
+    """The bytes as a file, without a copy."""
+    return cast(IO[bytes], _Stream(data)) if isinstance(data, mmap.mmap) else io.BytesIO(data)
+
+
+class _Stream:
+    """An mmap as a file that lets plugins seek behind its end, as files do and an mmap itself does not."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        start = self._at
+        end = len(self._data) if size < 0 else start + size
+        taken = self._data[start:end]
+        self._at = start + len(taken)
+        return taken
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
+        if base + offset < 0:
+            raise ValueError("a place before the start")
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at

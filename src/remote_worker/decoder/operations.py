@@ -1,0 +1,172 @@
+"""What is done to pixels: upright, scaled into a box, cut into square avatars. Stays out of formats."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from PIL import Image
+
+from ..contract.messages import ALWAYS_MADE, AVATAR_SIZES
+
+Size = tuple[int, int]
+Box = tuple[float, float, float, float]
+Finish = Callable[[Image.Image], Image.Image]
+"""Last touch to pixels that are already small, such as colour."""
+
+_LANCZOS = Image.Resampling.LANCZOS
+_GAP = 3.0
+"""Pictures of twice this many times the target are averaged down first: it shows nowhere, and is cheaper."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_REVERSED_X = frozenset({2, 3, 7, 8})
+_REVERSED_Y = frozenset({3, 4, 6, 7})
+"""Orientations that show the stored columns, or rows, from the last to the first."""
+_PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
+_STRAIGHT = {"La": "LA", "RGBa": "RGBA"}
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture turned by an EXIF orientation."""
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def sides(size: Size, orientation: int) -> Size:
+    """The size with its sides swapped when the orientation swaps them."""
+    return (size[1], size[0]) if orientation >= 5 else size
+
+
+def fitted(size: Size, box: Size) -> Size:
+    """The size inside a box: aspect kept, never larger, at least 1; rounds like Pillow's thumbnail()."""
+    width, height = size
+    if width <= box[0] and height <= box[1]:
+        return size
+    aspect = width / height
+    if box[0] / box[1] >= aspect:
+        return _nearest(box[1] * aspect, lambda n: abs(aspect - n / box[1])), box[1]
+    return box[0], _nearest(box[0] / aspect, lambda n: 0.0 if n == 0 else abs(aspect - box[0] / n))
+
+
+def scaled(image: Image.Image, size: Size, box: Box | None = None) -> Image.Image:
+    """The picture, or the box in it, at this size, with premultiplied alpha."""
+    if image.size == size and box in (None, (0, 0, *size)):
+        return image
+    return image.resize(size, _LANCZOS, box=box, reducing_gap=_GAP)
+
+
+def enlarged(size: Size, side: int) -> Size:
+    """The size with its longer side made exactly this, up or down."""
+    scale = side / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def avatar_sizes(size: Size) -> list[int]:
+    """The sides that a picture of this upright size gets: small ones always, others when it is as large."""
+    return [side for side in AVATAR_SIZES if side <= ALWAYS_MADE or side <= min(size)]
+
+
+def squares(
+    image: Image.Image, due: Iterable[int], finish: Finish, *, orientation: int = 1, box: Box | None = None
+) -> dict[int, Image.Image]:
+    """The middle square of the picture (or of the box in it) at each side that is due, finished and upright.
+
+    One Lanczos step makes the largest, each other comes from the next larger one. Where the square must be
+    enlarged, every avatar comes from the picture itself.
+    """
+    left, top, right, bottom = box or (0.0, 0.0, *image.size)
+    width, height = right - left, bottom - top
+    is_wide = width >= height
+    # Where the source begins along the longer side, and how many of the picture's pixels make one of its own.
+    source, start, step = premultiplied(image), -(left if is_wide else top), 1.0
+    across = (top, bottom) if is_wide else (left, right)
+    is_finished = False
+    made: dict[int, Image.Image] = {}
+    for cut in reversed(_cuts((width, height), sorted(due), orientation)):
+        length = source.width if is_wide else source.height
+        along = (max(0.0, (cut.start - start) / step), min(length, (cut.end - start) / step))
+        part = (along[0], across[0], along[1], across[1])
+        size = (cut.pixels, cut.side)
+        smaller = source.resize(
+            size if is_wide else size[::-1],
+            _LANCZOS,
+            box=part if is_wide else (part[1], part[0], part[3], part[2]),
+            reducing_gap=_GAP,
+        )
+        straight = smaller.convert(_STRAIGHT.get(smaller.mode, smaller.mode))
+        done = straight if is_finished else finish(straight)
+        made[cut.side] = upright(done.crop(cut.square(is_wide=is_wide)), orientation)
+        if cut.side <= min(width, height):
+            source = smaller if done is straight else premultiplied(done)
+            start, step, across, is_finished = cut.start, cut.step, (0.0, cut.side), True
+    return made
+
+
+class _Cut(NamedTuple):
+    """The strip of the picture from which one avatar is cut, along the longer side.
+
+    `start` and `end` are in the picture's pixels, of which `step` make one of the avatar's. The strip is
+    `before` pixels longer than the square on one side, and `pixels` long: the smaller ones are cut from it.
+    """
+
+    side: int
+    start: float
+    end: float
+    step: float
+    before: int
+    pixels: int
+
+    def square(self, *, is_wide: bool) -> tuple[int, int, int, int]:
+        """The avatar in its strip."""
+        if is_wide:
+            return self.before, 0, self.before + self.side, self.side
+        return 0, self.before, self.side, self.before + self.side
+
+
+def _cuts(size: tuple[float, float], due: list[int], orientation: int) -> list[_Cut]:
+    """By rising side. Each square lies on whole pixels of the picture scaled to cover it, as others cut it.
+
+    So the middle of an odd number of pixels too many is half a pixel off, not the same half at every size.
+    """
+    short, long = sorted(size)
+    is_reversed = orientation in (_REVERSED_X if size[0] >= size[1] else _REVERSED_Y)
+    cuts: list[_Cut] = []
+    for side in due:
+        covering = max(side, math.floor(long * side / short + 0.5))
+        offset = covering // 2 - side // 2
+        if is_reversed:
+            offset = covering - side - offset
+        step = long / covering
+        spare = math.ceil((_spare(cuts) + 1) * side / cuts[-1].side) if cuts else 0
+        first = max(0, offset - spare)
+        last = min(covering, offset + side + spare)
+        cuts.append(_Cut(side, first * step, last * step, step, offset - first, last - first))
+    return cuts
+
+
+def _spare(cuts: list[_Cut]) -> int:
+    return max(cuts[-1].before, cuts[-1].pixels - cuts[-1].side - cuts[-1].before)
+
+
+def premultiplied(image: Image.Image) -> Image.Image:
+    """The picture with its alpha multiplied into its colours, so that clear pixels do not bleed."""
+    mode = _PREMULTIPLIED.get(image.mode)
+    return image.convert(mode) if mode else image
+
+
+def padded(image: Image.Image, side: int) -> Image.Image:
+    """The whole picture in the middle of a transparent square."""
+    canvas = Image.new("RGBA", (side, side))
+    canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return canvas
+
+
+def _nearest(value: float, error: Callable[[int], float]) -> int:
+    return max(min(math.floor(value), math.ceil(value), key=error), 1)

@@ -1,0 +1,174 @@
+"""Writers: what other readers make of our PNG, APNG, GIF and BMP."""
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from remote_worker.contract.failures import FailureCode, WorkFailed
+from remote_worker.decoder import animation, encode, png_chunks
+from remote_worker.decoder.animation import Film
+from remote_worker.decoder.loaders.loader import Frame
+
+from .pictures import frame_count, noise, pixel
+
+LIMIT = 64 * 1024 * 1024
+MODES = ["L", "LA", "RGB", "RGBA"]
+
+
+def opened(body: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(body))
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (3, 2), (97, 61), (700, 800)])
+def test_png_gives_back_every_pixel(mode: str, size: tuple[int, int]) -> None:
+    image = noise(*size, mode)
+
+    made = opened(encode.encode(image, "png", None, LIMIT))
+
+    assert (made.format, made.mode, made.size) == ("PNG", mode, size)
+    assert made.tobytes() == image.tobytes()
+
+
+@pytest.mark.needs_imagemagick
+@pytest.mark.parametrize("mode", MODES)
+def test_imagemagick_reads_the_same_pixels(mode: str, imagemagick: Callable[..., Any]) -> None:
+    image = noise(97, 61, mode)
+
+    read = imagemagick(
+        "png:-", "-depth", "8", "rgba:-", stdin=encode.encode(image, "png", None, LIMIT)
+    ).stdout
+
+    assert read == image.convert("RGBA").tobytes()
+
+
+@pytest.mark.parametrize("name", sorted(encode.WRITERS))
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [(1, 1), (33, 20)])
+def test_every_writer_takes_every_mode(name: str, mode: str, size: tuple[int, int]) -> None:
+    made = opened(encode.encode(noise(*size, mode), name, None, LIMIT))
+
+    assert made.size == size
+    # The JPEG XL decoder makes up a profile for what it gives.
+    carried = {"exif", "xmp", "comment"} | ({"icc_profile"} if name != "jxl" else set())
+    assert not carried & {key for key, value in made.info.items() if value}
+
+
+def test_bmp_keeps_alpha() -> None:
+    image = noise(9, 7, "RGBA")
+
+    assert opened(encode.encode(image, "bmp", None, LIMIT)).tobytes() == image.tobytes()
+
+
+def test_gif_clears_what_is_more_than_half_clear() -> None:
+    image = Image.new("RGBA", (10, 10), (0, 0, 255, 127))
+    image.paste((255, 0, 0, 128), (0, 0, 5, 10))
+
+    made = opened(encode.encode(image, "gif", None, LIMIT)).convert("RGBA")
+
+    assert made.getpixel((2, 2)) == (255, 0, 0, 255)
+    pixel = made.getpixel((8, 2))
+    assert isinstance(pixel, tuple)
+    assert pixel[3] == 0
+
+
+def test_a_side_that_a_format_cannot_say_is_refused() -> None:
+    with pytest.raises(WorkFailed) as failed:
+        encode.encode(Image.new("L", (16_384, 1)), "webp", None, LIMIT)
+
+    assert failed.value.code is FailureCode.OUTPUT_TOO_LARGE
+    assert opened(encode.encode(Image.new("L", (16_383, 1)), "webp", None, LIMIT)).size == (16_383, 1)
+
+
+def test_a_body_over_the_limit_is_refused() -> None:
+    image = Image.effect_noise((200, 200), 100)
+    size = len(encode.encode(image, "png", None, LIMIT))
+
+    assert len(encode.encode(image, "png", None, size)) == size
+    with pytest.raises(WorkFailed) as failed:
+        encode.encode(image, "png", None, size - 1)
+    assert failed.value.code is FailureCode.OUTPUT_TOO_LARGE
+
+
+def test_a_chunk_carries_its_checksum() -> None:
+    # The end of every PNG (ISO/IEC 15948, 11.2.5).
+    assert png_chunks.chunk(b"IEND", b"") == bytes.fromhex("0000000049454e44ae426082")
+
+
+def moving() -> list[Image.Image]:
+    frames = []
+    for at in range(6):
+        frame = Image.new("RGB", (40, 30), "white")
+        frame.paste("red", (5 * at, 5, 5 * at + 9, 15))
+        frames.append(frame)
+    frames.insert(3, frames[2].copy())
+    return frames
+
+
+def film(frames: list[Image.Image], durations: list[int], *, has_alpha: bool = False, loop: int = 0) -> Film:
+    def again() -> Iterator[Frame]:
+        return map(Frame, frames, durations)
+
+    return Film(frames=again, count=len(frames), size=frames[0].size, loop=loop, has_alpha=has_alpha)
+
+
+@pytest.mark.parametrize("name", ["png", "gif"])
+def test_every_frame_comes_back_whole_even_one_like_the_one_before(name: str) -> None:
+    frames, durations = moving(), [100, 20, 0, 700, 70_000, 50, 60]
+
+    made = Image.open(io.BytesIO(animation.film(film(frames, durations), name, None, LIMIT)))
+
+    assert frame_count(made) == 7
+    for at, frame in enumerate(frames):
+        made.seek(at)
+        assert made.convert("RGB").tobytes() == frame.tobytes()
+        assert round(made.info.get("duration", 0)) == durations[at]
+
+
+@pytest.mark.parametrize("name", animation.ANIMATED)
+def test_a_frame_that_has_alpha_later_makes_the_film_start_again(name: str) -> None:
+    clear = Image.new("RGBA", (40, 30), (0, 0, 0, 0))
+    clear.paste((255, 0, 0, 255), (0, 0, 20, 30))
+    frames = [Image.new("RGB", (40, 30), "blue"), clear]
+
+    made = Image.open(io.BytesIO(animation.film(film(frames, [50, 50]), name, None, LIMIT)))
+    made.seek(1)
+
+    assert pixel(made, 35, 15)[3] == 0
+    assert pixel(made, 5, 15)[3] == 255
+
+
+@pytest.mark.parametrize("loop", [0, 1, 5])
+@pytest.mark.parametrize("name", ["png", "gif", "webp"])
+def test_the_number_of_rounds_is_kept(name: str, loop: int) -> None:
+    made = Image.open(io.BytesIO(animation.film(film(moving(), [50] * 7, loop=loop), name, None, LIMIT)))
+
+    assert made.info.get("loop", 1) == loop
+
+
+def test_a_film_over_the_limit_is_refused() -> None:
+    frames = [Image.effect_noise((100, 100), 90 + at) for at in range(4)]
+
+    with pytest.raises(WorkFailed) as failed:
+        animation.film(film(frames, [50] * 4), "png", None, 20_000)
+
+    assert failed.value.code is FailureCode.OUTPUT_TOO_LARGE
+
+
+def test_avatars_share_one_run_through_the_frames() -> None:
+    runs = []
+
+    def frames() -> Iterator[tuple[list[Image.Image], int]]:
+        runs.append(1)
+        for frame in moving():
+            yield [frame, frame.resize((20, 15))], 50
+
+    bodies = animation.films(frames, has_alpha=False, most_bytes=LIMIT)
+
+    assert [opened(body).size for body in bodies] == [(40, 30), (20, 15)]
+    assert runs == [1]
