@@ -1,4 +1,4 @@
-"""Counted from outside, by the kernel's own record of system calls: every document meets a process of its own."""
+"""Counted from outside, by the kernel's record of system calls: every document meets its own process."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ def test_there_are_as_many_children_as_documents(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     with started(tmp_path / "log", settings={"REMOTE_CHILDREN": "3"}) as service:
         service.settled()
-        with watched(service, trace):
+        with Watched(service, trace):
             with ThreadPoolExecutor(6) as callers:
                 uploads = (contents * UPLOADS)[:UPLOADS]
                 answers = list(callers.map(lambda body: service.post("/images/info", body), uploads))
@@ -38,7 +38,7 @@ def test_there_are_as_many_children_as_documents(tmp_path: Path) -> None:
     assert set(tasks.values()) == {1}
 
 
-class watched:  # noqa: N801  reads as a context
+class Watched:
     """strace on every template and waiting child of the service, and on every child that they fork."""
 
     def __init__(self, service: Service, trace: Path) -> None:

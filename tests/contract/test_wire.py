@@ -27,6 +27,12 @@ def test_a_record_is_sixteen_bytes_and_says_what_was_written(failure: FailureCod
     assert wire.read_record(record, most_body_bytes=MOST) == wire.Record(failure, length)
 
 
+def test_a_failure_may_be_one_of_the_header() -> None:
+    record = wire.write_record(FailureCode.DAMAGED, in_header=True)
+
+    assert wire.read_record(record, most_body_bytes=MOST) == wire.Record(FailureCode.DAMAGED, 0, True)
+
+
 @pytest.mark.parametrize(
     "record",
     [
@@ -35,6 +41,7 @@ def test_a_record_is_sixteen_bytes_and_says_what_was_written(failure: FailureCod
         wire.write_record(None, 100) + b"\0",
         struct.pack("<HHIQ", 2, 0, 0, 100),
         struct.pack("<HHIQ", 1, 0, 1, 100),
+        struct.pack("<HHIQ", 1, 1, 2, 0),
         struct.pack("<HHIQ", 1, len(FailureCode) + 1, 0, 0),
         struct.pack("<HHIQ", 1, 1, 0, 1),
         struct.pack("<HHIQ", 1, 0, 0, 7),

@@ -77,8 +77,8 @@ def test_squares_are_the_same_whichever_way_the_picture_is_stored(
     for side, square in plain.items():
         difference = max(_difference(square, turned[side]))
         assert square.size == (side, side)
-        # The two passes of the filter change places, and each rounds.
-        assert difference <= 4
+        # The two passes of the filter change places, and each rounds and clips.
+        assert difference <= 5
 
 
 def test_the_middle_is_cut() -> None:

@@ -36,9 +36,13 @@ class FailureCode(StrEnum):
 
 
 class WorkFailed(Exception):
-    """A request ends here with a code; `detail` is a sentence for people, never compared by code."""
+    """A request ends here with a code; `detail` is a sentence for people, never compared by code.
 
-    def __init__(self, code: FailureCode, detail: str = "") -> None:
+    `in_header` says that not even the document's header could be read.
+    """
+
+    def __init__(self, code: FailureCode, detail: str = "", *, in_header: bool = False) -> None:
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
+        self.in_header = in_header

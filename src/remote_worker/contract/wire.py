@@ -12,7 +12,7 @@ from typing import Any
 from .failures import FailureCode
 
 RECORD = struct.Struct("<HHIQ")
-"""Version, outcome, zero, body length in bytes: 16 bytes in all."""
+"""Version, outcome, 1 for a failure in the header, body length in bytes: 16 bytes in all."""
 
 VERSION = 1
 DONE = 0
@@ -38,26 +38,27 @@ class Record:
 
     failure: FailureCode | None
     body_bytes: int
+    in_header: bool = False
 
 
-def write_record(failure: FailureCode | None, body_bytes: int = 0) -> bytes:
+def write_record(failure: FailureCode | None, body_bytes: int = 0, *, in_header: bool = False) -> bytes:
     """The 16 bytes of a reply."""
     outcome = DONE if failure is None else 1 + FAILURES.index(failure)
-    return RECORD.pack(VERSION, outcome, 0, body_bytes)
+    return RECORD.pack(VERSION, outcome, in_header, body_bytes)
 
 
 def read_record(message: bytes, *, most_body_bytes: int) -> Record:
     """Check and read the 16 bytes. Raises BadReply."""
     if len(message) != RECORD.size:
         raise BadReply(f"a record of {len(message)} bytes")
-    version, outcome, zero, body_bytes = RECORD.unpack(message)
-    if version != VERSION or zero != 0 or outcome > len(FAILURES):
+    version, outcome, in_header, body_bytes = RECORD.unpack(message)
+    if version != VERSION or outcome > len(FAILURES) or in_header > (outcome != DONE):
         raise BadReply("a record with unknown numbers")
     failure = None if outcome == DONE else FAILURES[outcome - 1]
     least, most = (TABLE.size, most_body_bytes) if failure is None else (0, 0)
     if not least <= body_bytes <= most:
         raise BadReply(f"a body of {body_bytes} bytes")
-    return Record(failure, body_bytes)
+    return Record(failure, body_bytes, bool(in_header))
 
 
 def layout(lengths: Mapping[str, int]) -> tuple[bytes, list[int], int]:

@@ -38,17 +38,15 @@ def serve(channel: socket) -> NoReturn:
         os._exit(0)
     fds = ancillary[0][2]
     input_fd, output_fd = (int.from_bytes(fds[at : at + 4], sys.byteorder) for at in (0, 4))
-    failure: FailureCode | None = None
-    body_bytes = 0
     try:
-        body_bytes = _work(decode_task(message), input_fd, output_fd)
+        record = wire.write_record(None, _work(decode_task(message), input_fd, output_fd))
     except WorkFailed as failed:
-        failure = failed.code
+        record = wire.write_record(failed.code, in_header=failed.in_header)
     except MemoryError:
-        failure = FailureCode.TOO_MUCH_MEMORY
+        record = wire.write_record(FailureCode.TOO_MUCH_MEMORY)
     except BaseException:  # noqa: BLE001  a decoder's surprise must still end in an answer
-        failure = FailureCode.DECODER_CRASHED
-    channel.send(wire.write_record(failure, body_bytes))
+        record = wire.write_record(FailureCode.DECODER_CRASHED)
+    channel.send(record)
     os._exit(0)
 
 

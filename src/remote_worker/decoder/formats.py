@@ -7,6 +7,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.signatures import PREFIX_BYTES, Template
 from .header import Header
 from .headers import Buffer, bmp, gif, heif, icns, ico, jp2, jpeg, jxl, png, psd, svg, tiff, webp
+from .loaders import gif as gif_loader
 from .loaders import heif as heif_loader
 from .loaders import icons, pillow
 from .loaders import jp2 as jp2_loader
@@ -102,7 +103,7 @@ FORMATS = (
         mime="image/gif",
         is_it=_begins(b"GIF87a", b"GIF89a"),
         header=gif.read,
-        loader=pillow.GIF,
+        loader=gif_loader.GIF,
         fit="gif",
         fit_with_alpha="gif",
         keeps_frames=True,

@@ -63,10 +63,17 @@ def run(task: object, data: Buffer, limits: Limits, template: Template) -> Resul
     row = detect(data, template)
     pillow.guard(limits.pixels)
     try:
-        document = Document(data, row, row.header(data), limits)
+        document = Document(data, row, _header(row, data), limits)
         return HANDLERS[type(task)](task, document)
     except MemoryError as error:
         raise WorkFailed(FailureCode.TOO_MUCH_MEMORY) from error
+
+
+def _header(row: Format, data: Buffer) -> Header:
+    try:
+        return row.header(data)
+    except WorkFailed as failed:
+        raise WorkFailed(failed.code, failed.detail, in_header=True) from failed
 
 
 def detect(data: Buffer, template: Template) -> Format:

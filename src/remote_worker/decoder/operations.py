@@ -78,35 +78,60 @@ def squares(
 ) -> dict[int, Image.Image]:
     """The middle square of the picture (or of the box in it) at each side that is due, finished and upright.
 
-    One Lanczos step makes the largest, each other comes from the next larger one. Where the square must be
-    enlarged, every avatar comes from the picture itself.
+    One Lanczos step makes the largest. The others come from one made before that is at least twice as large:
+    smaller steps, one upon the other, would blur. Of a small picture each comes from the picture itself.
     """
     left, top, right, bottom = box or (0.0, 0.0, *image.size)
     width, height = right - left, bottom - top
     is_wide = width >= height
-    # Where the source begins along the longer side, and how many of the picture's pixels make one of its own.
-    source, start, step = premultiplied(image), -(left if is_wide else top), 1.0
     across = (top, bottom) if is_wide else (left, right)
-    is_finished = False
+    picture = _Source(premultiplied(image), -(left if is_wide else top), 1.0, across, is_finished=False)
+    short = min(width, height)
+    sources: dict[int, _Source] = {}
     made: dict[int, Image.Image] = {}
     for cut in reversed(_cuts((width, height), sorted(due), orientation)):
-        length = source.width if is_wide else source.height
-        along = (max(0.0, (cut.start - start) / step), min(length, (cut.end - start) / step))
-        part = (along[0], across[0], along[1], across[1])
-        size = (cut.pixels, cut.side)
-        smaller = source.resize(
-            size if is_wide else size[::-1],
-            _LANCZOS,
-            box=part if is_wide else (part[1], part[0], part[3], part[2]),
-            reducing_gap=_GAP,
-        )
+        large_enough = [side for side in sources if side >= _LEAST_STEP * cut.side]
+        source = sources[min(large_enough)] if large_enough else picture
+        smaller = source.strip(cut, is_wide=is_wide)
         straight = smaller.convert(_STRAIGHT.get(smaller.mode, smaller.mode))
-        done = straight if is_finished else finish(straight)
+        done = straight if source.is_finished else finish(straight)
         made[cut.side] = upright(done.crop(cut.square(is_wide=is_wide)), orientation)
-        if cut.side <= min(width, height):
-            source = smaller if done is straight else premultiplied(done)
-            start, step, across, is_finished = cut.start, cut.step, (0.0, cut.side), True
+        if short > _SMALL and cut.side <= short:
+            pixels = smaller if done is straight else premultiplied(done)
+            sources[cut.side] = _Source(pixels, cut.start, cut.step, (0.0, cut.side), is_finished=True)
     return made
+
+
+_LEAST_STEP = 2
+_SMALL = 384
+"""Pixels of a picture's shorter side up to which a step from the picture itself costs next to nothing."""
+
+
+class _Source(NamedTuple):
+    """Premultiplied pixels to scale down from.
+
+    `start` is where they begin along the picture's longer side, and `step` how many of the picture's pixels
+    make one of theirs; `across` is their part of the shorter side.
+    """
+
+    pixels: Image.Image
+    start: float
+    step: float
+    across: tuple[float, float]
+    is_finished: bool
+
+    def strip(self, cut: "_Cut", *, is_wide: bool) -> Image.Image:
+        """The strip of the picture from which the avatar is cut, at its size."""
+        length = self.pixels.width if is_wide else self.pixels.height
+        begin = max(0.0, (cut.start - self.start) / self.step)
+        end = min(length, (cut.end - self.start) / self.step)
+        low, high = self.across
+        return self.pixels.resize(
+            (cut.pixels, cut.side) if is_wide else (cut.side, cut.pixels),
+            _LANCZOS,
+            box=(begin, low, end, high) if is_wide else (low, begin, high, end),
+            reducing_gap=_GAP if min(self.pixels.size) > _SMALL else None,
+        )
 
 
 class _Cut(NamedTuple):

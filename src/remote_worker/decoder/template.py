@@ -19,9 +19,10 @@ from typing import Any, NoReturn
 from ..contract.control import EVENT, FORK, FORK_FAILED, FORKED, REAPED, Hello
 from ..contract.limits import Limits
 from ..contract.signatures import Template
-from ..jail.failure import SealFailed
+from ..jail.failure import Layer, SealFailed
 from ..jail.seal import CHILD_SOCKET, Budget, ChildSeal, Landlock, seal_template
 from . import child, warm
+from .loaders import svg
 
 M_ARENA_MAX = -8
 """mallopt(3): address space, which RLIMIT_AS counts, grows by 64 MiB with each arena."""
@@ -44,6 +45,7 @@ def main(control_fd: int) -> NoReturn:
 def _make_ready(hello: Hello, control_fd: int) -> tuple[ChildSeal | None, dict[str, Any]]:
     ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     template, limits = Template(hello.template), Limits(**hello.limits)
+    readable = [*hello.readable, *svg.enter_fonts()] if template is Template.SVG else []
     formats = warm.up(template, limits)
     child.prepare(template, limits, [name for name, word in formats.items() if word == "ok"])
     gc.collect()
@@ -54,9 +56,19 @@ def _make_ready(hello: Hello, control_fd: int) -> tuple[ChildSeal | None, dict[s
     budget = Budget(memory_bytes=limits.memory_bytes, cpu_seconds=limits.cpu_seconds)
     seal = ChildSeal(budget)
     layers = seal_template(
-        budget=budget, keep={control_fd}, readable=hello.readable, landlock=Landlock(hello.landlock)
+        budget=budget, keep={control_fd}, readable=readable, landlock=Landlock(hello.landlock)
     )
+    if template is Template.SVG:
+        _see_font()
     return seal, report | {"layers": layers.as_json()}
+
+
+def _see_font() -> None:
+    try:
+        svg.see_font()
+    except OSError as refusal:
+        reason = f"user {os.geteuid()} cannot read the packaged font ({refusal.strerror}): chmod -R a+rX it"
+        raise SealFailed(Layer.PRIVILEGES, reason) from refusal
 
 
 def _serve(control: socket, seal: ChildSeal | None) -> NoReturn:

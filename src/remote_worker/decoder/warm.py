@@ -31,7 +31,7 @@ def up(template: Template, limits: Limits) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """The libraries that this process has loaded and that meet strangers' bytes, with the codecs in Pillow."""
+    """The libraries that this process has loaded and that meet strangers' bytes, with Pillow's codecs."""
     loaded = {
         name: getattr(sys.modules[name], "__version__", "of the lock file")
         for name in _LIBRARIES

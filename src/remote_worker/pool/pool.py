@@ -24,7 +24,7 @@ from .template import ENTRY, TemplateFailed
 
 _BENIGN = Path(__file__).parents[1] / "decoder" / "samples"
 _BENIGN_PICTURES = {Template.RASTER: "sample.png", Template.SVG: "sample.svg"}
-FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts", str(_BENIGN.parent / "fonts"))
+SYSTEM_FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts")
 _CRASHES = {signal.SIGSEGV, signal.SIGSYS, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
 
 
@@ -58,7 +58,7 @@ class Pool:
                     template=template,
                     limits=asdict(limits),
                     jail=settings.jail,
-                    readable=list(FONTS) if template is Template.SVG else [],
+                    readable=list(SYSTEM_FONTS) if template is Template.SVG else [],
                     landlock=landlock,
                 ),
                 settings,
@@ -152,7 +152,7 @@ class Pool:
                 task, document, output_bytes=self._limits.output_bytes, until=until
             )
             if record.failure is not None:
-                raise WorkFailed(record.failure)
+                raise WorkFailed(record.failure, in_header=record.in_header)
             return verify.reply(task, body)
         except (TemplateFailed, OSError) as trouble:
             raise WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(trouble)) from trouble

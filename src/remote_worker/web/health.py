@@ -34,6 +34,14 @@ class Health(Protocol):
         """What each template says of its layers and formats."""
 
 
+_TOLD = ("layers", "formats")
+
+
+def _told(templates: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Which layers hold and which formats decode; versions and process ids are for `doctor` alone."""
+    return {name: {key: report[key] for key in _TOLD if key in report} for name, report in templates.items()}
+
+
 class HealthEndpoints:
     """Alive, and ready."""
 
@@ -50,7 +58,7 @@ class HealthEndpoints:
     async def ready(self, request: Request) -> Response:
         """The seal holds and a benign image goes through, or 503."""
         health = await self._current()
-        more = {} if health is None else {"templates": health.templates}
+        more = {} if health is None else {"templates": _told(health.templates)}
         if health is not None and health.ok:
             return json_answer({"status": "ok", "success": True, **more})
         exchange = exchange_of(request)

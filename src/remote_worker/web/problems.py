@@ -118,6 +118,8 @@ def answer(
 
 
 def _message(failure: WorkFailed, problem: Problem, kind: str) -> str:
+    if failure.in_header:
+        return PROBLEMS[FailureCode.UNSUPPORTED_FORMAT].message
     detail = problem.message if failure.code in _FIXED else failure.detail or problem.message
     if failure.code in _ABOUT_THE_PICTURE and kind in _LEADS:
         return f"{_LEADS[kind]}: {detail}"

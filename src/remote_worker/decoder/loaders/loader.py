@@ -27,7 +27,7 @@ class Still:
 
 
 class Frame(NamedTuple):
-    """One composited frame of an animation: the image is valid until the next one is asked for."""
+    """One composited frame of an animation: the image is its own, and no later frame changes it."""
 
     image: Image.Image
     duration_ms: int

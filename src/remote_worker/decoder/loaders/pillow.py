@@ -9,7 +9,6 @@ from typing import IO, cast
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
-    GifImagePlugin,
     Image,
     ImageChops,
     JpegImagePlugin,
@@ -21,12 +20,12 @@ from PIL import (
 
 from ..header import Header
 from ..headers import Buffer, heif
+from . import apng
 from .loader import Frame, Size, Still, library_errors, same_size
 
 Open = Callable[[IO[bytes]], Image.Image]
 
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-GifImagePlugin.LOADING_STRATEGY = GifImagePlugin.LoadingStrategy.RGB_ALWAYS
 
 
 _LEAST_GUARDED = 1024 * 1024
@@ -58,13 +57,12 @@ class PillowLoader:
         """Every frame, composited."""
         with library_errors():
             image = self._opened(data, header)
-            # An APNG may carry a picture for other readers that is no part of the animation.
-            first = 1 if getattr(image, "default_image", False) else 0
-        for index in range(first, first + header.frames):
+        for index in range(header.frames):
             with library_errors():
                 image.seek(index)
                 image.load()
-                shown = self._checked(image, header)
+                # The plugin draws the next frame into the same picture.
+                shown = self._checked(image, header).copy()
                 duration_ms = max(0, round(image.info.get("duration", 0)))
             yield Frame(shown, duration_ms)
 
@@ -84,20 +82,20 @@ class PillowLoader:
         return header.orientation
 
 
-class GifLoader(PillowLoader):
-    """Pillow lets a frame that is larger than the screen enlarge the picture; viewers cut it."""
+class PngLoader(PillowLoader):
+    """Pillow's PNG; the frames of an APNG are put together by our own rules."""
 
     def __init__(self) -> None:
-        super().__init__(GifImagePlugin.GifImageFile)
+        super().__init__(PngImagePlugin.PngImageFile)
 
-    def _opened(self, data: Buffer, header: Header) -> Image.Image:  # noqa: ARG002  each frame is checked
-        return self._plugin(stream(data))
-
-    def _checked(self, image: Image.Image, header: Header) -> Image.Image:
-        size = self._size(header)
-        if image.width < size[0] or image.height < size[1]:
-            same_size(image, size)
-        return image if image.size == size else image.crop((0, 0, *size))
+    def frames(self, data: Buffer, header: Header) -> Iterator[Frame]:
+        """Every frame, composited, or the picture of a file that does not move."""
+        if not header.is_animation:
+            yield Frame(self.still(data, header, None).image, 0)
+            return
+        with library_errors():
+            facts = self._opened(data, header).info
+        yield from apng.frames(data, header, facts)
 
 
 class JpegLoader(PillowLoader):
@@ -164,8 +162,7 @@ class TiffLoader(PillowLoader):
 
 JPEG = JpegLoader()
 TIFF = TiffLoader()
-PNG = PillowLoader(PngImagePlugin.PngImageFile)
-GIF = GifLoader()
+PNG = PngLoader()
 BMP = PillowLoader(BmpImagePlugin.BmpImageFile)
 WEBP = PillowLoader(WebPImagePlugin.WebPImageFile)
 AVIF = AvifLoader()

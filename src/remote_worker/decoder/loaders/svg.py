@@ -1,5 +1,6 @@
 """SVG through resvg, which runs no script. References that lead out of the document are taken out."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,6 +33,24 @@ FONT_OPTIONS: dict[str, Any] = {
     "monospace_family": _FAMILY,
 }
 """Always the same: resvg looks for fonts once for each set of these, before there are children."""
+
+
+def enter_fonts() -> list[str]:
+    """Make the packaged fonts the working directory, and tell what a sealed process must be able to read.
+
+    Root becomes another user when it is sealed, who may not walk to a folder that lies under `/root`; from
+    the inside the way is short. resvg opens a font's file each time it draws with it.
+    """
+    os.chdir(FONTS)
+    FONT_OPTIONS["font_files"] = [FALLBACK_FONT.name]
+    return ["."]
+
+
+def see_font() -> None:
+    """Raises OSError when the packaged font cannot be read: text would be left out without a word."""
+    with Path(FALLBACK_FONT.name).open("rb") as font:
+        font.read(4)
+
 
 with suppress(ImportError):
     import resvg_py
