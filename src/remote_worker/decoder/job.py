@@ -1,5 +1,6 @@
 """One task on one document: detect, read the header, hold the limits, and only then decode."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -168,12 +169,23 @@ def _avatars(task: Avatars, document: Document) -> Result:
 
 
 def _drawn_avatars(document: Document, loader: Loader) -> dict[int, Image.Image]:
-    """Each drawn at its own size, the small pictures too."""
+    """Each drawn at its own size, the small pictures too; where drawing is slow, scaled from the largest."""
+    started = time.process_time()
+    largest: Image.Image | None = None
     drawn = {}
-    for side in AVATAR_SIZES:
+    for side in reversed(AVATAR_SIZES):
         size = operations.enlarged(document.display, side)
-        drawn[side] = operations.padded(loader.still(document.data, document.header, size).image, side)
+        if largest is None or time.process_time() - started < _DRAWING_SECONDS:
+            picture = loader.still(document.data, document.header, size).image
+            largest = largest or picture
+        else:
+            picture = operations.scaled(largest, size)
+        drawn[side] = operations.padded(picture, side)
     return drawn
+
+
+_DRAWING_SECONDS = 1.0
+"""Six drawings of what takes longer than this would not end in time."""
 
 
 def _moving_avatars(document: Document, loader: Loader, made: Made) -> Result:

@@ -93,11 +93,11 @@ def squares(
         large_enough = [side for side in sources if side >= _LEAST_STEP * cut.side]
         source = sources[min(large_enough)] if large_enough else picture
         smaller = source.strip(cut, is_wide=is_wide)
-        straight = smaller.convert(_STRAIGHT.get(smaller.mode, smaller.mode))
-        done = straight if source.is_finished else finish(straight)
+        plain = straight(smaller)
+        done = plain if source.is_finished else finish(plain)
         made[cut.side] = upright(done.crop(cut.square(is_wide=is_wide)), orientation)
         if short > _SMALL and cut.side <= short:
-            pixels = smaller if done is straight else premultiplied(done)
+            pixels = smaller if done is plain else premultiplied(done)
             sources[cut.side] = _Source(pixels, cut.start, cut.step, (0.0, cut.side), is_finished=True)
     return made
 
@@ -184,6 +184,11 @@ def premultiplied(image: Image.Image) -> Image.Image:
     """The picture with its alpha multiplied into its colours, so that clear pixels do not bleed."""
     mode = _PREMULTIPLIED.get(image.mode)
     return image.convert(mode) if mode else image
+
+
+def straight(image: Image.Image) -> Image.Image:
+    """The picture with its alpha beside its colours again."""
+    return image.convert(_STRAIGHT.get(image.mode, image.mode))
 
 
 def padded(image: Image.Image, side: int) -> Image.Image:

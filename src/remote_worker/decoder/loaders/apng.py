@@ -7,6 +7,7 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from PIL import Image, PngImagePlugin
 
@@ -17,6 +18,9 @@ from ..headers import png as chunks
 from .layers import Disposal, Layer, composited
 from .loader import Frame, Size, damaged, library_errors, same_size
 
+Info = dict[str | tuple[int, int], Any]
+"""What Pillow hangs on a picture beside its pixels."""
+
 _CONTROL = struct.Struct(">IIIIIHHBB")
 _DISPOSALS = (Disposal.KEEP, Disposal.CLEAR, Disposal.RESTORE)
 _OVER = 1
@@ -25,11 +29,11 @@ _MOST_BYTES = {b"PLTE": 768, b"tRNS": 256}
 _COLOR_FACTS = ("icc_profile", "gamma", "srgb")
 
 
-def frames(data: Buffer, header: Header, facts: dict[str | tuple[int, int], object]) -> Iterator[Frame]:
+def frames(data: Buffer, header: Header, facts: Info) -> Iterator[Frame]:
     """Every frame; `facts` are what Pillow read before the pixels, of which those about colour go along."""
-    about_color = {name: facts[name] for name in _COLOR_FACTS if name in facts}
+    about_color: Info = {name: facts[name] for name in _COLOR_FACTS if name in facts}
     for image, duration_ms in composited(_layers(data, header), (header.width, header.height)):
-        image.info = {**about_color}
+        image.info = about_color.copy()
         yield Frame(image, duration_ms)
 
 
@@ -61,10 +65,10 @@ def _layers(data: Buffer, header: Header) -> Iterator[Layer]:
     canvas = (header.width, header.height)
     shared: dict[bytes, bytes] = {}
     part: _Part | None = None
-    has_stills_pixels = False
+    is_before_pixels = True
     frames_left = header.frames
     for kind, start, end in _chunks(data):
-        if kind in _MOST_BYTES and end - start <= _MOST_BYTES[kind] and not has_stills_pixels:
+        if kind in _MOST_BYTES and end - start <= _MOST_BYTES[kind] and is_before_pixels:
             shared[kind] = data[start:end]
         elif kind == b"fcTL":
             if part:
@@ -73,7 +77,7 @@ def _layers(data: Buffer, header: Header) -> Iterator[Layer]:
             with library_errors():
                 part = _Part.read(data[start:end], canvas)
         elif kind == b"IDAT":
-            has_stills_pixels = True
+            is_before_pixels = False
             # Without a control before it, it is a picture for other readers that is no part of the animation.
             if part:
                 if (part.width, part.height) != canvas:
