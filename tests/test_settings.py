@@ -82,7 +82,7 @@ def test_bytes_are_plain_or_carry_a_binary_unit(text: str, expected: int) -> Non
 def test_bytes_that_are_no_size_are_refused_with_what_would_do(text: str) -> None:
     told = problem(REMOTE_INPUT_BYTES=text)
 
-    assert told.startswith("REMOTE_INPUT_BYTES must be bytes (`30MiB` and the like do), 1 or more")
+    assert told.startswith("REMOTE_INPUT_BYTES must be bytes (`30MiB` and the like do) from 1 to 16GiB")
     assert repr(text) in told
 
 

@@ -15,6 +15,10 @@ from .web.app import create_app as create_web_app
 def create_app() -> Callable[..., Awaitable[None]]:
     """Read the environment and build the application; its lifespan opens and closes the pool."""
     settings = read(dict(os.environ))
+    if not settings.pool.jail:
+        raise RuntimeError(
+            "REMOTE_JAIL=off works with `remote-worker serve` only, which listens on loopback then"
+        )
     pool = wiring.open_pool(settings)
 
     @asynccontextmanager

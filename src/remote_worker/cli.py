@@ -7,10 +7,12 @@ import logging
 import os
 import platform
 import re
+import resource
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 from . import __version__, telemetry, wiring
@@ -32,6 +34,9 @@ CANNOT_START = 78
 
 SAMPLES = Path(__file__).parent / "decoder" / "samples"
 """Our own pictures of every format."""
+
+IMAGE_PACKAGES = ("pillow", "pillow-heif", "pillow-jxl-plugin", "resvg_py", "isal")
+"""What meets strangers' bytes, in the jail."""
 
 FORMATS_BY_SUFFIX = {
     ".jpg": "jpeg",
@@ -61,8 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("\n".join(bad.problems), CANNOT_START)
     try:
         return _COMMANDS[options.command](options, settings)
-    except TemplateFailed as failed:
+    except (TemplateFailed, server.CannotListen) as failed:
         return _complain(str(failed), CANNOT_START)
+    except KeyboardInterrupt:
+        return 130
     except WorkFailed as failed:
         return _complain(f"{failed.code}: {failed.detail}" if failed.detail else failed.code, FAILED)
     except OSError as failed:
@@ -139,13 +146,27 @@ def _complain(text: str, status: int) -> int:
     return status
 
 
-def _serve(_: argparse.Namespace, settings: Settings) -> int:
+def _serve(options: argparse.Namespace, settings: Settings) -> int:  # noqa: ARG001  every command has them
     telemetry.configure()
     if not settings.pool.jail:
         telemetry.emit(Event.JAIL_OFF, level=logging.WARNING, text="strangers' images are decoded UNSEALED")
+    needed = _descriptors(settings)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and needed > most:
+        return _complain(
+            f"REMOTE_CONNECTIONS={settings.web.connections} takes up to {needed} descriptors, and the system "
+            f"allows {most}: lower it, or raise the limit (ulimit -H -n, LimitNOFILE=)",
+            CANNOT_START,
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asyncio.run(_serve_until_stopped(settings))
     telemetry.emit(Event.STOPPED)
     return 0
+
+
+def _descriptors(settings: Settings) -> int:
+    """Two for each connection (socket, upload), three for each child (socket, pidfd, output), and some."""
+    return 2 * settings.web.connections + 3 * (settings.pool.children + settings.pool.ready) + 64
 
 
 async def _serve_until_stopped(settings: Settings) -> None:
@@ -274,13 +295,15 @@ def _print_templates(health: Health) -> None:
         for layer, state in report.get("layers", {}).items():
             held = ("yes" if state else "NO") if isinstance(state, bool) else state
             print(f"layer     {template} {layer}: {held}")
-    versions = {
-        name: text
-        for report in health.templates.values()
-        for name, text in report.get("versions", {}).items()
-    }
+    versions = {name: metadata.version(name) for name in IMAGE_PACKAGES if _is_installed(name)}
+    for report in health.templates.values():
+        versions |= report.get("versions", {})
     for name, text in sorted(versions.items()):
         print(f"library   {name} {text}")
+
+
+def _is_installed(package: str) -> bool:
+    return next(iter(metadata.distributions(name=package)), None) is not None
 
 
 async def _formats(pool: Pool, settings: Settings) -> dict[str, str]:

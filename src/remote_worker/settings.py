@@ -154,7 +154,7 @@ def _takes(row: Row) -> str:
 
 def _range(row: Row) -> str:
     if row.most < math.inf:
-        return f" from {row.least:g} to {row.most:g}"
+        return f" from {shown(row, row.least)} to {shown(row, row.most)}"
     return f", {shown(row, row.least)} or more"
 
 
@@ -219,6 +219,8 @@ _WORDS: dict[Any, Callable[[Row], str]] = {
     tuple[str, ...]: lambda _: "a list with commas",
 }
 
+GIB = 1024 * MIB
+TIB = 1024 * GIB
 _WEB = (
     Row("web", "host", "Address to listen on."),
     Row("web", "port", "Port to listen on; 0 takes a free one.", most=65_535),
@@ -250,23 +252,35 @@ _WEB = (
     ),
     Row("web", "write_seconds", "Longest time for a whole answer to leave.", least=0.1, most=3600),
     Row("web", "shutdown_seconds", "How long a stop waits for requests in hand.", most=3600),
-    Row("web", "bodies_bytes", "All uploads held in memory at once; past them, 503.", least=MIB),
+    Row(
+        "web",
+        "bodies_bytes",
+        "All uploads and answers held in memory at once; past them, 503.",
+        least=MIB,
+        most=TIB,
+    ),
 )
 _LIMITS = (
-    Row("limits", "input_bytes", "Largest upload.", least=1),
+    Row("limits", "input_bytes", "Largest upload.", least=1, most=16 * GIB),
     Row("limits", "pixels", "Most pixels of one picture.", least=1),
     Row("limits", "side_pixels", "Longest side of a picture.", least=1, most=LONGEST_SIDE),
     Row("limits", "frames", "Most frames where all frames are asked for.", least=1),
     Row("limits", "animation_pixels", "Most pixels over all frames where all frames are asked for.", least=1),
-    Row("limits", "output_bytes", "Most bytes of all pictures that one decode gives.", least=64 * 1024),
-    Row("limits", "memory_bytes", "Memory that one decode may take.", least=64 * MIB),
+    Row(
+        "limits",
+        "output_bytes",
+        "Most bytes of all pictures that one decode gives.",
+        least=64 * 1024,
+        most=16 * GIB,
+    ),
+    Row("limits", "memory_bytes", "Memory that one decode may take.", least=64 * MIB, most=TIB),
     Row("limits", "decode_seconds", "Longest time of one decode by the clock.", least=0.1, most=3600),
     Row("limits", "cpu_seconds", "Most processor time of one decode.", least=1, most=3600),
 )
 _POOL = (
-    Row("pool", "children", "Decodes at once.", least=1, most=1024, default="one for each core"),
+    Row("pool", "children", "Decodes at once.", least=1, most=400, default="one for each core"),
     Row(
-        "pool", "ready", "Sealed processes that wait ahead of demand.", most=1024, default="one for each core"
+        "pool", "ready", "Sealed processes that wait ahead of demand.", most=400, default="one for each core"
     ),
     Row("pool", "waiting_per_child", "Uploads that may queue for each decode at once; past them, 503."),
     Row("pool", "template_jobs", "Decodes after which a template is replaced by a fresh one.", least=1),

@@ -13,6 +13,10 @@ class Event(StrEnum):
     SERVING = "serving"
     STOPPED = "stopped"
     JAIL_OFF = "jail_off"
+    TEMPLATE_READY = "template_ready"
+    TEMPLATE_LOST = "template_lost"
+    TEMPLATE_FAILED = "template_failed"
+    CHILD_CRASHED = "child_crashed"
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
     NOTE = "note"  # A line of a library that we run.
@@ -21,6 +25,7 @@ class Event(StrEnum):
 Field = str | int | float | bool | None
 
 _logger = logging.getLogger("remote_worker")
+"".encode("unicode_escape")  # Loads the codec's file now: a log must not need a descriptor when none is left.
 
 
 def emit(

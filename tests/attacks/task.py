@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from remote_worker.contract.failures import FailureCode
 
-HARMED = FailureCode.INTERNAL
+HARMED = FailureCode.NOT_A_JPEG
 REFUSED = FailureCode.DAMAGED
 
 

@@ -18,13 +18,21 @@ def body(parts: dict[str, bytes]) -> bytes:
     return joined
 
 
-@pytest.mark.parametrize("failure", [None, *FailureCode])
+@pytest.mark.parametrize("failure", [None, *wire.SAID_BY_CHILDREN])
 def test_a_record_is_sixteen_bytes_and_says_what_was_written(failure: FailureCode | None) -> None:
     length = 100 if failure is None else 0
     record = wire.write_record(failure, length)
 
     assert len(record) == 16
     assert wire.read_record(record, most_body_bytes=MOST) == wire.Record(failure, length)
+
+
+@pytest.mark.parametrize(
+    "failure", [FailureCode.INTERNAL, FailureCode.BUSY, FailureCode.JAIL_UNAVAILABLE, FailureCode.NOT_FOUND]
+)
+def test_a_child_has_no_word_about_the_worker(failure: FailureCode) -> None:
+    with pytest.raises(wire.BadReply):
+        wire.read_record(wire.write_record(failure), most_body_bytes=MOST)
 
 
 def test_a_failure_may_be_one_of_the_header() -> None:

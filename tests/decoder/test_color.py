@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from remote_worker.contract.messages import Avatars, Fit
-from remote_worker.decoder import color
+from remote_worker.decoder import color, icc
 from remote_worker.decoder.color import Profile
 
 from .pictures import BLUE, GREEN, RED, output, saved
@@ -36,6 +36,51 @@ def test_an_embedded_profile_is_applied(
         made = output(task, data, name)
         assert _near(made.convert("RGB").getpixel((16, 16)), shown)
         assert "icc_profile" not in made.info
+
+
+def curved(exponent: float) -> bytes:
+    """sRGB's profile under its name, with another curve: light is the value to the power of `exponent`."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack_from(">I", profile, 128)[0]
+    tags = [struct.unpack_from(">4sII", profile, 132 + 12 * index) for index in range(count)]
+    for tag, at, _ in tags:
+        if tag == b"rTRC":
+            # A curve of type 0 has the exponent alone; lengths may be larger than what is used.
+            struct.pack_into(">4s4xHHi", profile, at, b"para", 0, 0, round(exponent * 65536))
+    return bytes(profile)
+
+
+def test_a_profile_that_calls_itself_srgb_but_is_linear_is_applied() -> None:
+    profile = curved(1.0)
+    assert b"s\0R\0G\0B" in profile
+
+    made = color.to_srgb(Image.new("RGB", (2, 2), (128, 128, 128)), Profile(profile))
+
+    # Half of the light is 188 in sRGB (IEC 61966-2-1).
+    assert _near(made.getpixel((0, 0)), (188, 188, 188), 1)
+
+
+@pytest.mark.parametrize(
+    ("profile", "verdict"),
+    [
+        (ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), True),
+        (curved(2.2), False),
+        (curved(1.0), False),
+        (swapped_profile(), False),
+        (b"", False),
+        (bytes(400), False),
+    ],
+    ids=["sRGB", "gamma 2.2", "linear", "swapped", "empty", "zeros"],
+)
+def test_srgb_is_told_by_its_numbers(profile: bytes, verdict: bool) -> None:
+    assert icc.is_srgb(profile) is verdict
+
+
+@pytest.mark.parametrize("length", range(0, 588, 7))
+def test_a_cut_profile_is_no_reason_to_fail(length: int) -> None:
+    whole = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+    color.to_srgb(Image.new("RGB", (2, 2), RED), Profile(whole[:length]))
 
 
 def test_alpha_passes_by_the_profile() -> None:

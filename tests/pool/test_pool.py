@@ -301,3 +301,29 @@ def test_without_landlock_pictures_are_decoded_and_svg_is_refused() -> None:
             assert health.templates["raster"]["layers"]["landlock_abi"] == 0
 
     asyncio.run(run())
+
+
+def test_callers_that_leave_at_any_moment_leave_nothing_behind() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        for turns in list(range(40)) * 5:
+            job = asyncio.create_task(pool.decode(Info(), document, deadline=soon()))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.0001 * (turns % 8))
+            job.cancel()
+            await asyncio.gather(job, return_exceptions=True)
+
+        await until(lambda: children_of(template_pid(pool)) == set())
+
+    with_pool(work, ready=0)
+
+
+def test_as_many_wait_ahead_as_were_asked_for() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        await asyncio.gather(*(pool.decode(Info(), document, deadline=soon()) for _ in range(40)))
+
+        await until(lambda: len(children_of(template_pid(pool))) == 3)
+        await pool.decode(Info(), document, deadline=soon())
+        await until(lambda: len(children_of(template_pid(pool))) == 3)
+
+    with_pool(work, children=4, ready=3)

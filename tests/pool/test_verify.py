@@ -167,10 +167,16 @@ def test_info_is_flat_and_brings_no_picture() -> None:
         verify.reply(Info(), body(facts, output=b"x"))
 
 
-@pytest.mark.parametrize("value", [[], {}, 1.5, "x" * 65, "line\nbreak"])
+@pytest.mark.parametrize("value", [[], {}, 1.5, -1, 1 << 53, "x" * 65, "line\nbreak", "<script>", ""])
 def test_info_with_strange_values_is_refused(value: object) -> None:
     with pytest.raises(verify.HostileReply):
         verify.reply(Info(), body({"upload": UPLOAD, "info": {"width": value}}))
+
+
+@pytest.mark.parametrize("info", [[], "text", 5, None])
+def test_info_that_is_no_object_is_refused(info: object) -> None:
+    with pytest.raises(verify.HostileReply):
+        verify.reply(Info(), body({"upload": UPLOAD, "info": info}))
 
 
 @pytest.mark.parametrize("task", [Info(), Prepare(), Avatars(), FIT])

@@ -17,6 +17,20 @@ RECORD = struct.Struct("<HHIQ")
 VERSION = 1
 DONE = 0
 FAILURES = tuple(FailureCode)
+SAID_BY_CHILDREN = frozenset(
+    {
+        FailureCode.NOT_A_JPEG,
+        FailureCode.UNSUPPORTED_FORMAT,
+        FailureCode.FORMAT_UNAVAILABLE,
+        FailureCode.DAMAGED,
+        FailureCode.TOO_MANY_PIXELS,
+        FailureCode.TOO_MANY_FRAMES,
+        FailureCode.TOO_MUCH_MEMORY,
+        FailureCode.DECODER_CRASHED,
+        FailureCode.OUTPUT_TOO_LARGE,
+    }
+)
+"""What a document can be at fault for. A child has no word about the worker or its callers."""
 
 TABLE = struct.Struct("<4sI")
 ENTRY = struct.Struct("<16sQQ")
@@ -55,6 +69,8 @@ def read_record(message: bytes, *, most_body_bytes: int) -> Record:
     if version != VERSION or outcome > len(FAILURES) or in_header > (outcome != DONE):
         raise BadReply("a record with unknown numbers")
     failure = None if outcome == DONE else FAILURES[outcome - 1]
+    if failure not in SAID_BY_CHILDREN | {None}:
+        raise BadReply(f"{failure} from a child")
     least, most = (TABLE.size, most_body_bytes) if failure is None else (0, 0)
     if not least <= body_bytes <= most:
         raise BadReply(f"a body of {body_bytes} bytes")

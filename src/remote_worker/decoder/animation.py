@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from PIL import Image
 
-from . import gif_blocks, png_chunks
-from .encode import AVIF_OPTIONS, WEBP_METHOD, WRITERS, save, too_large
-from .loaders.loader import Frame, damaged
+from . import gif_blocks, png_chunks, webp_chunks
+from .encode import AVIF_OPTIONS, WRITERS, save, too_large
+from .loaders.loader import Frame
 
 ANIMATED = ("gif", "png", "webp", "avif")
 """The formats that hold more than one frame."""
 
 _PLAY_ONCE = 1
+_MOST_ROUNDS = 0xFFFF
+"""That GIF and WebP can say; APNG can say more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +54,11 @@ def film(source: Film, name: str, quality: int | None, most_bytes: int) -> bytes
 
 def _written(source: Film, name: str, quality: int | None, most_bytes: int, *, has_alpha: bool) -> bytes:
     frames = _of_one_mode(source.frames(), has_alpha=has_alpha)
-    if name in ("webp", "avif"):
-        made = _by_pillow(_Reel(frames, source), name, quality or WRITERS[name].quality)
-        if name == "webp" and has_alpha:
-            made = _with_alpha_flag(made)
+    quality = quality or WRITERS[name].quality or 0
+    if name == "avif":
+        made = _by_pillow(_Reel(frames, source), quality)
     else:
-        made = _by_sink(frames, _sink(name, source.loop, has_alpha=has_alpha), most_bytes)
+        made = _by_sink(frames, _sink(name, source.loop, quality, has_alpha=has_alpha), most_bytes)
     if len(made) > most_bytes:
         raise too_large()
     return made
@@ -86,9 +87,12 @@ def _films(
     return [sink.finish() for sink in sinks]
 
 
-def _sink(name: str, loop: int, *, has_alpha: bool) -> _Sink:
+def _sink(name: str, loop: int, quality: int, *, has_alpha: bool) -> _Sink:
     if name == "png":
         return png_chunks.Animation(has_alpha=has_alpha, loop=loop)
+    loop = min(loop, _MOST_ROUNDS)
+    if name == "webp":
+        return webp_chunks.Animation(has_alpha=has_alpha, loop=loop, quality=quality)
     return gif_blocks.Animation(has_alpha=has_alpha, loop=None if loop == _PLAY_ONCE else loop)
 
 
@@ -113,9 +117,9 @@ def _in_mode(image: Image.Image, *, has_alpha: bool) -> Image.Image:
 
 
 class _Reel(Image.Image):
-    """The frames as the kind of picture that Pillow's animation writers walk through with `seek`.
+    """The frames as the kind of picture that Pillow's AVIF writer walks through with `seek`.
 
-    A frame's duration joins `durations` when the frame is reached, which is before a writer asks for it.
+    A frame's duration joins `durations` when the frame is reached, which is before the writer asks for it.
     """
 
     def __init__(self, frames: Iterator[Frame], source: Film) -> None:
@@ -125,12 +129,11 @@ class _Reel(Image.Image):
         self._size = source.size
         self.n_frames = source.count
         self.is_animated = True
-        self.loop = source.loop
         self.durations: list[int] = []
         self.seek(0)
 
     def seek(self, frame: int) -> None:
-        """Forward to the next frame; back to the start, which writers do at the end, changes nothing."""
+        """Forward to the next frame; back to the start, which the writer does at the end, changes nothing."""
         if frame <= self._at:
             return
         following = next(self._frames, None)
@@ -146,22 +149,5 @@ class _Reel(Image.Image):
         return self._at
 
 
-def _by_pillow(reel: _Reel, name: str, quality: int | None) -> bytes:
-    options: dict[str, Any] = {"save_all": True, "duration": reel.durations, "quality": quality}
-    if name == "avif":
-        return save(reel, "AVIF", **options, **AVIF_OPTIONS)
-    try:
-        return save(reel, "WEBP", **options, method=WEBP_METHOD, loop=reel.loop)
-    except EOFError as error:
-        raise damaged("fewer frames than the header says") from error
-
-
-_FLAGS_AT = 20
-_ALPHA = 0x10
-
-
-def _with_alpha_flag(webp: bytes) -> bytes:
-    """libwebp leaves it out where a frame is clear because the one before was; readers then show black."""
-    is_extended = webp[12:16] == b"VP8X"
-    flags = webp[_FLAGS_AT] | _ALPHA
-    return webp[:_FLAGS_AT] + bytes([flags]) + webp[_FLAGS_AT + 1 :] if is_extended else webp
+def _by_pillow(reel: _Reel, quality: int) -> bytes:
+    return save(reel, "AVIF", save_all=True, duration=reel.durations, quality=quality, **AVIF_OPTIONS)

@@ -8,6 +8,8 @@ from typing import Self
 
 from PIL import Image, ImageChops, ImageCms
 
+from .icc import is_srgb, srgb_level
+
 _PLAIN = ("L", "LA", "RGB", "RGBA")
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
 _WHITE_16 = 65535
@@ -45,7 +47,7 @@ def to_srgb(image: Image.Image, profile: Profile) -> Image.Image:
     """The picture in sRGB, in L, LA, RGB or RGBA; a profile that is broken or of another kind is ignored."""
     if image.mode == "I":
         image = image.point(lambda value: value * (1 / 257) + 0.5).convert("L")
-    if profile.icc and image.mode in _CHANNELS and not _is_srgb(profile.icc):
+    if profile.icc and image.mode in _CHANNELS and not is_srgb(profile.icc):
         converted = _by_profile(image, profile.icc)
         if converted is not None:
             return converted
@@ -54,6 +56,11 @@ def to_srgb(image: Image.Image, profile: Profile) -> Image.Image:
     if image.mode == "LAB":
         return ImageCms.applyTransform(image, _lab_to_srgb()) or image
     return image if image.mode in _PLAIN else image.convert("RGB")
+
+
+def is_usual_gamma(gamma: float) -> bool:
+    """The exponent that software writes for sRGB."""
+    return abs(gamma * 2.2 - 1) <= _GAMMA_NOISE
 
 
 def _with_alpha(image: Image.Image, bit_depth: int) -> Image.Image:
@@ -132,21 +139,15 @@ def _gamma(image: Image.Image) -> float | None:
     gamma = image.info.get("gamma")
     if not isinstance(gamma, float) or {"srgb", "icc_profile"} & image.info.keys():
         return None
-    is_odd = _GAMMAS[0] < gamma < _GAMMAS[1] and abs(gamma * 2.2 - 1) > _GAMMA_NOISE
-    return gamma if is_odd else None
+    return gamma if _GAMMAS[0] < gamma < _GAMMAS[1] and not is_usual_gamma(gamma) else None
 
 
 def _by_gamma(image: Image.Image, gamma: float) -> Image.Image:
     """Samples are light to the power of `gamma` (PNG, 11.3.2.2), as browsers show them."""
-    levels = [_srgb_level((value / 255) ** (1 / gamma)) for value in range(256)]
+    levels = [round(srgb_level((value / 255) ** (1 / gamma))) for value in range(256)]
     colors = len(image.getbands()) - (image.mode in ("LA", "RGBA"))
     straight = list(range(256)) if image.mode in ("LA", "RGBA") else []
     return image.point(levels * colors + straight)
-
-
-def _srgb_level(light: float) -> int:
-    """IEC 61966-2-1."""
-    return round(255 * (12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055))
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
@@ -182,11 +183,6 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
-
-
-def _is_srgb(profile: bytes) -> bool:
-    """It calls itself sRGB, as the profiles of cameras, editors and encoders do; parsing would cost more."""
-    return b"sRGB" in profile[:1024] or b"s\0R\0G\0B" in profile[:1024]
 
 
 @cache

@@ -53,7 +53,11 @@ def too_large() -> WorkFailed:
 def save(image: Image.Image, plugin: str, **options: Any) -> bytes:
     """What a Pillow plugin writes."""
     file = io.BytesIO()
-    image.save(file, plugin, **options)
+    try:
+        image.save(file, plugin, **options)
+    except (OSError, RuntimeError, ValueError) as error:
+        # Our own pixels are sound, so what an encoder misses is memory; each has another word for it.
+        raise WorkFailed(FailureCode.TOO_MUCH_MEMORY, str(error)) from error
     return file.getvalue()
 
 

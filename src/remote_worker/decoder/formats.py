@@ -12,7 +12,9 @@ from .loaders import heif as heif_loader
 from .loaders import icons, pillow
 from .loaders import jp2 as jp2_loader
 from .loaders import jxl as jxl_loader
+from .loaders import psd as psd_loader
 from .loaders import svg as svg_loader
+from .loaders import tiff as tiff_loader
 from .loaders.loader import Loader
 
 
@@ -122,7 +124,7 @@ FORMATS = (
         mime="image/tiff",
         is_it=_begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         header=tiff.read,
-        loader=pillow.TIFF,
+        loader=tiff_loader.TIFF,
         fit="tiff",
         fit_with_alpha="tiff",
     ),
@@ -160,7 +162,7 @@ FORMATS = (
         mime="image/vnd.adobe.photoshop",
         is_it=_begins(b"8BPS\0\1", b"8BPS\0\2"),
         header=psd.read,
-        loader=pillow.PSD,
+        loader=psd_loader.PSD,
         fit="png",
         fit_with_alpha="png",
     ),

@@ -19,6 +19,7 @@ _STRIP_BYTES = 1024 * 1024
 """Rows are filtered and deflated in strips of about this size, so that memory and caches see little."""
 
 _UP, _AVERAGE = 2, 3
+_MOST_COUNTS = 0xFFFF
 
 
 def header(mode: str, size: tuple[int, int]) -> bytes:
@@ -90,13 +91,28 @@ class Animation:
 
     def _control(self, changed: Rectangle, duration_ms: int) -> bytes:
         left, top, right, bottom = changed
-        # The delay is a fraction of two 16-bit numbers.
-        delay = (duration_ms, 1000) if duration_ms <= 0xFFFF else (min(0xFFFF, duration_ms // 100), 10)
         keep, overwrite = 0, 0
         sequence = self._next()
         return struct.pack(
-            ">IIIIIHHBB", sequence, right - left, bottom - top, left, top, *delay, keep, overwrite
+            ">IIIIIHHBB",
+            sequence,
+            right - left,
+            bottom - top,
+            left,
+            top,
+            *_delay(duration_ms),
+            keep,
+            overwrite,
         )
+
+
+def _delay(duration_ms: int) -> tuple[int, int]:
+    """A fraction of a second from two 16-bit numbers, as fine as the first one has room for."""
+    for per_second in (1000, 100, 10):
+        count = round(duration_ms * per_second / 1000)
+        if count <= _MOST_COUNTS:
+            return count, per_second
+    return min(_MOST_COUNTS, round(duration_ms / 1000)), 1
 
 
 def _changed(previous: Image.Image | None, frame: Image.Image) -> Rectangle:

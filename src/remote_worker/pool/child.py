@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 
 from ..contract import wire
 from ..contract.document import Document
@@ -16,6 +17,8 @@ from ..contract.messages import Task, encode_task
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _LINGER_SECONDS = 1.0
 """How long a child may live on after its reply."""
+_READ_AT_ONCE_BYTES = 1024 * 1024
+"""A longer body is copied in a thread: 64 MiB would hold up the event loop for 30 ms."""
 _DEATH_SECONDS = 5.0
 """A killed process is gone in milliseconds; one that is not after this long is the kernel's trouble."""
 
@@ -60,19 +63,18 @@ class Child:
 
         `until` is a `time.monotonic` value; at that moment the child is killed. Raises ChildLost.
         """
-        output_fd = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
-            os.ftruncate(output_fd, output_bytes)
-            fcntl.fcntl(output_fd, fcntl.F_ADD_SEALS, _SEALS)
-            self._send(task, document, output_fd)
-            message, by_deadline = await self._reply(until)
-            try:
-                record = wire.read_record(message, most_body_bytes=output_bytes)
-            except wire.BadReply as broken:
-                raise ChildLost(await self._wait_status(), by_deadline=by_deadline) from broken
-            return record, _read(output_fd, record.body_bytes)
+            with _output(output_bytes) as output_fd:
+                self._send(task, document, output_fd)
+                message, by_deadline = await self._reply(until)
+                try:
+                    record = wire.read_record(message, most_body_bytes=output_bytes)
+                except wire.BadReply as broken:
+                    raise ChildLost(await self._wait_status(), by_deadline=by_deadline) from broken
+                if record.body_bytes <= _READ_AT_ONCE_BYTES:
+                    return record, _read(output_fd, record.body_bytes)
+                return record, await asyncio.to_thread(_read, output_fd, record.body_bytes)
         finally:
-            os.close(output_fd)
             self.close()
 
     def close(self) -> None:
@@ -146,6 +148,18 @@ class Child:
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _output(size_bytes: int) -> Iterator[int]:
+    """Fresh memory of a size that nobody can change, as a descriptor."""
+    fd = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, size_bytes)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _read(fd: int, length: int) -> bytes:

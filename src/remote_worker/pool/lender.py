@@ -1,12 +1,15 @@
 """Lends children of one kind of template: keeps some ready, replaces the template when due."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from .. import telemetry
 from ..contract.control import Hello
+from ..telemetry import Event
 from .child import Child
 from .settings import PoolSettings
 from .template import TemplateFailed, TemplateProcess
@@ -24,7 +27,7 @@ class Lender:
         self._entry = entry
         self._wanted = ready
         self._ready: deque[Child] = deque()
-        self._retired: list[TemplateProcess] = []
+        self._retired: dict[TemplateProcess, asyncio.TimerHandle] = {}
         self._template: TemplateProcess | None = None
         self._starting: asyncio.Task[None] | None = None
         self._refilling: asyncio.Task[None] | None = None
@@ -43,9 +46,11 @@ class Lender:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for template in (*self._retired, *([self._template] if self._template else [])):
-            template.on_loss = lambda: None
-            template.close()
+        for template in list(self._retired):
+            self._close_retired(template)
+        if self._template is not None:
+            self._template.on_loss = lambda: None
+            self._template.close()
         self._drop_ready()
 
     @property
@@ -75,11 +80,8 @@ class Lender:
             or now - self._born_at >= self._settings.template_seconds
             or len(self._crashes) >= self._settings.crash_burst
         )
-        if is_due and self._starting is None:
+        if is_due and self._starting is None and now - self._failed_at >= _RETRY_SECONDS:
             self._start()
-        for template in [retired for retired in self._retired if retired.idle]:
-            self._retired.remove(template)
-            template.close()
         self._refill_soon()
 
     async def _alive(self) -> TemplateProcess:
@@ -102,8 +104,12 @@ class Lender:
 
     def _started(self, task: asyncio.Task[None]) -> None:
         self._starting = None
-        if not task.cancelled() and task.exception() is not None:
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
             self._failed_at = time.monotonic()
+            telemetry.emit(
+                Event.TEMPLATE_FAILED, level=logging.ERROR, reason=str(failure), template=self._hello.template
+            )
 
     async def _replace(self) -> None:
         template = await TemplateProcess.start(
@@ -114,15 +120,26 @@ class Lender:
         self._jobs, self._born_at = 0, time.monotonic()
         self._crashes.clear()
         self._drop_ready()
+        telemetry.emit(Event.TEMPLATE_READY, pid=template.pid, template=self._hello.template)
         if former is not None:
-            former.on_loss = lambda: self._lost(former)
-            self._retired.append(former)
+            former.on_loss = lambda: self._close_retired(former)
+            # By then every child of it is done or killed.
+            seconds = self._hello.limits["decode_seconds"] + _RETRY_SECONDS
+            self._retired[former] = asyncio.get_running_loop().call_later(
+                seconds, self._close_retired, former
+            )
         self._refill_soon()
 
+    def _close_retired(self, template: TemplateProcess) -> None:
+        self._retired.pop(template).cancel()
+        template.on_loss = lambda: None
+        template.close()
+
     def _lost(self, template: TemplateProcess) -> None:
-        if template in self._retired:
-            self._retired.remove(template)
-        elif template is self._template:
+        if template is self._template:
+            telemetry.emit(
+                Event.TEMPLATE_LOST, level=logging.WARNING, pid=template.pid, template=self._hello.template
+            )
             self._template = None
             self._drop_ready()
             if self._starting is None:

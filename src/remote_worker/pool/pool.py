@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -10,12 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .. import telemetry
 from ..contract.control import Hello
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import Limits
 from ..contract.messages import Fit, Reply, Task
 from ..contract.signatures import Template, template_of
+from ..telemetry import Event
 from . import verify
 from .child import ChildLost
 from .lender import Lender
@@ -105,7 +108,7 @@ class Pool:
 
     async def check(self) -> Health:
         """Send a benign picture through every template, past the queue."""
-        reason = ""
+        reason = "" if self._settings.jail else "REMOTE_JAIL is off"
         for template, name in _BENIGN_PICTURES.items():
             with Document.of((_BENIGN / name).read_bytes()) as document:
                 try:
@@ -157,10 +160,16 @@ class Pool:
         except (TemplateFailed, OSError) as trouble:
             raise WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(trouble)) from trouble
         except ChildLost as lost:
+            code = _code_of(lost)
             crashed = lost.signal in _CRASHES
-            raise WorkFailed(_code_of(lost)) from lost
+            if code is FailureCode.DECODER_CRASHED:
+                telemetry.emit(
+                    Event.CHILD_CRASHED, level=logging.WARNING, signal=lost.signal, status=lost.status
+                )
+            raise WorkFailed(code) from lost
         except verify.HostileReply as hostile:
             crashed = True
+            telemetry.emit(Event.CHILD_CRASHED, level=logging.WARNING, reason="a reply that lies")
             raise WorkFailed(FailureCode.DECODER_CRASHED) from hostile
         finally:
             lender.after_job(crashed=crashed)

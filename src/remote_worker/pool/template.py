@@ -21,7 +21,7 @@ ENTRY = ("-m", "remote_worker.decoder.template")
 """What the template's interpreter runs; tests give their own, which adds a task kind and calls ours."""
 
 _HELLO_BYTES = 64 * 1024
-_FORK_SECONDS = 5.0
+_FORK_SECONDS = 2.0
 """A fork takes a millisecond; a template that needs this long is stopped or stuck."""
 
 
@@ -107,14 +107,14 @@ class TemplateProcess:
         try:
             async with asyncio.timeout(_FORK_SECONDS):
                 return await born
+        except asyncio.CancelledError:
+            # It may have been born in the very turn in which its caller was told to stop.
+            if born.done() and not born.cancelled() and born.exception() is None:
+                born.result().close()
+            raise
         except TimeoutError as stuck:
             self._give_up()
             raise TemplateFailed("the template does not answer") from stuck
-
-    @property
-    def idle(self) -> bool:
-        """No child of it is alive and none was asked for."""
-        return not self._children and not self._forks
 
     def close(self) -> None:
         """Kill the template and its whole process group, and reap it."""

@@ -10,7 +10,10 @@ from ..contract.messages import ALWAYS_MADE, AVATAR_SIZES, Avatars, Fit, Info, P
 
 _MIME = re.compile(r"image/[a-z0-9][a-z0-9.+-]{0,60}")
 _FORMAT = re.compile(r"[a-z0-9]{2,8}")
+_WORD = re.compile(r"[a-z0-9./+-]{1,64}")
 _MOST_FRAMES = 65_535
+_MOST_NUMBER = 1 << 53
+"""What every reader of JSON can hold exactly."""
 
 Size = tuple[int, int]
 
@@ -32,7 +35,7 @@ def reply(task: Task, body: bytes) -> Reply:
             pictures=pictures,
             info=_info(facts.get("info", {})),
         )
-    except (wire.BadReply, KeyError, TypeError, ValueError, IndexError, struct.error) as error:
+    except (wire.BadReply, LookupError, TypeError, ValueError, AttributeError, struct.error) as error:
         raise HostileReply(str(error)) from error
     if pictures.keys() != parts.keys():
         raise HostileReply("parts that no fact names")
@@ -77,11 +80,13 @@ def _picture(claim: Mapping[str, Any], body: memoryview) -> Picture:
 
 
 def _info(info: Mapping[str, Any]) -> dict[str, Any]:
-    for name, value in info.items():
-        if not isinstance(name, str) or not (value is None or isinstance(value, str | int | bool)):
-            raise HostileReply("info that is not flat")
-        if isinstance(value, str) and not (len(value) <= 64 and value.isprintable()):
-            raise HostileReply("info with strange text")
+    for value in info.values():
+        if isinstance(value, str):
+            fits = _WORD.fullmatch(value) is not None
+        else:
+            fits = value is None or (isinstance(value, int) and 0 <= value < _MOST_NUMBER)
+        if not fits:
+            raise HostileReply("info with strange values")
     return dict(info)
 
 

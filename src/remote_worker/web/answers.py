@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from .budget import Budget
 from .problems import JSON_TYPE
 
 SLICE_BYTES = 192 * 1024
@@ -39,29 +40,33 @@ def json_answer(
     return Response(body, status, {"content-type": JSON_TYPE, **(headers or {})})
 
 
-def pictures_in_json(members: Mapping[str, Any]) -> Response:
+def pictures_in_json(members: Mapping[str, Any], budget: Budget) -> Response:
     """A JSON object in which each memoryview becomes a base64 string."""
     pieces = list(_joined(_json_pieces(members)))
     length = sum(_base64_length(p) if isinstance(p, memoryview) else len(p) for p in pieces)
-    return _Sliced((part for piece in pieces for part in _encoded(piece)), length, JSON_TYPE)
+    return _Sliced((part for piece in pieces for part in _encoded(piece)), length, JSON_TYPE, budget)
 
 
-def picture_as_text(picture: memoryview) -> Response:
+def picture_as_text(picture: memoryview, budget: Budget) -> Response:
     """The base64 of one picture and nothing else."""
-    return _Sliced(_encoded(picture), _base64_length(picture), "text/plain")
+    return _Sliced(_encoded(picture), _base64_length(picture), "text/plain", budget)
 
 
-def raw_picture(picture: memoryview, format_name: str) -> Response:
+def raw_picture(picture: memoryview, format_name: str, budget: Budget) -> Response:
     """A picture's own bytes."""
-    return _Sliced(_slices(picture), len(picture), MEDIA_TYPES[format_name])
+    return _Sliced(_slices(picture), len(picture), MEDIA_TYPES[format_name], budget)
 
 
 class _Sliced(Response):
-    """An answer of known length that is made while it is sent."""
+    """An answer of known length that is made while it is sent, and counts as held in memory until then."""
 
-    def __init__(self, parts: Iterable[bytes | memoryview], length: int, media_type: str) -> None:
+    def __init__(
+        self, parts: Iterable[bytes | memoryview], length: int, media_type: str, budget: Budget
+    ) -> None:
         super().__init__(headers={"content-type": media_type, "content-length": str(length)})
         self._parts = parts
+        self._length = length
+        self._budget = budget
 
     async def __call__(
         self,
@@ -69,7 +74,15 @@ class _Sliced(Response):
         receive: Receive,  # noqa: ARG002
         send: Send,
     ) -> None:
-        """Send small parts together and large ones one by one, letting other requests run in between."""
+        """Send small parts together and large ones one by one, letting other requests run in between.
+
+        Raises WorkFailed, before anything is sent, when too much is held already.
+        """
+        with self._budget.lease() as lease:
+            lease.take(self._length)
+            await self._send(send)
+
+    async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         waiting: list[bytes | memoryview] = []
         size = 0

@@ -19,7 +19,6 @@ from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .settings import WebSettings
-from .upload import Uploads
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -37,7 +36,7 @@ def create_app(
 ) -> Starlette:
     """The application, for our own server or for any other that speaks ASGI."""
     health = HealthEndpoints(readiness)
-    pictures = ImageEndpoints(images, Uploads(limits, settings), settings)
+    pictures = ImageEndpoints(images, limits, settings)
     about = _About(settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,

@@ -1,4 +1,4 @@
-"""How many bytes of uploads may be held in memory at once, over all requests."""
+"""How many bytes of uploads and answers may be held in memory at once, over all requests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +32,6 @@ class Lease:
     def take(self, count: int) -> None:
         """Take some more bytes. Raises WorkFailed when so many are not free."""
         if count > self._budget.free_bytes:
-            raise WorkFailed(FailureCode.BUSY, "too many uploads are held in memory")
+            raise WorkFailed(FailureCode.BUSY, "too many uploads and answers are held in memory")
         self._budget.free_bytes -= count
         self.taken_bytes += count

@@ -5,6 +5,7 @@ What uvicorn and the servers beside it lack is measured in docs/decisions/0002-h
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
@@ -19,7 +20,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB
 from ..telemetry import Event
 from . import problems
-from .exchange import new_request_id
+from .exchange import ClientGone, new_request_id
 
 if TYPE_CHECKING:
     from .server import Config
@@ -32,6 +33,10 @@ DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
 READ_BYTES = 128 * 1024
 """Read at once. Larger is not faster, and a body in one-byte chunks then takes 5 ms a read to parse."""
+
+UNSENT_BYTES = 256 * 1024
+"""Of an answer that the kernel holds beside what is under way."""
+_NOTSENT_LOWAT = 25  # TCP_NOTSENT_LOWAT of linux/tcp.h
 
 _HOP_BY_HOP_OF_UPGRADE = {b"upgrade", b"http2-settings"}
 
@@ -83,7 +88,12 @@ class Cycle(RequestResponseCycle):
         return bool(self.chunks) or not (self.more_body or self.is_body_delivered)
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send a part of the answer. After an answer sent before the body was read, the connection ends."""
+        """Send a part of the answer. After an answer sent before the body was read, the connection ends.
+
+        Raises ClientGone when there is nobody to send to.
+        """
+        if self.disconnected:
+            raise ClientGone
         is_start = message["type"] == "http.response.start"
         if is_start and self.more_body:
             self.keep_alive = False
@@ -142,6 +152,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there, and has so long for its first head."""
         super().connection_made(cast(asyncio.Transport, transport))
+        with contextlib.suppress(OSError):
+            # Else the kernel takes megabytes at once, and a slow reader looks like one that stands still.
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT_BYTES)
         self._start_clock(self._settings.head_seconds, self._head_is_late)
         if len(self.connections) > self._settings.connections:
             self._refuse(FailureCode.BUSY)
@@ -228,7 +241,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._start(self.cycle)
         elif len(self._queue) < MOST_PIPELINED:
             self._queue.append(self.cycle)
-            self.flow.pause_reading()
+            # Until the queue is full reading goes on, because only a read tells that the client has gone.
+            if len(self._queue) == MOST_PIPELINED:
+                self.flow.pause_reading()
         else:
             self.cycle = self._queue[-1]
             raise _Refused

@@ -1,5 +1,6 @@
 """One request and its answer: named, timed, guarded and logged. Everything that fails becomes JSON here."""
 
+import asyncio
 import logging
 import re
 import secrets
@@ -121,6 +122,13 @@ class Exchanges:
             await (await answer_failure(request, failure))(scope, receive, send)
         except ClientGone:
             raise
+        except asyncio.CancelledError:
+            # The server stops and cannot wait for this any longer; another worker can do it.
+            exchange = exchange_of(request)
+            exchange.code = FailureCode.BUSY
+            if not exchange.status:
+                stopping = WorkFailed(FailureCode.BUSY, "the worker is stopping")
+                await (await answer_failure(request, stopping))(scope, receive, send)
         except Exception as error:  # The one place that turns our own faults into an answer.
             exchange = exchange_of(request)
             telemetry.emit(

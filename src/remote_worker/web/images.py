@@ -12,11 +12,12 @@ from starlette.responses import Response
 
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.limits import LONGEST_SIDE
+from ..contract.limits import LONGEST_SIDE, Limits
 from ..contract.messages import OUTPUT_FORMATS, Fit
 from ..service.images import AvatarSet, Described, Images, Made
 from . import problems
 from .answers import json_answer, picture_as_text, pictures_in_json, raw_picture
+from .budget import Budget
 from .exchange import exchange_of
 from .negotiation import wants_picture
 from .settings import WebSettings
@@ -67,9 +68,10 @@ class Done(Generic[T]):
 class ImageEndpoints:
     """One method for each path; each answers GET with its usage."""
 
-    def __init__(self, images: Images, uploads: Uploads, settings: WebSettings) -> None:
+    def __init__(self, images: Images, limits: Limits, settings: WebSettings) -> None:
         self._images = images
-        self._uploads = uploads
+        self._budget = Budget(settings.bodies_bytes)
+        self._uploads = Uploads(limits, settings, self._budget)
         self._settings = settings
 
     async def prepare(self, request: Request) -> Response:
@@ -84,8 +86,9 @@ class ImageEndpoints:
         done = await self._do(request, "prepare", use)
         picture = done.result.picture
         if wants_picture(request.headers.get("accept", "")):
-            return raw_picture(picture.body, picture.format)
-        return pictures_in_json({**_OK, "output": picture.body, **done.uploaded(done.result.mime)})
+            return raw_picture(picture.body, picture.format, self._budget)
+        members = {**_OK, "output": picture.body, **done.uploaded(done.result.mime)}
+        return pictures_in_json(members, self._budget)
 
     async def fit(self, request: Request) -> Response:
         """A picture scaled down into a box."""
@@ -99,12 +102,11 @@ class ImageEndpoints:
         done = await self._do(request, "fit", use)
         picture = done.result.picture
         if _is_on(request.query_params, "simple"):
-            return picture_as_text(picture.body)
+            return picture_as_text(picture.body, self._budget)
         if wants_picture(request.headers.get("accept", "")):
-            return raw_picture(picture.body, picture.format)
-        return pictures_in_json(
-            {**_OK, **done.times(), "output": picture.body, **done.uploaded(done.result.mime)}
-        )
+            return raw_picture(picture.body, picture.format, self._budget)
+        members = {**_OK, **done.times(), "output": picture.body, **done.uploaded(done.result.mime)}
+        return pictures_in_json(members, self._budget)
 
     async def avatars(self, request: Request) -> Response:
         """Square pictures in up to six sizes."""
@@ -120,7 +122,8 @@ class ImageEndpoints:
             name: {"body": picture.body, "size": len(picture.body)}
             for name, picture in done.result.avatars.items()
         }
-        return pictures_in_json({**_OK, **done.times(), **avatars, **done.uploaded(done.result.mime)})
+        members = {**_OK, **done.times(), **avatars, **done.uploaded(done.result.mime)}
+        return pictures_in_json(members, self._budget)
 
     async def info(self, request: Request) -> Response:
         """What a picture's header says."""

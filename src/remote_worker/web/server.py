@@ -14,14 +14,19 @@ from .connection import READ_BYTES, Connection
 from .settings import WebSettings
 
 Address = tuple[str, int]
+BACKLOG = 128
 
 
 async def serve(
     app: ASGIApp, settings: WebSettings, *, on_listening: Callable[[Address], None] | None = None
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is under way. Raises UnsafeListening."""
+    """Serve until SIGINT or SIGTERM, then finish what is under way. Raises UnsafeListening, CannotListen."""
     auth.check_listening(settings)
     await Server(app, settings, on_listening).serve()
+
+
+class CannotListen(Exception):
+    """The address is taken, or is not this machine's."""
 
 
 class Server(uvicorn.Server):
@@ -34,8 +39,12 @@ class Server(uvicorn.Server):
         self._on_listening = on_listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
-        await super().startup(sockets)
+        """Listen. Raises CannotListen."""
+        try:
+            await super().startup(sockets)
+        except SystemExit as refused:  # uvicorn has logged what the system says.
+            address = f"REMOTE_HOST={self.config.host}, REMOTE_PORT={self.config.port}"
+            raise CannotListen(f"cannot listen on {address}: see the line above") from refused
         if self._on_listening is not None:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._on_listening((host, port))
@@ -62,7 +71,9 @@ class Config(uvicorn.Config):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=int(settings.shutdown_seconds),
+            timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
+            # asyncio accepts as many in one turn, and each failure to accept is a line of log.
+            backlog=BACKLOG,
         )
         self.settings = settings
         # What is read is used up before the event loop reads again, so one will do.

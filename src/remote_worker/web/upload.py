@@ -36,10 +36,10 @@ _EXTENDED_FILENAME = re.compile(r";\s*filename\*\s*=\s*[^;\s']*'[^;\s']*'[^;\s]+
 class Uploads:
     """Receives uploads within the limits, all of them out of one budget of bytes."""
 
-    def __init__(self, limits: Limits, settings: WebSettings) -> None:
+    def __init__(self, limits: Limits, settings: WebSettings, budget: Budget) -> None:
         self._limits = limits
         self._settings = settings
-        self._budget = Budget(settings.bodies_bytes)
+        self._budget = budget
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[Document]:
@@ -91,6 +91,7 @@ class _Form:
             max_header_size=LONGEST_PART_HEADER_BYTES,
             max_header_count=MOST_PART_HEADERS,
             max_segment_count=MOST_PARTS,
+            header_charset="latin-1",  # A file name in any encoding is as good as another: it is ignored.
         )
         self._document = document
         self._lease = lease

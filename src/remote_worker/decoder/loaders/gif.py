@@ -114,7 +114,7 @@ def _table(data: Buffer, at: int, flags: int) -> tuple[int, bytes | None]:
 
 
 def _after_blocks(data: Buffer, at: int) -> int:
-    """The end of a chain of data blocks."""
-    while size := data[at]:
+    """The end of a chain of data blocks. Where the file is cut, the decoder tells if pixels are missing."""
+    while at < len(data) and (size := data[at]):
         at += size + 1
     return at + 1

@@ -10,17 +10,14 @@ from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
     Image,
-    ImageChops,
     JpegImagePlugin,
     PngImagePlugin,
-    PsdImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
 from ..header import Header
 from ..headers import Buffer, heif
-from . import apng
+from . import apng, clear_color
 from .loader import Frame, Size, Still, library_errors, same_size
 
 Open = Callable[[IO[bytes]], Image.Image]
@@ -88,6 +85,14 @@ class PngLoader(PillowLoader):
     def __init__(self) -> None:
         super().__init__(PngImagePlugin.PngImageFile)
 
+    def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
+        """The picture; 16-bit samples keep a clear colour that is told by all their bits."""
+        decoded = super().still(data, header, cover)
+        if decoded.image.mode != "RGB" or header.bit_depth <= 8 or "transparency" not in decoded.image.info:
+            return decoded
+        with library_errors():
+            return Still(clear_color.applied(decoded.image, self._opened(data, header)), decoded.orientation)
+
     def frames(self, data: Buffer, header: Header) -> Iterator[Frame]:
         """Every frame, composited, or the picture of a file that does not move."""
         if not header.is_animation:
@@ -115,23 +120,19 @@ class JpegLoader(PillowLoader):
         return Still(image, header.orientation, drafted[1] if drafted else None)
 
 
-class PsdLoader(PillowLoader):
-    """The merged picture. A fourth channel is transparency only where the header says so."""
+class BmpLoader(PillowLoader):
+    """Pillow leaves out the alpha of 16-bit samples."""
 
     def __init__(self) -> None:
-        super().__init__(PsdImagePlugin.PsdImageFile)
+        super().__init__(BmpImagePlugin.BmpImageFile)
 
-    def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
-        """The merged picture at full size."""
-        image = super().still(data, header, cover).image
-        if image.mode == "1":
-            # A bitmap's ones are ink.
-            return Still(ImageChops.invert(image))
-        if image.mode == "RGBA" and not header.has_alpha:
-            profile = image.info.get("icc_profile")
-            image = image.convert("RGB")
-            image.info["icc_profile"] = profile
-        return Still(image)
+    def _opened(self, data: Buffer, header: Header) -> Image.Image:
+        image = cast(BmpImagePlugin.BmpImageFile, super()._opened(data, header))
+        kinds = {tile.args[0] for tile in image.tile if isinstance(tile.args, tuple)}
+        if header.has_alpha and kinds == {"BGR;15"}:
+            image._mode = "RGBA"
+            image.tile = [tile._replace(args=("BGRA;15", *tile.args[1:])) for tile in image.tile if tile.args]
+        return image
 
 
 class AvifLoader(PillowLoader):
@@ -147,26 +148,11 @@ class AvifLoader(PillowLoader):
         return Still(decoded.image.crop(placed.crop) if placed.crop else decoded.image, placed.turn)
 
 
-class TiffLoader(PillowLoader):
-    """Pillow turns TIFF upright while it loads."""
-
-    def __init__(self) -> None:
-        super().__init__(TiffImagePlugin.TiffImageFile)
-
-    def _size(self, header: Header) -> Size:
-        return header.display_width, header.display_height
-
-    def _orientation(self, header: Header) -> int:  # noqa: ARG002  done already
-        return 1
-
-
 JPEG = JpegLoader()
-TIFF = TiffLoader()
 PNG = PngLoader()
-BMP = PillowLoader(BmpImagePlugin.BmpImageFile)
+BMP = BmpLoader()
 WEBP = PillowLoader(WebPImagePlugin.WebPImageFile)
 AVIF = AvifLoader()
-PSD = PsdLoader()
 
 
 def stream(data: Buffer) -> IO[bytes]:
