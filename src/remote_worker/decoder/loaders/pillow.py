@@ -36,6 +36,11 @@ def guard(pixels: int) -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
+def _pixels(image: Image.Image) -> Image.Image:
+    """The same pixels without the plugin's object, whose decoder, for WebP, holds two more canvases."""
+    return image._new(image.im)
+
+
 class PillowLoader:
     """A format whose pixels lie as stored and are decoded at full size."""
 
@@ -48,7 +53,7 @@ class PillowLoader:
             image = self._opened(data, header)
             image.load()
             image = self._checked(image, header)
-        return Still(image, self._orientation(header))
+        return Still(_pixels(image), self._orientation(header))
 
     def frames(self, data: Buffer, header: Header) -> Iterator[Frame]:
         """Every frame, composited."""
@@ -117,7 +122,7 @@ class JpegLoader(PillowLoader):
             image = self._opened(data, header)
             drafted = cast(JpegImagePlugin.JpegImageFile, image).draft(None, cover) if cover else None
             image.load()
-        return Still(image, header.orientation, drafted[1] if drafted else None)
+        return Still(_pixels(image), header.orientation, drafted[1] if drafted else None)
 
 
 class BmpLoader(PillowLoader):

@@ -17,12 +17,13 @@ class TiffLoader(PillowLoader):
     def __init__(self) -> None:
         super().__init__(TiffImagePlugin.TiffImageFile)
 
-    def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
+    def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:  # noqa: ARG002  no scaled decode
         """The first page at full size."""
-        decoded = super().still(data, header, cover)
         with library_errors():
-            image = _whole_range(cast(TiffImagePlugin.TiffImageFile, decoded.image))
-        return Still(image, decoded.orientation)
+            image = self._opened(data, header)
+            image.load()
+            self._checked(image, header)
+            return Still(_whole_range(cast(TiffImagePlugin.TiffImageFile, image)))
 
     def _opened(self, data: Buffer, header: Header) -> Image.Image:
         image = cast(TiffImagePlugin.TiffImageFile, super()._opened(data, header))
@@ -32,9 +33,6 @@ class TiffLoader(PillowLoader):
 
     def _size(self, header: Header) -> Size:
         return header.display_width, header.display_height
-
-    def _orientation(self, header: Header) -> int:  # noqa: ARG002  done already
-        return 1
 
 
 TIFF = TiffLoader()
