@@ -45,10 +45,10 @@ ERRORS_HEAD = """# Errors
 
 <!-- Made by scripts/make-docs from src/remote_worker/web/problems.py; edit there. -->
 
-Every failure is JSON with `message`, `status` (`"error"`), `success` (`false`), `code` and `request_id`. Compare
-the code; the message is for people. With `Accept: application/problem+json` the same failure comes as RFC 9457:
-`type` is `urn:remote-worker:error:<code>`, with `title`, `status`, `detail`, `instance`, `code` and `request_id`.
-503 comes with `Retry-After`.
+Every failure is JSON with `message`, `status` (`"error"`), `success` (`false`), `code` and `request_id`.
+Compare the code; the message is for people. With `Accept: application/problem+json` the same failure comes
+as RFC 9457: `type` is `urn:remote-worker:error:<code>`, with `title`, `status`, `detail`, `instance`, `code`
+and `request_id`. 503 comes with `Retry-After`.
 
 | code | status | message |
 |---|---|---|

@@ -1,5 +1,6 @@
 """What exiftool and ImageMagick make of a picture: readers that share no code with the service."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -191,8 +192,19 @@ class ImageMagick:
         return ["-colorspace", "sRGB"]
 
     def _run(self, arguments: list[str]) -> bytes | None:
-        done = subprocess.run([*self._command, *arguments], capture_output=True, timeout=120, check=False)
+        done = _started([*self._command, *arguments])
         return done.stdout if done.returncode == 0 and done.stdout else None
+
+
+def _started(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run a tool. One start in thousands fails with EFAULT when many threads start tools at once."""
+    for attempt in range(4):
+        try:
+            return subprocess.run(command, capture_output=True, timeout=120, check=False)
+        except OSError as error:
+            if error.errno != errno.EFAULT or attempt == 3:
+                raise
+    raise AssertionError("unreachable")
 
 
 def find_imagemagick() -> list[str] | None:
