@@ -32,7 +32,7 @@ MOST_PIPELINED = 8
 DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
 READ_BYTES = 128 * 1024
-"""Read at once. Larger is not faster, and a body in one-byte chunks then takes 5 ms a read to parse."""
+"""Read at once. Larger is not faster, and a body in one-byte chunks takes some 10 ms a read to parse."""
 
 UNSENT_BYTES = 256 * 1024
 """Of an answer that the kernel holds beside what is under way."""
