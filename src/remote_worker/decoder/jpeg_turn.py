@@ -8,7 +8,7 @@ from PIL import Image, ImageFile, JpegImagePlugin
 
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import Limits
-from . import jpeg_bytes
+from . import jpeg_bytes, operations
 from .header import turned
 from .jpeg_bytes import Buffer, Jpeg
 from .loaders.loader import library_errors, same_size
@@ -16,15 +16,6 @@ from .loaders.loader import library_errors, same_size
 LIBRARY = "libturbojpeg.so.0"
 
 UPRIGHT = 1
-TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 TJXOPS = {2: 1, 3: 6, 4: 2, 5: 3, 6: 5, 7: 4, 8: 7}
 """The numbers of turbojpeg.h: HFLIP 1, VFLIP 2, TRANSPOSE 3, TRANSVERSE 4, ROT90 5, ROT180 6, ROT270 7."""
 TJXOPT_PERFECT, TJXOPT_PROGRESSIVE, TJXOPT_COPYNONE, TJXOPT_OPTIMIZE = 1, 32, 64, 256
@@ -64,12 +55,12 @@ def encoded_again(data: bytes, jpeg: Jpeg, orientation: int) -> bytes:
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
         same_size(image, (jpeg.width, jpeg.height))
         tables = image.quantization
-        upright = image.transpose(TRANSPOSES[orientation])
+        picture = operations.upright(image, orientation)
         return _encoded(
-            upright,
+            picture,
             qtables=_tables(tables, jpeg, orientation),
             subsampling=_subsampling(jpeg, orientation),
-            keep_rgb=upright.mode == "RGB" and jpeg_bytes.is_rgb(data, jpeg),
+            keep_rgb=picture.mode == "RGB" and jpeg_bytes.is_rgb(data, jpeg),
             progressive=jpeg.is_progressive,
             optimize=True,
         )
