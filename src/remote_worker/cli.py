@@ -59,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the exit status."""
     options = _parser().parse_args(arguments)
     if sys.platform != "linux":
-        return _complain("the seal needs the Linux kernel: use a container, as CONTRIBUTING.md shows", CANNOT_START)
+        return _complain(
+            "the seal needs the Linux kernel: use a container, as CONTRIBUTING.md shows", CANNOT_START
+        )
     try:
         settings = read(_environment(options))
     except BadSettings as bad:
