@@ -52,6 +52,9 @@ def too_large() -> WorkFailed:
 
 def save(image: Image.Image, plugin: str, **options: Any) -> bytes:
     """What a Pillow plugin writes."""
+    if isinstance(image, ImageFile.ImageFile):
+        # Pillow would look whether it overwrites its own file, and ask for the working directory for that.
+        image = image._new(image.im)
     file = io.BytesIO()
     try:
         image.save(file, plugin, **options)
@@ -63,10 +66,9 @@ def save(image: Image.Image, plugin: str, **options: Any) -> bytes:
 
 def _plain(image: Image.Image) -> Image.Image:
     """The picture without what a decoder hung on it: Pillow copies comments, EXIF and profiles from there."""
-    if isinstance(image, ImageFile.ImageFile):
-        image = image.copy()
-    image.info = {}
-    return image
+    plain = image._new(image.im)
+    plain.info = {}
+    return plain
 
 
 def _jpeg(image: Image.Image, quality: int | None, _: int) -> bytes:

@@ -144,6 +144,9 @@ def _png() -> Iterator[Row]:
         loop=2,
     )
     yield _row("apng", "animated", "png", moving, WIDE, frames=3, has_alpha=True)
+    opaque = [scene(*WIDE, shift=-8 * number) for number in range(3)]
+    moving = saved(opaque[0], "PNG", save_all=True, append_images=opaque[1:], duration=100, loop=0)
+    yield _row("apng", "opaque", "png", moving, WIDE, frames=3)
 
 
 def _gif() -> Iterator[Row]:
