@@ -1,0 +1,1 @@
+"""Measurements of the running service. Nothing here is shipped; CONTRIBUTING.md says how to run them."""

@@ -1,0 +1,66 @@
+"""What /proc says of a process tree: its members, and the memory that they hold together."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SAMPLE_SECONDS = 0.02
+
+
+def tree(pid: int) -> list[int]:
+    """The process and everything below it."""
+    members, waiting = [], [pid]
+    while waiting:
+        member = waiting.pop()
+        try:
+            for thread in os.listdir(f"/proc/{member}/task"):
+                children = Path(f"/proc/{member}/task/{thread}/children").read_text()
+                waiting += map(int, children.split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        members.append(member)
+    return members
+
+
+def pss_bytes(pid: int) -> int:
+    """The proportional set size of the tree: a page that processes share counts once.
+
+    Raises PermissionError.
+    """
+    total = 0
+    for member in tree(pid):
+        try:
+            rollup = Path(f"/proc/{member}/smaps_rollup").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        total += sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+    return total
+
+
+@contextmanager
+def sampled_memory(pid: int) -> Iterator[list[tuple[float, int]]]:
+    """Collects (monotonic seconds, PSS bytes of the tree) until the block ends.
+
+    Reading holds up the process that is read, so it does not belong beside a measurement of time. The
+    list stays empty where the system does not let us read: jailed processes show their memory to root only.
+    """
+    samples: list[tuple[float, int]] = []
+    stop = threading.Event()
+
+    def sample() -> None:
+        while not stop.wait(SAMPLE_SECONDS):
+            try:
+                samples.append((time.monotonic(), pss_bytes(pid)))
+            except PermissionError:
+                return
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        stop.set()
+        thread.join()
