@@ -44,10 +44,10 @@ class Driver:
         *,
         connections: int = 4,
         seconds: float = 0,
-        units: int = 0,
+        requests: int = 0,
         most_seconds: float = 60,
     ) -> Run:
-        """Load for `seconds`, and on until there are `units` or `most_seconds` are over.
+        """Load for `seconds`, and on until there were `requests` or `most_seconds` are over.
 
         Raises SystemExit when a unit fails.
         """
@@ -63,7 +63,7 @@ class Driver:
             str(file),
         ]
         command += ["--concurrency", str(connections), "--duration", str(seconds)]
-        command += ["--min-units", str(units), "--max-duration", str(most_seconds)]
+        command += ["--min-units", str(requests), "--max-duration", str(most_seconds)]
         done = subprocess.run(command, capture_output=True, text=True)
         lines = done.stdout.splitlines()
         line = json.loads(lines[-1]) if lines else {}

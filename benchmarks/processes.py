@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,19 +40,19 @@ def pss_bytes(pid: int) -> int:
 
 
 @contextmanager
-def sampled_memory(pid: int) -> Iterator[list[tuple[float, int]]]:
-    """Collects (monotonic seconds, PSS bytes of the tree) until the block ends.
+def sampled_memory(pid: int) -> Iterator[list[int]]:
+    """Collects the PSS bytes of the tree, at even distances, until the block ends.
 
     Reading holds up the process that is read, so it does not belong beside a measurement of time. The
     list stays empty where the system does not let us read: jailed processes show their memory to root only.
     """
-    samples: list[tuple[float, int]] = []
+    samples: list[int] = []
     stop = threading.Event()
 
     def sample() -> None:
         while not stop.wait(SAMPLE_SECONDS):
             try:
-                samples.append((time.monotonic(), pss_bytes(pid)))
+                samples.append(pss_bytes(pid))
             except PermissionError:
                 return
 

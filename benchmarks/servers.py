@@ -77,6 +77,13 @@ def install_sharp(source: Path) -> Path:
     return folder
 
 
+def peer_versions(peer: Server) -> list[str]:
+    """What the peer is made of."""
+    node = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
+    found = peer.about["versions"]
+    return [f"node {node}", f"sharp {found['sharp']}", f"libvips {found['vips']}"]
+
+
 @contextmanager
 def _started(
     name: str,

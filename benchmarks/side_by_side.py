@@ -1,7 +1,6 @@
 """The worker beside a node server with sharp, both on one core, driven in turn from another."""
 
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,7 +82,7 @@ def main() -> None:
                 measured.append(
                     _measure(cell, ours, theirs, driver, files[cell.input], given.rounds, given.seconds)
                 )
-                peers = _versions(theirs)
+                peers = servers.peer_versions(theirs)
             print(_line(measured[-1]), flush=True)
     cores = f"servers on core {machine.server_cores[0]}, load on core {machine.load_core}"
     text = _report(measured, cores, peers, given.rounds, given.seconds)
@@ -109,19 +108,13 @@ def _measure(
     for server in (ours, theirs):
         with sampled_memory(server.pid) as samples:
             driver.run(server, cell.task, file, seconds=WARM_SECONDS)
-        peaks[server.name] = max((size for _, size in samples), default=None)
+        peaks[server.name] = max(samples, default=None)
     runs: dict[str, list[Run]] = {ours.name: [], theirs.name: []}
     for _ in range(rounds):
         for server in (ours, theirs):
             runs[server.name].append(driver.run(server, cell.task, file, seconds=seconds))
     sides = [Side(rounds=tuple(runs[s.name]), peak_bytes=peaks[s.name]) for s in (ours, theirs)]
     return Measured(cell=cell, ours=sides[0], theirs=sides[1])
-
-
-def _versions(peer: Server) -> list[str]:
-    node = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
-    found = peer.about.get("versions", {})
-    return [f"node {node}", *(f"{name} {found[name]}" for name in ("sharp", "vips") if name in found)]
 
 
 def _line(measured: Measured) -> str:
