@@ -8,6 +8,9 @@ from pathlib import Path
 
 from .servers import Server
 
+CHECKED_UNITS = 1
+"""Done by the driver before each run, to look at the pictures; not in the figures."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:

@@ -76,12 +76,12 @@ def _report(ours: list[float], theirs: list[float], requests: int) -> str:
         [
             f"PSS of the process tree at {CONNECTIONS} connections of avatars of {INPUT} on {SERVER_CORES} "
             f"cores: {requests} requests to the worker, {PEER_REQUESTS} to sharp chain, whose peak was "
-            f"{max(theirs):.0f} MB. An upload that waits lies in an anonymous file, which PSS leaves out until "
-            "a child maps it: up to the sum of the uploads under way is to be added.",
+            f"{max(theirs):.0f} MB. An upload that waits lies in an anonymous file, which PSS leaves out "
+            "until a child maps it: up to the sum of the uploads under way is to be added.",
             "",
             tables.table(
                 ("worker", "at most", "measured", "reached"),
-                [(*told, "yes" if is_reached else "**no**") for *told, is_reached in verdicts],
+                [(*told, tables.yes(is_reached)) for *told, is_reached in verdicts],
             ),
             tables.table(("requests until then", "median MB", "peak MB"), rows),
         ]

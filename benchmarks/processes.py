@@ -1,9 +1,10 @@
-"""What /proc says of a process tree: its members, and the memory that they hold together."""
+"""What /proc says of a process tree: its members, the memory that they hold together, and their CPU time."""
 
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 SAMPLE_SECONDS = 0.02
@@ -15,9 +16,7 @@ def tree(pid: int) -> list[int]:
     while waiting:
         member = waiting.pop()
         try:
-            for thread in os.listdir(f"/proc/{member}/task"):
-                children = Path(f"/proc/{member}/task/{thread}/children").read_text()
-                waiting += map(int, children.split())
+            waiting += children(member)
         except (FileNotFoundError, ProcessLookupError):
             continue
         members.append(member)
@@ -63,3 +62,30 @@ def sampled_memory(pid: int) -> Iterator[list[int]]:
     finally:
         stop.set()
         thread.join()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cpu:
+    """Seconds of CPU, user and system, that a process and the children that it has reaped took."""
+
+    own: float
+    reaped: float
+
+
+def cpu(pid: int) -> Cpu:
+    """What the process took until now; proc(5) numbers the fields."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    user, system, reaped_user, reaped_system = (int(field) / _TICKS for field in fields[11:15])
+    return Cpu(own=user + system, reaped=reaped_user + reaped_system)
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    """Those that the process has started and not yet reaped."""
+    return [
+        int(child)
+        for thread in os.listdir(f"/proc/{pid}/task")
+        for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+    ]

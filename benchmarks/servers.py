@@ -34,10 +34,18 @@ class Server:
 def worker(port: int, cores: set[int]) -> Iterator[Server]:
     """The service as scripts/serve starts it, with default settings whatever the environment says."""
     command = [str(Path(sys.executable).parent / "remote-worker"), "serve", "--port", str(port)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("REMOTE_")}
-    with _started("remote-worker", command, environment, PROJECT, port, cores, "/readyz") as server:
+    with _started("remote-worker", command, _own_environment(), PROJECT, port, cores, "/readyz") as server:
         if not all(report.get("layers") for report in server.about["templates"].values()):
             raise SystemExit("the jail is off: nothing was measured")
+        yield server
+
+
+@contextmanager
+def watched_worker(port: int, core: int, result: Path) -> Iterator[Server]:
+    """The service with `watched_loop` on that core, its children elsewhere; it leaves turns in `result`."""
+    command = [sys.executable, "-m", "benchmarks.watched_loop", str(port), str(core), str(result)]
+    elsewhere = os.sched_getaffinity(0)
+    with _started("watched_loop", command, _own_environment(), PROJECT, port, elsewhere, "/readyz") as server:
         yield server
 
 
@@ -75,6 +83,10 @@ def install_sharp(source: Path) -> Path:
         shutil.rmtree(folder)
         raise SystemExit(f"npm could not install the peer: {installed.stderr.strip()[-500:]}")
     return folder
+
+
+def _own_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("REMOTE_")}
 
 
 def peer_versions(peer: Server) -> list[str]:

@@ -204,12 +204,12 @@ def _size_lines(measured: list[Measured]) -> str:
     for one in measured:
         if one.cell.name == "avatars 12mp.jpg":
             kilobytes = one.ours.median(lambda run: run.picture_bytes) / 1000
-            reached = "yes" if kilobytes <= MOST_AVATAR_KILOBYTES else "**no**"
+            reached = tables.yes(kilobytes <= MOST_AVATAR_KILOBYTES)
             rows.append(
                 ("six avatars of 12mp.jpg", f"{MOST_AVATAR_KILOBYTES} kB", f"{kilobytes:.0f} kB", reached)
             )
         if one.cell.name.startswith("fit"):
-            reached = "yes" if one.size <= MOST_FIT_BYTES else "**no**"
+            reached = tables.yes(one.size <= MOST_FIT_BYTES)
             rows.append((one.cell.name, f"{MOST_FIT_BYTES:g}x", tables.times(one.size), reached))
     return tables.table(("bytes", "at most", "measured", "reached"), rows) if rows else ""
 

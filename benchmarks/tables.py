@@ -65,6 +65,11 @@ def verdict(reached: float, least: float, aim: float) -> str:
     return "aim" if reached >= aim else "yes"
 
 
+def yes(is_reached: bool) -> str:
+    """Whether a bar is reached, as text."""
+    return "yes" if is_reached else "**no**"
+
+
 def times(value: float | None) -> str:
     """A ratio as text."""
     return "-" if value is None else f"{value:.2f}x"
