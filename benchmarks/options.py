@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 def machine(options: argparse.Namespace, *, server_cores: int = 1) -> Machine:
     """Choose so many cores for the servers, and leave them. Raises SystemExit when there are too few."""
+    if shutil.which("taskset") is None:
+        raise SystemExit("taskset is not installed; it comes with util-linux")
     available = sorted(os.sched_getaffinity(0))
     load = available[0] if options.load_core is None else options.load_core
     servers = options.server_cores or tuple(available[-server_cores:])

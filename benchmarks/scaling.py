@@ -10,10 +10,12 @@ from remote_worker.contract.limits import Limits
 
 from . import options, servers, tables
 from .cells import inputs
+from .load import Run
 from .options import Machine
 
 CONNECTIONS = 4
 """For each core."""
+
 OVER_CORES = (
     ("avatars 12mp.jpg", "avatar6", "12mp.jpg"),
     ("avatars 200px.jpg", "avatar6", "200px.jpg"),
@@ -50,12 +52,19 @@ def main() -> None:
     text = "\n".join(
         [
             head,
-            f"## Over cores\n\nUnits/s at {CONNECTIONS} connections a core, and how many times that of one "
-            f"core. The service has the last cores; with all {len(available)} it shares one with the load.\n",
+            "## Over cores",
+            "",
+            f"Units/s at {CONNECTIONS} connections a core, and how many times that of one core. The service "
+            f"has the last cores; with all {len(available)} it shares one with the load. `others` is the most "
+            "that other processes took of its cores, in percent of one, the load among them at the last count.",
+            "",
             over_cores,
-            "## Over megapixels\n\nCPU milliseconds of one unit on one core at four connections, and in "
-            "brackets for each megapixel. The inputs are 12mp.jpg scaled by Pillow, without its EXIF: JPEG at "
-            "quality 90, PNG at level 6, WebP at quality 85.\n",
+            "## Over megapixels",
+            "",
+            "CPU milliseconds of one unit on one core at four connections, in brackets for each megapixel. "
+            "The inputs are 12mp.jpg scaled by Pillow, without its EXIF: JPEG at quality 90, PNG at level 6, "
+            "WebP at quality 85.",
+            "",
             over_pixels,
         ]
     )
@@ -66,20 +75,23 @@ def main() -> None:
 def _over_cores(machine: Machine, available: list[int], files: dict[str, Path], seconds: float) -> str:
     others = [core for core in available if core != machine.load_core]
     given = [others[-count:] for count in range(1, len(others) + 1)] + [available]
-    units: dict[str, list[float]] = {name: [] for name, _, _ in OVER_CORES}
+    runs: dict[str, list[Run]] = {name: [] for name, _, _ in OVER_CORES}
     for cores in given:
         with servers.worker(machine.port, set(cores)) as server:
             for name, task, file in OVER_CORES:
                 connections = CONNECTIONS * len(cores)
                 machine.driver.run(server, task, files[file], connections=connections, seconds=1)
-                run = machine.driver.run(server, task, files[file], connections=connections, seconds=seconds)
-                units[name].append(run.units_per_second)
+                runs[name].append(
+                    machine.driver.run(server, task, files[file], connections=connections, seconds=seconds)
+                )
     titles = ["cell", *(str(len(cores)) for cores in given[:-1]), f"{len(available)}, one shared"]
-    rows = [
-        (name, *(f"{speed:.1f} ({tables.times(speed / speeds[0])})" for speed in speeds))
-        for name, speeds in units.items()
-    ]
-    return tables.table(titles, rows)
+    return tables.table([*titles, "others"], [_cores_row(name, made) for name, made in runs.items()])
+
+
+def _cores_row(name: str, runs: list[Run]) -> tables.Row:
+    one = runs[0].units_per_second
+    speeds = (f"{run.units_per_second:.1f} ({tables.times(run.units_per_second / one)})" for run in runs)
+    return (name, *speeds, " / ".join(f"{run.others_percent:.0f}" for run in runs))
 
 
 def _over_pixels(machine: Machine, photo: Path, scratch: Path, seconds: float) -> str:
