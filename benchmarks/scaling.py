@@ -55,8 +55,8 @@ def main() -> None:
             "## Over cores",
             "",
             f"Units/s at {CONNECTIONS} connections a core, and how many times that of one core. The service "
-            f"has the last cores; with all {len(available)} it shares one with the load. `others` is the most "
-            "that other processes took of its cores, in percent of one, the load among them at the last count.",
+            f"has the last cores; with all {len(available)} it shares one with the load. `others` is what "
+            "other processes took of its cores, in percent of one, the load among them at the last count.",
             "",
             over_cores,
             "## Over megapixels",

@@ -120,10 +120,10 @@ def _measure(
 def _line(measured: Measured) -> str:
     cell = measured.cell
     verdict = tables.verdict(measured.speed, cell.least, cell.aim)
-    cpu = tables.times(measured.ratio(lambda run: run.cpu_seconds))
+    by_cpu = tables.times(measured.ratio(lambda run: 1 / run.cpu_seconds))
     return (
         f"{cell.name}: {measured.speed:.2f}x of {cell.peer} (at least {cell.least:g}x, aim {cell.aim:g}x): "
-        f"{verdict}; CPU {cpu}; others on the core {measured.others_percent:.0f} %"
+        f"{verdict}; units per CPU second {by_cpu}; others on the core {measured.others_percent:.0f} %"
     )
 
 
