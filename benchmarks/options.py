@@ -3,6 +3,8 @@
 import argparse
 import os
 import shutil
+import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +45,10 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def machine(options: argparse.Namespace, *, server_cores: int = 1) -> Machine:
-    """Choose so many cores for the servers, and leave them. Raises SystemExit when there are too few."""
+    """Choose so many cores for the servers, and leave them. Raises SystemExit when there are too few.
+
+    From now on SIGTERM ends this process in an orderly way: it stops what it has started.
+    """
     if shutil.which("taskset") is None:
         raise SystemExit("taskset is not installed; it comes with util-linux")
     available = sorted(os.sched_getaffinity(0))
@@ -51,8 +56,10 @@ def machine(options: argparse.Namespace, *, server_cores: int = 1) -> Machine:
     servers = options.server_cores or tuple(available[-server_cores:])
     rest = set(available) - set(servers)
     if len(servers) < server_cores or load in servers or not rest:
-        raise SystemExit(f"needs {server_cores} cores for the servers and one more for the load")
+        raise SystemExit(f"too few cores: {server_cores} for the servers and another for the load")
     os.sched_setaffinity(0, rest)
+    # Leave through the blocks that stop the servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     return Machine(server_cores=servers, load_core=load, port=options.port, shared=options.shared.resolve())
 
 
