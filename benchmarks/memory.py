@@ -35,13 +35,12 @@ def main() -> None:
             ours = _sizes(worker, driver, file, given.requests)
         with servers.sharp(machine.port, cores, peer_folder, chain=True) as peer:
             theirs = _sizes(peer, driver, file, PEER_REQUESTS)
-            peers = servers.peer_versions(peer)
     names = ", ".join(map(str, sorted(cores)))
     head = tables.head(
         "Memory",
         f"python -m benchmarks.memory --requests {given.requests}",
         f"servers on cores {names}, load on core {machine.load_core}",
-        peers,
+        servers.peer_versions(peer_folder),
     )
     text = f"{head}\n{_report(ours, theirs, given.requests)}"
     print(text)

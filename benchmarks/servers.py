@@ -89,10 +89,12 @@ def _own_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("REMOTE_")}
 
 
-def peer_versions(peer: Server) -> list[str]:
-    """What the peer is made of."""
-    node = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
-    found = peer.about["versions"]
+def peer_versions(folder: Path) -> list[str]:
+    """What the peer in this folder is made of."""
+    script = "console.log(process.version, JSON.stringify(require('sharp').versions))"
+    said = subprocess.run(["node", "-e", script], cwd=folder, capture_output=True, text=True, check=True)
+    node, _, rest = said.stdout.partition(" ")
+    found = json.loads(rest)
     return [f"node {node}", f"sharp {found['sharp']}", f"libvips {found['vips']}"]
 
 

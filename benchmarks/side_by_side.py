@@ -2,14 +2,14 @@
 
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import options, servers, tables
 from .cells import CELLS, CHAIN, MOST_AVATAR_KILOBYTES, MOST_FIT_BYTES, Cell, chosen, inputs
 from .load import Driver, Run
+from .options import Machine
 from .processes import sampled_memory
 from .servers import Server
 
@@ -71,50 +71,52 @@ def main() -> None:
     given = parser.parse_args()
     cells = chosen(given.cells)
     machine = options.machine(given)
-    driver = machine.driver
     peer_folder = servers.install_sharp(machine.shared / "peers" / "sharp")
-    measured, peers = [], ["no peer"]
+    measured = []
     with tempfile.TemporaryDirectory() as scratch:
         files = inputs(machine.shared / "inputs", Path(scratch))
         for cell in cells:
-            # New servers for each cell, so that memory kept from the last one counts for neither.
-            with _both(cell, machine, peer_folder) as (ours, theirs):
-                measured.append(
-                    _measure(cell, ours, theirs, driver, files[cell.input], given.rounds, given.seconds)
-                )
-                peers = servers.peer_versions(theirs)
-            print(_line(measured[-1]), flush=True)
-    cores = f"servers on core {machine.server_cores[0]}, load on core {machine.load_core}"
-    text = _report(measured, cores, peers, given.rounds, given.seconds)
+            one = _measure(cell, machine, peer_folder, files[cell.input], given.rounds, given.seconds)
+            print(_line(one), flush=True)
+            measured.append(one)
+    head = tables.head(
+        "Side by side with sharp",
+        "python -m benchmarks.side_by_side",
+        f"servers on core {machine.server_cores[0]}, load on core {machine.load_core}",
+        servers.peer_versions(peer_folder),
+    )
+    text = f"{head}\n{_report(measured, given.rounds, given.seconds)}"
     print("\n" + text)
     if len(cells) == len(CELLS):
         tables.keep("side_by_side", text)
 
 
-@contextmanager
-def _both(cell: Cell, machine: options.Machine, peer_folder: Path) -> Iterator[tuple[Server, Server]]:
-    core = {machine.server_cores[0]}
+def _measure(
+    cell: Cell, machine: Machine, peer_folder: Path, file: Path, rounds: int, seconds: float
+) -> Measured:
+    """With new servers, so that memory kept from the last cell counts for neither."""
+    core, driver = {machine.server_cores[0]}, machine.driver
     with (
         servers.worker(machine.port, core) as ours,
         servers.sharp(machine.port + 1, core, peer_folder, chain=cell.peer == CHAIN) as theirs,
     ):
-        yield ours, theirs
+        peaks = [_peak_bytes(server, driver, cell.task, file) for server in (ours, theirs)]
+        pairs = [
+            [driver.run(server, cell.task, file, seconds=seconds) for server in (ours, theirs)]
+            for _ in range(rounds)
+        ]
+    our_rounds, their_rounds = zip(*pairs, strict=True)
+    return Measured(
+        cell=cell,
+        ours=Side(rounds=our_rounds, peak_bytes=peaks[0]),
+        theirs=Side(rounds=their_rounds, peak_bytes=peaks[1]),
+    )
 
 
-def _measure(
-    cell: Cell, ours: Server, theirs: Server, driver: Driver, file: Path, rounds: int, seconds: float
-) -> Measured:
-    peaks = {}
-    for server in (ours, theirs):
-        with sampled_memory(server.pid) as samples:
-            driver.run(server, cell.task, file, seconds=WARM_SECONDS)
-        peaks[server.name] = max(samples, default=None)
-    runs: dict[str, list[Run]] = {ours.name: [], theirs.name: []}
-    for _ in range(rounds):
-        for server in (ours, theirs):
-            runs[server.name].append(driver.run(server, cell.task, file, seconds=seconds))
-    sides = [Side(rounds=tuple(runs[s.name]), peak_bytes=peaks[s.name]) for s in (ours, theirs)]
-    return Measured(cell=cell, ours=sides[0], theirs=sides[1])
+def _peak_bytes(server: Server, driver: Driver, task: str, file: Path) -> int | None:
+    with sampled_memory(server.pid) as samples:
+        driver.run(server, task, file, seconds=WARM_SECONDS)
+    return max(samples, default=None)
 
 
 def _line(measured: Measured) -> str:
@@ -127,10 +129,8 @@ def _line(measured: Measured) -> str:
     )
 
 
-def _report(measured: list[Measured], cores: str, peers: list[str], rounds: int, seconds: float) -> str:
-    command = "python -m benchmarks.side_by_side"
+def _report(measured: list[Measured], rounds: int, seconds: float) -> str:
     parts = [
-        tables.head("Side by side with sharp", command, cores, peers),
         f"Four connections, {rounds} rounds of {seconds:g} s for each server in turn; the ratios are ours to "
         "the peer's, medians over the rounds. More units/s are better, of all else less is. Memory is "
         "sampled in a round of its own, over the whole process tree. `others` is the most that other "
