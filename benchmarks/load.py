@@ -12,6 +12,10 @@ CHECKED_UNITS = 1
 """Done by the driver before each run, to look at the pictures; not in the figures."""
 
 
+class UnitFailed(SystemExit):
+    """A server did not answer a unit as it should; ends a benchmark that does not catch it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What one run measured. CPU is of the whole process tree, children that have ended among it."""
@@ -52,7 +56,7 @@ class Driver:
     ) -> Run:
         """Load for `seconds`, and on until there were `requests` or `most_seconds` are over.
 
-        Raises SystemExit when a unit fails.
+        Raises UnitFailed.
         """
         command = ["taskset", "-c", str(self.core), sys.executable, str(self.script)]
         command += [
@@ -72,7 +76,7 @@ class Driver:
         line = json.loads(lines[-1]) if lines else {}
         if done.returncode or line.get("check") != "ok":
             reason = line.get("error") or line.get("first_error") or line.get("check") or done.stderr[-500:]
-            raise SystemExit(f"{server.name} failed at {task} of {file.name}: {reason}")
+            raise UnitFailed(f"{server.name} failed at {task} of {file.name}: {reason}")
         return Run(
             units=line["n"],
             units_per_second=line["units_per_s"],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import options, servers, tables
 from .cells import CELLS, CHAIN, MOST_AVATAR_KILOBYTES, MOST_FIT_BYTES, Cell, chosen, inputs
-from .load import Driver, Run
+from .load import Driver, Run, UnitFailed
 from .options import Machine
 from .processes import sampled_memory
 from .servers import Server
@@ -63,7 +63,10 @@ class Measured:
 
 
 def main() -> None:
-    """Measure the chosen cells, print the tables, and keep them when all cells were measured."""
+    """Measure the chosen cells, print the tables, and keep them when all cells were measured.
+
+    A cell that fails leaves the others as they are, but the exit status is 1.
+    """
     parser = options.parser(__doc__ or "")
     parser.add_argument("--rounds", type=int, default=3, help="of each server in each cell (default: 3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each round (default: 4)")
@@ -72,13 +75,19 @@ def main() -> None:
     cells = chosen(given.cells)
     machine = options.machine(given)
     peer_folder = servers.install_sharp(machine.shared / "peers" / "sharp")
-    measured = []
+    measured: list[Measured] = []
+    failed: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         files = inputs(machine.shared / "inputs", Path(scratch))
         for cell in cells:
-            one = _measure(cell, machine, peer_folder, files[cell.input], given.rounds, given.seconds)
-            print(_line(one), flush=True)
-            measured.append(one)
+            try:
+                one = _measure(cell, machine, peer_folder, files[cell.input], given.rounds, given.seconds)
+            except UnitFailed as failure:
+                failed.append(f"{cell.name} was not measured: {failure}")
+                print(failed[-1], flush=True)
+            else:
+                measured.append(one)
+                print(_line(one), flush=True)
     head = tables.head(
         "Side by side with sharp",
         "python -m benchmarks.side_by_side",
@@ -87,6 +96,8 @@ def main() -> None:
     )
     text = f"{head}\n{_report(measured, given.rounds, given.seconds)}"
     print("\n" + text)
+    if failed:
+        raise SystemExit("\n".join(failed))
     if len(cells) == len(CELLS):
         tables.keep("side_by_side", text)
 
