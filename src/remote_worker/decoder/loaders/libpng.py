@@ -30,6 +30,7 @@ _BLOCK = struct.Struct("<?HH")
 _BLOCK_BYTES = 0xFFFF
 _CHECKSUM = struct.Struct(">I")
 _END = png_chunks.chunk(b"IEND", b"")
+_TEXTS = (b"tEXt", b"tIME")
 _IsalError = cast(type[Exception], igzip_lib.IsalError)
 _MOST_BYTES = 64 * 1024 * 1024
 """Of inflated rows: they take as much memory again as the picture."""
@@ -91,6 +92,9 @@ def _inflated(data: Buffer, length: int) -> Memory | None:
     """The file with its rows in stored blocks, which cost next to nothing; None if they are not in order."""
     blocks = -(-length // _BLOCK_BYTES)
     body_bytes = len(_ZLIB) + length + blocks * _BLOCK.size + _CHECKSUM.size
+    deflated = _deflated(data)
+    if deflated is None:
+        return None
     memory = Memory(_CHUNKS_AT + CHUNK.size + body_bytes + _CHECKSUM.size + len(_END))
     at = 0
 
@@ -103,7 +107,6 @@ def _inflated(data: Buffer, length: int) -> Memory | None:
     crc, adler = isal_zlib.crc32(b"IDAT" + _ZLIB), 1
     left = length
     inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
-    deflated = _deflated(data)
     try:
         while left:
             wanted = min(left, _BLOCK_BYTES)
@@ -127,16 +130,21 @@ def _inflated(data: Buffer, length: int) -> Memory | None:
     return memory
 
 
-def _deflated(data: Buffer) -> bytes:
-    """What lies in the first row of IDAT chunks."""
-    bodies = []
+def _deflated(data: Buffer) -> bytes | None:
+    """What lies in the IDAT chunks, if they stand together and no chunk that matters follows them."""
+    bodies: list[bytes] = []
     at = _CHUNKS_AT
+    is_behind = False
     while at + CHUNK.size <= len(data):
         length, kind = CHUNK.unpack_from(data, at)
         start = at + CHUNK.size
         at = start + length + _CHECKSUM.size
-        if kind == b"IDAT":
+        if kind == b"IEND" and at <= len(data):
+            return b"".join(bodies)
+        if kind == b"IDAT" and not is_behind:
             bodies.append(data[start : start + length])
         elif bodies:
-            break
-    return b"".join(bodies)
+            is_behind = True
+            if kind not in _TEXTS:
+                return None
+    return None
