@@ -11,8 +11,8 @@ from ..headers import Buffer
 from .loader import Size
 
 _HUGE = 2 * 1024 * 1024
-_PIXEL_BYTES = {"L": 1, "RGB": 4, "RGBA": 4, "CMYK": 4}
-"""As Pillow keeps them: RGB with a byte to spare."""
+_PIXEL_BYTES = {"L": 1, "P": 1, "LA": 4, "RGB": 4, "RGBA": 4, "CMYK": 4}
+"""As Pillow keeps them: RGB with a byte to spare, LA as the RGBA of that gray."""
 
 
 class Memory:
@@ -35,7 +35,7 @@ class Memory:
 
 
 class Canvas:
-    """The pixels of one L, RGB, RGBA or CMYK picture, rows without gaps, for C code to draw."""
+    """The pixels of one picture of these modes, rows without gaps, for C code to draw."""
 
     def __init__(self, mode: str, size: Size) -> None:
         self._mode, self._size = mode, size

@@ -1,6 +1,6 @@
 """PNG's most common kinds: igzip inflates them, libpng does the rest, both faster than what Pillow calls.
 
-8 bits a sample, gray, RGB or RGBA, not interlaced. Whatever is not just so is left to Pillow, which then
+8 bits a sample, not interlaced. Whatever is not just so is left to Pillow, which then
 says what is wrong with it: bytes too few or too many, an unknown filter, a broken checksum.
 """
 
@@ -20,8 +20,14 @@ from .canvas import Canvas, Direct, Memory
 _ABI = 16
 _IMAGE_VERSION = 1
 _GRAY, _RGBA = 0, 3
-_KINDS = {0: ("L", 1, _GRAY), 2: ("RGB", 3, _RGBA), 6: ("RGBA", 4, _RGBA)}
-"""Of a colour type: Pillow's mode, the samples of a pixel, and the layout to ask libpng for."""
+_KINDS = {
+    0: ("L", "L", 1, _GRAY),
+    2: ("RGB", "RGB", 3, _RGBA),
+    3: ("P", "L", 1, _GRAY),
+    4: ("LA", "LA", 2, _RGBA),
+    6: ("RGBA", "RGBA", 4, _RGBA),
+}
+"""Of a colour type: Pillow's mode, what libpng is told, the samples of a pixel, the layout asked for."""
 _HEADER = struct.Struct(">IIBBBBB")
 _HEADER_AT = 16
 _CHUNKS_AT = 33
@@ -70,11 +76,11 @@ def decoder() -> Direct | None:
 
     def decode(data: Buffer, opened: Image.Image) -> Canvas | None:
         width, height, depth, color_type, _, _, interlace = _HEADER.unpack_from(data, _HEADER_AT)
-        mode, samples, layout = _KINDS.get(color_type, ("", 0, 0))
+        mode, told, samples, layout = _KINDS.get(color_type, ("", "", 0, 0))
         length = height * (1 + width * samples)
         if depth != 8 or interlace or mode != opened.mode or length > _MOST_BYTES:
             return None
-        rows = _inflated(data, length)
+        rows = _inflated(data, png_chunks.header(told, (width, height)), length)
         if rows is None:
             return None
         canvas = Canvas(mode, opened.size)
@@ -88,14 +94,14 @@ def decoder() -> Direct | None:
     return decode
 
 
-def _inflated(data: Buffer, length: int) -> Memory | None:
-    """The file with its rows in stored blocks, which cost next to nothing; None if they are not in order."""
+def _inflated(data: Buffer, header: bytes, length: int) -> Memory | None:
+    """A file with the rows in stored blocks, which cost next to nothing; None if they are not in order."""
     blocks = -(-length // _BLOCK_BYTES)
     body_bytes = len(_ZLIB) + length + blocks * _BLOCK.size + _CHECKSUM.size
     deflated = _deflated(data)
     if deflated is None:
         return None
-    memory = Memory(_CHUNKS_AT + CHUNK.size + body_bytes + _CHECKSUM.size + len(_END))
+    memory = Memory(len(header) + CHUNK.size + body_bytes + _CHECKSUM.size + len(_END))
     at = 0
 
     def write(piece: bytes) -> None:
@@ -103,7 +109,7 @@ def _inflated(data: Buffer, length: int) -> Memory | None:
         memory.view[at : at + len(piece)] = piece
         at += len(piece)
 
-    write(data[:_CHUNKS_AT] + CHUNK.pack(body_bytes, b"IDAT") + _ZLIB)
+    write(header + CHUNK.pack(body_bytes, b"IDAT") + _ZLIB)
     crc, adler = isal_zlib.crc32(b"IDAT" + _ZLIB), 1
     left = length
     inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)

@@ -41,7 +41,7 @@ def decoder() -> Direct | None:
     def decode(data: Buffer, opened: Image.Image) -> Canvas | None:
         file = data[:]
         found = _Features()
-        if examine(file, len(file), ctypes.byref(found), _DECODER_ABI) != _OK or found.has_animation:
+        if examine(file, len(file), ctypes.byref(found), _DECODER_ABI) != _OK:
             return None
         if (found.width, found.height) != opened.size or bool(found.has_alpha) != (opened.mode == "RGBA"):
             return None
