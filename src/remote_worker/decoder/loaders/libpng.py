@@ -37,6 +37,8 @@ _BLOCK_BYTES = 0xFFFF
 _CHECKSUM = struct.Struct(">I")
 _END = png_chunks.chunk(b"IEND", b"")
 _TEXTS = (b"tEXt", b"tIME")
+_MOST_DEFLATED = 16
+"""Rows that deflated to less than one part in so many are mostly repeats: zlib copies those as fast."""
 _IsalError = cast(type[Exception], igzip_lib.IsalError)
 _MOST_BYTES = 64 * 1024 * 1024
 """Of inflated rows: they take as much memory again as the picture."""
@@ -99,7 +101,7 @@ def _inflated(data: Buffer, header: bytes, length: int) -> Memory | None:
     blocks = -(-length // _BLOCK_BYTES)
     body_bytes = len(_ZLIB) + length + blocks * _BLOCK.size + _CHECKSUM.size
     deflated = _deflated(data)
-    if deflated is None:
+    if deflated is None or len(deflated) * _MOST_DEFLATED < length:
         return None
     memory = Memory(len(header) + CHUNK.size + body_bytes + _CHECKSUM.size + len(_END))
     at = 0
