@@ -10,6 +10,7 @@ from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
     Image,
+    ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
     WebPImagePlugin,
@@ -17,10 +18,11 @@ from PIL import (
 
 from ..header import Header
 from ..headers import Buffer, heif
-from . import apng, clear_color
+from . import apng, clear_color, libavif, libpng, libwebp
+from .canvas import Direct, lend
 from .loader import Frame, Size, Still, library_errors, same_size
 
-Open = Callable[[IO[bytes]], Image.Image]
+Open = Callable[[IO[bytes]], ImageFile.ImageFile]
 
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
@@ -36,24 +38,31 @@ def guard(pixels: int) -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def _pixels(image: Image.Image) -> Image.Image:
-    """The same pixels without the plugin's object, whose decoder, for WebP, holds two more canvases."""
-    return image._new(image.im)
+def loaded(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
+    """The picture with its pixels."""
+    lend(image)
+    image.load()
+    return image
 
 
 class PillowLoader:
-    """A format whose pixels lie as stored and are decoded at full size."""
+    """A format whose pixels lie as stored and are decoded at full size.
 
-    def __init__(self, plugin: Open) -> None:
+    `direct` decodes the common stills in less time; frames and the other stills are Pillow's.
+    """
+
+    def __init__(self, plugin: Open, direct: Direct | None = None) -> None:
         self._plugin = plugin
+        self._direct = direct
 
     def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:  # noqa: ARG002  no scaled decode
         """The first frame at full size."""
         with library_errors():
             image = self._opened(data, header)
-            image.load()
-            image = self._checked(image, header)
-        return Still(_pixels(image), self._orientation(header))
+            drawn = self._direct(data, image) if self._direct else None
+            pixels = drawn.core() if drawn else self._checked(loaded(image), header).im
+        # Without the plugin's object, whose decoder, for WebP, holds two more canvases.
+        return Still(image._new(pixels), self._orientation(header))
 
     def frames(self, data: Buffer, header: Header) -> Iterator[Frame]:
         """Every frame, composited."""
@@ -68,7 +77,7 @@ class PillowLoader:
                 duration_ms = max(0, round(image.info.get("duration", 0)))
             yield Frame(shown, duration_ms)
 
-    def _opened(self, data: Buffer, header: Header) -> Image.Image:
+    def _opened(self, data: Buffer, header: Header) -> ImageFile.ImageFile:
         image = self._plugin(stream(data))
         self._checked(image, header)
         return image
@@ -88,7 +97,7 @@ class PngLoader(PillowLoader):
     """Pillow's PNG; the frames of an APNG are put together by our own rules."""
 
     def __init__(self) -> None:
-        super().__init__(PngImagePlugin.PngImageFile)
+        super().__init__(PngImagePlugin.PngImageFile, libpng.decoder())
 
     def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
         """The picture; 16-bit samples keep a clear colour that is told by all their bits."""
@@ -121,8 +130,8 @@ class JpegLoader(PillowLoader):
         with library_errors():
             image = self._opened(data, header)
             drafted = cast(JpegImagePlugin.JpegImageFile, image).draft(None, cover) if cover else None
-            image.load()
-        return Still(_pixels(image), header.orientation, drafted[1] if drafted else None)
+            pixels = loaded(image).im
+        return Still(image._new(pixels), header.orientation, drafted[1] if drafted else None)
 
 
 class BmpLoader(PillowLoader):
@@ -131,7 +140,7 @@ class BmpLoader(PillowLoader):
     def __init__(self) -> None:
         super().__init__(BmpImagePlugin.BmpImageFile)
 
-    def _opened(self, data: Buffer, header: Header) -> Image.Image:
+    def _opened(self, data: Buffer, header: Header) -> ImageFile.ImageFile:
         image = cast(BmpImagePlugin.BmpImageFile, super()._opened(data, header))
         kinds = {tile.args[0] for tile in image.tile if isinstance(tile.args, tuple)}
         if header.has_alpha and kinds == {"BGR;15"}:
@@ -144,7 +153,7 @@ class AvifLoader(PillowLoader):
     """Pillow leaves the rotation and the crop of AVIF to us."""
 
     def __init__(self) -> None:
-        super().__init__(AvifImagePlugin.AvifImageFile)
+        super().__init__(AvifImagePlugin.AvifImageFile, libavif.decoder())
 
     def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
         """The primary picture, or the first frame, at full size."""
@@ -156,7 +165,7 @@ class AvifLoader(PillowLoader):
 JPEG = JpegLoader()
 PNG = PngLoader()
 BMP = BmpLoader()
-WEBP = PillowLoader(WebPImagePlugin.WebPImageFile)
+WEBP = PillowLoader(WebPImagePlugin.WebPImageFile, libwebp.decoder())
 AVIF = AvifLoader()
 
 

@@ -2,13 +2,13 @@
 
 from typing import cast
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from ..header import Header
 from ..headers import Buffer
 from ..headers.tiff import BITS_PER_SAMPLE, EXTRA_SAMPLES, PHOTOMETRIC
 from .loader import Size, Still, damaged, library_errors
-from .pillow import PillowLoader
+from .pillow import PillowLoader, loaded
 
 
 class TiffLoader(PillowLoader):
@@ -20,12 +20,11 @@ class TiffLoader(PillowLoader):
     def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:  # noqa: ARG002  no scaled decode
         """The first page at full size."""
         with library_errors():
-            image = self._opened(data, header)
-            image.load()
+            image = loaded(self._opened(data, header))
             self._checked(image, header)
             return Still(_whole_range(cast(TiffImagePlugin.TiffImageFile, image)))
 
-    def _opened(self, data: Buffer, header: Header) -> Image.Image:
+    def _opened(self, data: Buffer, header: Header) -> ImageFile.ImageFile:
         image = cast(TiffImagePlugin.TiffImageFile, super()._opened(data, header))
         _unpack_planes(image)
         _unpack_unsigned(image)
