@@ -59,9 +59,11 @@ def encode_task(task: Task) -> bytes:
 
 def decode_task(message: bytes) -> Task:
     """The task that `encode_task` wrote. Raises ValueError, KeyError or TypeError when it is none."""
-    fields = json.loads(message)
+    fields, _ = _DECODER.raw_decode(message.decode())
     return TASKS[fields.pop("kind")](**fields)
 
+
+_DECODER = json.JSONDecoder()
 
 TASKS: dict[str, type[Task]] = {task.kind: task for task in (Prepare, Fit, Avatars, Info)}
 
