@@ -59,7 +59,10 @@ def encode_task(task: Task) -> bytes:
 
 def decode_task(message: bytes) -> Task:
     """The task that `encode_task` wrote. Raises ValueError, KeyError or TypeError when it is none."""
-    fields, _ = _DECODER.raw_decode(message.decode())
+    text = message.decode()
+    fields, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        raise ValueError("more than one task")
     return TASKS[fields.pop("kind")](**fields)
 
 
