@@ -24,8 +24,7 @@ _ENVIRONMENT = {
     # Symbols are looked up once here, and not by every child again.
     "LD_BIND_NOW": "1",
     # Blocks that warming up has freed lie in many pages; without a cache of them, a child's come from few.
-    # Large pictures come in huge pages, of which the kernel clears one faster than 512 small ones.
-    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0:glibc.malloc.hugetlb=1",
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
 }
 """All that a template gets of an environment. Other C libraries than glibc ignore the second."""
 
