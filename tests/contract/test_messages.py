@@ -25,3 +25,9 @@ def test_a_task_is_the_same_on_the_other_side(task: Task) -> None:
 def test_what_is_no_task_is_refused(message: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError)):
         decode_task(json.dumps(message).encode())
+
+
+@pytest.mark.parametrize("message", [b"", b"{", b'{"kind": "info"}{}', b'{"kind": "info"} ', b"\xff"])
+def test_what_is_not_one_json_object_is_refused(message: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  JSON and UTF-8 have errors of their own, both of this kind
+        decode_task(message)

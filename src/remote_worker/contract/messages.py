@@ -59,9 +59,14 @@ def encode_task(task: Task) -> bytes:
 
 def decode_task(message: bytes) -> Task:
     """The task that `encode_task` wrote. Raises ValueError, KeyError or TypeError when it is none."""
-    fields = json.loads(message)
+    text = message.decode()
+    fields, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        raise ValueError("more than one task")
     return TASKS[fields.pop("kind")](**fields)
 
+
+_DECODER = json.JSONDecoder()
 
 TASKS: dict[str, type[Task]] = {task.kind: task for task in (Prepare, Fit, Avatars, Info)}
 

@@ -1,6 +1,5 @@
 """The child: one job, one reply, and the end. Runs sealed, with a stranger's document in its memory."""
 
-import gc
 import json
 import mmap
 import os
@@ -32,14 +31,13 @@ def prepare(template: Template, limits: Limits, formats: Iterable[str]) -> None:
 
 def serve(channel: socket) -> NoReturn:
     """Receive a task with its input and output memory, do it, reply, and leave."""
-    gc.disable()
     message, ancillary, _, _ = channel.recvmsg(TASK_BYTES, CMSG_SPACE(4 * _FDS))
     if not message:
         os._exit(0)
     fds = ancillary[0][2]
     input_fd, output_fd = (int.from_bytes(fds[at : at + 4], sys.byteorder) for at in (0, 4))
     try:
-        record = wire.write_record(None, _work(decode_task(message), input_fd, output_fd))
+        record = wire.write_record(None, work(decode_task(message), input_fd, output_fd))
     except WorkFailed as failed:
         record = wire.write_record(failed.code, in_header=failed.in_header)
     except MemoryError:
@@ -50,7 +48,8 @@ def serve(channel: socket) -> NoReturn:
     os._exit(0)
 
 
-def _work(task: Task, input_fd: int, output_fd: int) -> int:
+def work(task: Task, input_fd: int, output_fd: int) -> int:
+    """Do the task and write what came of it. Returns the length of the body in bytes. Raises WorkFailed."""
     # The size is told by lseek, because fstat has become newfstatat in libc, which the filter refuses.
     data = mmap.mmap(input_fd, os.lseek(input_fd, 0, os.SEEK_END), prot=mmap.PROT_READ)
     result = job.run(task, data, _limits, _template)

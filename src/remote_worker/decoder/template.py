@@ -1,6 +1,6 @@
 """The template: warms every decoder with our own samples, seals itself, then forks one child for each job.
 
-Started by the host as `python -I -m remote_worker.decoder.template FD`, with an empty environment. It
+Started by the host as `python -I -m remote_worker.decoder.template FD`, with nothing of its environment. It
 never reads a stranger's byte. Messages on its control socket (one SEQPACKET each):
 
 host to template: the configuration as JSON, once; then `FORK` with one end of a child's socket attached.
@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from ..contract.control import EVENT, FORK, FORK_FAILED, FORKED, REAPED, Hello
 from ..contract.limits import Limits
 from ..contract.signatures import Template
+from ..jail import kernel
 from ..jail.failure import Layer, SealFailed
 from ..jail.seal import CHILD_SOCKET, Budget, ChildSeal, Landlock, seal_template
 from . import child, warm
@@ -26,6 +27,8 @@ from .loaders import svg
 
 M_ARENA_MAX = -8
 """mallopt(3): address space, which RLIMIT_AS counts, grows by 64 MiB with each arena."""
+
+_libc = ctypes.CDLL(None)
 
 
 def main(control_fd: int) -> NoReturn:
@@ -43,13 +46,12 @@ def main(control_fd: int) -> NoReturn:
 
 
 def _make_ready(hello: Hello, control_fd: int) -> tuple[ChildSeal | None, dict[str, Any]]:
-    ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+    _libc.mallopt(M_ARENA_MAX, 1)
     template, limits = Template(hello.template), Limits(**hello.limits)
     readable = [*hello.readable, *svg.enter_fonts()] if template is Template.SVG else []
     formats = warm.up(template, limits)
     child.prepare(template, limits, [name for name, word in formats.items() if word == "ok"])
-    gc.collect()
-    gc.freeze()
+    _settle(template)
     report = {"formats": formats, "versions": warm.versions(), "layers": {}}
     if not hello.jail:
         return None, report
@@ -61,6 +63,19 @@ def _make_ready(hello: Hello, control_fd: int) -> tuple[ChildSeal | None, dict[s
     if template is Template.SVG:
         _see_font()
     return seal, report | {"layers": layers.as_json()}
+
+
+def _settle(template: Template) -> None:
+    """Leave memory so that a child writes to few pages of it: the kernel copies each one for it.
+
+    The commonest work comes last, so that the interpreter's caches hold what it needs and stay as they are.
+    Free memory goes back to the kernel, because a fresh page costs a child less than a copy of a used one.
+    """
+    gc.collect()
+    gc.disable()
+    warm.rehearse(template)
+    _libc.malloc_trim(0)
+    gc.freeze()
 
 
 def _see_font() -> None:
@@ -93,7 +108,7 @@ def _fork(control: socket, seal: ChildSeal | None, poll: select.poll, children: 
         os._exit(0)  # The host closed the control socket; its kernel also kills by PDEATHSIG.
     child_fd = int.from_bytes(ancillary[0][2], sys.byteorder)
     try:
-        pid = os.fork()
+        pid = kernel.fork()
     except OSError as error:
         os.close(child_fd)
         control.send(EVENT.pack(FORK_FAILED, 0, error.errno or 0))

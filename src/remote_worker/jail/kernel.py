@@ -13,6 +13,7 @@ NO_NEW_PRIVS, PDEATHSIG, DUMPABLE = 38, 1, 4
 _libc = ctypes.CDLL(None, use_errno=True)
 _raw = _libc.syscall
 _raw.restype = ctypes.c_long
+_fork = ctypes.PyDLL(None, use_errno=True).fork
 
 
 class Call:
@@ -39,6 +40,19 @@ class Call:
 def call(name: str, *arguments: int | ctypes.Array[ctypes.c_char] | None) -> int:
     """One system call, made at once. Raises OSError."""
     return Call(name, *arguments)()
+
+
+def fork() -> int:
+    """Fork this process, which must have one thread: 0 in the child, its pid here. Raises OSError.
+
+    Python's own fork also renews locks and runs hooks for threads that are not there, and the child pays for
+    each page that they write (docs/decisions/0007-cost-of-the-jail.md).
+    """
+    pid: int = _fork()
+    if pid < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return pid
 
 
 def prctl(layer: Layer, what: str, option: int, value: int) -> int:
