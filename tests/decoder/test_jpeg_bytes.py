@@ -73,6 +73,16 @@ def failure(data: bytes) -> FailureCode:
     return failed.value.code
 
 
+def test_the_coded_picture_is_not_copied() -> None:
+    data = with_segments(encoded(), segment(0xFE, b"a comment"))
+    scans = coded(data)
+
+    shown = [piece for piece in jpeg_bytes.strip(data) if isinstance(piece, memoryview)]
+
+    assert bytes(shown[-1]).endswith(scans[:-2])
+    assert all(piece.obj is data for piece in shown)
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_plain_picture_comes_out_as_it_went_in(progressive: bool) -> None:
     data = encoded(progressive=progressive, dpi=(72, 72))

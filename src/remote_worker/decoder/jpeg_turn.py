@@ -49,8 +49,8 @@ def prepare(data: Buffer, keep_metadata: bool, limits: Limits) -> Prepared:
 
 def turn(data: Buffer, jpeg: Jpeg, orientation: int) -> bytes:
     """The picture of a JPEG turned as an orientation of 2 to 8 asks, without any metadata."""
-    picture = jpeg_bytes.picture(data, jpeg)
     if _library is not None:
+        picture = jpeg_bytes.picture(data, jpeg)
         exact = _library.turn(picture, orientation, is_progressive=jpeg.is_progressive)
         if exact is not None and jpeg_bytes.size(exact) == turned(jpeg.width, jpeg.height, orientation):
             return exact
