@@ -142,6 +142,40 @@ def test_encoding_again_samples_no_coarser(
     assert [(component.across, component.down) for component in made.components] == layers
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_picture_encoded_in_strips_is_the_one_encoded_at_once(
+    orientation: int, subsampling: int, mode: str
+) -> None:
+    table = list(range(1, 65))
+    sideways = [8 * column + row + 1 for row in range(8) for column in range(8)]
+    data = encoded(photo((403, 601), mode), orientation, qtables=[table] * 2, subsampling=subsampling)
+    at_once = io.BytesIO()
+    ImageOps.exif_transpose(opened(data)).save(
+        at_once,
+        "JPEG",
+        qtables=[sideways if orientation >= 5 else table] * 2,
+        subsampling=subsampling if mode == "RGB" else 0,
+        exif=b"",
+    )
+
+    made = jpeg_turn.encoded_again(data, jpeg_bytes.read(data), orientation)
+
+    assert b"\xff\xd0" in made
+    assert difference(opened(made), opened(at_once.getvalue())) == 0
+
+
+def test_strips_of_a_wide_picture_are_lower() -> None:
+    data = encoded(Image.linear_gradient("L").resize((16_400, 260)), 3, quality=90)
+
+    made = jpeg_turn.encoded_again(data, jpeg_bytes.read(data), 3)
+
+    interval = made.index(b"\xff\xdd\0\4") + 4
+    assert int.from_bytes(made[interval : interval + 2]) == 31 * 2050
+    assert difference(opened(made), ImageOps.exif_transpose(opened(data))) < 1
+
+
 @pytest.mark.parametrize("quality", [50, 90, 100])
 def test_noise_of_any_quality_can_be_encoded_again(quality: int) -> None:
     noise = Image.merge("RGB", [Image.effect_noise((300, 201), 200) for _ in range(3)])
