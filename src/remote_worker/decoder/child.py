@@ -6,6 +6,7 @@ import os
 import sys
 from _socket import CMSG_SPACE, socket
 from collections.abc import Iterable
+from itertools import chain
 from typing import NoReturn
 
 from ..contract import wire
@@ -56,13 +57,14 @@ def work(task: Task, input_fd: int, output_fd: int) -> int:
     return _write({wire.FACTS: json.dumps(result.facts).encode(), **result.pictures}, output_fd)
 
 
-def _write(parts: dict[str, bytes], output_fd: int) -> int:
-    table, offsets, body_bytes = wire.layout({name: len(part) for name, part in parts.items()})
+def _write(parts: dict[str, job.Body], output_fd: int) -> int:
+    pieces = {name: [part] if isinstance(part, bytes) else part for name, part in parts.items()}
+    table, _, body_bytes = wire.layout({name: sum(map(len, part)) for name, part in pieces.items()})
     if body_bytes > _limits.output_bytes:
         raise WorkFailed(FailureCode.OUTPUT_TOO_LARGE)
-    os.pwrite(output_fd, table, 0)
-    for offset, part in zip(offsets, parts.values(), strict=True):
-        view = memoryview(part)
+    offset = 0
+    for piece in chain([table], *pieces.values()):  # Parts lie one behind the other with no gap.
+        view = memoryview(piece)
         while len(view):
             written = os.pwrite(output_fd, view, offset)
             offset += written

@@ -26,6 +26,8 @@ class Format:
     mime: str
     is_it: Callable[[bytes], bool]
     header: Callable[[Buffer], Header]
+    header_to_decode: Callable[[Buffer], Header] | None = None
+    """Where the header tells what takes a search of the whole file: all the rest, which decoding needs."""
     loader: Loader | None
     """None when its library is not there."""
     template: Template = Template.RASTER
@@ -77,6 +79,7 @@ FORMATS = (
         mime="image/jpeg",
         is_it=_begins(b"\xff\xd8\xff"),
         header=jpeg.read,
+        header_to_decode=jpeg.read_head,
         loader=pillow.JPEG,
         fit="jpeg",
         fit_with_alpha="jpeg",

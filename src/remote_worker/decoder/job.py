@@ -11,7 +11,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import Limits
 from ..contract.messages import AVATAR_SIZES, Avatars, Fit, Info, Prepare
 from ..contract.signatures import Template
-from . import animation, color, encode, formats, jpeg_turn, operations
+from . import animation, color, encode, formats, jpeg_bytes, jpeg_turn, operations
 from .formats import FORMATS, Format
 from .header import Header
 from .headers import Buffer
@@ -19,13 +19,15 @@ from .loaders import pillow
 from .loaders.loader import Frame, Loader
 
 Size = tuple[int, int]
+Body = bytes | jpeg_bytes.Pieces
+"""A picture's file, whole or in pieces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a task made: pictures by part name, and the facts about them and the upload."""
 
-    pictures: dict[str, bytes]
+    pictures: dict[str, Body]
     facts: dict[str, Any]
 
 
@@ -48,10 +50,10 @@ class Document:
 class Made:
     """Collects the pictures of a task with their facts."""
 
-    pictures: dict[str, bytes] = field(default_factory=dict)
+    pictures: dict[str, Body] = field(default_factory=dict)
     facts: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, name: str, kind: str, size: Size, body: bytes, frames: int = 1) -> None:
+    def add(self, name: str, kind: str, size: Size, body: Body, frames: int = 1) -> None:
         """One picture."""
         self.pictures[name] = body
         self.facts.append(
@@ -64,15 +66,16 @@ def run(task: object, data: Buffer, limits: Limits, template: Template) -> Resul
     row = detect(data, template)
     pillow.guard(limits.pixels)
     try:
-        document = Document(data, row, _header(row, data), limits)
+        document = Document(data, row, _header(row, task, data), limits)
         return HANDLERS[type(task)](task, document)
     except MemoryError as error:
         raise WorkFailed(FailureCode.TOO_MUCH_MEMORY) from error
 
 
-def _header(row: Format, data: Buffer) -> Header:
+def _header(row: Format, task: object, data: Buffer) -> Header:
+    read = row.header if isinstance(task, Info) or row.header_to_decode is None else row.header_to_decode
     try:
-        return row.header(data)
+        return read(data)
     except WorkFailed as failed:
         raise WorkFailed(failed.code, failed.detail, in_header=True) from failed
 
@@ -98,9 +101,9 @@ def _prepare(task: Prepare, document: Document) -> Result:
     if document.format.name != "jpeg":
         raise WorkFailed(FailureCode.NOT_A_JPEG)
     _hold_still(document)
-    body = jpeg_turn.prepare(document.data, task.keep_metadata, document.limits)
+    prepared = jpeg_turn.prepare(document.data, task.keep_metadata, document.limits)
     made = Made()
-    made.add("output", "jpeg", _size(body, "jpeg"), body)
+    made.add("output", "jpeg", prepared.size, prepared.pieces)
     return _result(document, made)
 
 
@@ -285,11 +288,6 @@ def _has_alpha(image: Image.Image) -> bool:
 
 def _row(name: str) -> Format:
     return next(row for row in FORMATS if row.name == name)
-
-
-def _size(body: bytes, name: str) -> Size:
-    header = _row(name).header(body)
-    return header.width, header.height
 
 
 def _upload(document: Document) -> dict[str, str]:

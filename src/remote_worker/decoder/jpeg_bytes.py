@@ -10,6 +10,8 @@ from ..contract.failures import FailureCode, WorkFailed
 from .metadata import exif, iptc, xmp
 
 Buffer = bytes | mmap.mmap
+Pieces = list[bytes | memoryview]
+"""A file in order. What stays as it is shows the memory of the upload instead of holding a copy."""
 
 MOST_SEGMENTS = 65_536
 MOST_PAYLOAD = 65_533
@@ -97,24 +99,24 @@ def read(data: Buffer) -> Jpeg:
     )
 
 
-def strip(data: Buffer, jpeg: Jpeg | None = None) -> bytes:
+def strip(data: Buffer, jpeg: Jpeg | None = None) -> Pieces:
     """The picture byte for byte with its colour profile, and nothing else: no metadata, no trailer."""
     return _rebuilt(data, jpeg or read(data), keep_metadata=False)
 
 
-def keep(data: Buffer, jpeg: Jpeg | None = None) -> bytes:
+def keep(data: Buffer, jpeg: Jpeg | None = None) -> Pieces:
     """The picture byte for byte with its metadata freed of location, and orientation 1."""
     return _rebuilt(data, jpeg or read(data), keep_metadata=True)
 
 
 def picture(data: Buffer, jpeg: Jpeg) -> bytes:
     """The coded picture alone, without its profile."""
-    return b"".join([*_start(data, jpeg), *_coded(data, jpeg)])
+    return b"".join([b"\xff\xd8", *_segments(_head(data, head_of(jpeg))), *_coded(data, jpeg)])
 
 
 def is_rgb(data: Buffer, jpeg: Jpeg) -> bool:
     """Whether three channels are red, green and blue, and not luminance and chroma, as libjpeg tells it."""
-    head = _head(data, jpeg)
+    head = _head(data, head_of(jpeg))
     if len(jpeg.components) != 3 or APP0 in head:
         return False
     if APP14 in head:
@@ -122,21 +124,39 @@ def is_rgb(data: Buffer, jpeg: Jpeg) -> bool:
     return bytes(component.identity for component in jpeg.components) == b"RGB"
 
 
-def with_carried(picture: bytes, data: Buffer, jpeg: Jpeg, *, keep_metadata: bool) -> bytes:
-    """Another picture, made from this one, with the profile (and metadata) that this file carried."""
-    made = read(picture)
-    head = _head(picture, made)
+def with_carried(made: bytes, data: Buffer, jpeg: Jpeg, *, keep_metadata: bool) -> Pieces:
+    """Another picture, made from this one, with the profile (and metadata) that this file carried.
+
+    It is one that a library here has just written, so that all behind its head is its scans.
+    """
+    made_head = tuple(segments(made, only_head=True))
+    head = _head(made, made_head)
     if APP0 in head:
         # An encoder does not know the density, so the one of the upload comes back.
-        head[APP0] = _head(data, jpeg).get(APP0, head[APP0])
+        head[APP0] = _head(data, head_of(jpeg)).get(APP0, head[APP0])
+    tables = [made[segment.at : segment.end] for segment in made_head if segment.marker in TABLES]
     carried = _carried(data, jpeg, keep_metadata=keep_metadata, sides_swapped=jpeg.orientation >= 5)
-    return b"".join([b"\xff\xd8", *_segments(head), *carried, *_coded(picture, made)])
+    return [b"\xff\xd8", *_segments(head), *carried, *tables, memoryview(made)[made_head[-1].end :]]
 
 
-def segments(data: Buffer) -> Iterator[Segment]:
+def size(data: bytes) -> tuple[int, int] | None:
+    """Width and height as stored, without a look at the scans; None where no frame header tells them."""
+    try:
+        for segment in segments(data, only_head=True):
+            if segment.marker in FRAMES:
+                height, width = struct.unpack_from(">xHH", data, segment.start)
+                return width, height
+    except (WorkFailed, struct.error):
+        pass
+    return None
+
+
+def segments(data: Buffer, *, only_head: bool = False) -> Iterator[Segment]:
     """All segments from the start marker to the first picture's end marker, both included.
 
-    As in libjpeg, bytes between segments that are no marker are skipped. Raises WorkFailed.
+    `only_head` stops before the first scan, and so without a search through all coded bytes, which takes
+    half a millisecond a megabyte. As in libjpeg, bytes between segments that are no marker are skipped.
+    Raises WorkFailed.
     """
     if data[:2] != b"\xff\xd8":
         raise WorkFailed(FailureCode.NOT_A_JPEG, "no JPEG start marker")
@@ -162,6 +182,8 @@ def segments(data: Buffer) -> Iterator[Segment]:
         if length < 2 or end > size:
             raise _damaged("a segment of impossible length")
         if marker == SOS:
+            if only_head:
+                return
             match = MARKER_IN_SCAN.search(data, end)
             if match is None:
                 raise _damaged("the picture has no end marker")
@@ -222,36 +244,33 @@ def _orientation(data: Buffer, head: tuple[Segment, ...]) -> int:
     return stated or 1
 
 
-def _rebuilt(data: Buffer, jpeg: Jpeg, *, keep_metadata: bool) -> bytes:
+def _rebuilt(data: Buffer, jpeg: Jpeg, *, keep_metadata: bool) -> Pieces:
     carried = _carried(data, jpeg, keep_metadata=keep_metadata, sides_swapped=False)
-    return b"".join([*_start(data, jpeg), *carried, *_coded(data, jpeg)])
-
-
-def _start(data: Buffer, jpeg: Jpeg) -> list[bytes]:
-    return [b"\xff\xd8", *_segments(_head(data, jpeg))]
+    return [b"\xff\xd8", *_segments(_head(data, head_of(jpeg))), *carried, *_coded(data, jpeg)]
 
 
 def _segments(payloads: dict[int, bytes]) -> list[bytes]:
     return [_segment(marker, payload) for marker, payload in payloads.items()]
 
 
-def _coded(data: Buffer, jpeg: Jpeg) -> list[bytes]:
+def _coded(data: Buffer, jpeg: Jpeg) -> Pieces:
     """Tables, frame and scans as they are, in runs as long as possible, and the end marker."""
-    pieces = []
+    view = memoryview(data)
+    pieces: Pieces = []
     start = end = 0
     for segment in jpeg.segments:
         if segment.marker == SOS or segment.marker in TABLES:
             if segment.at != end:
-                pieces.append(data[start:end])
+                pieces.append(view[start:end])
                 start = segment.at
             end = segment.end
-    return [*pieces, data[start:end], b"\xff\xd9"]
+    return [*pieces, view[start:end], b"\xff\xd9"]
 
 
-def _head(data: Buffer, jpeg: Jpeg) -> dict[int, bytes]:
+def _head(data: Buffer, head: tuple[Segment, ...]) -> dict[int, bytes]:
     """The JFIF payload without its thumbnail and Adobe's, by which decoders tell the colours apart."""
     found: dict[int, bytes] = {}
-    for segment in head_of(jpeg):
+    for segment in head:
         payload = data[segment.start : min(segment.end, segment.start + 14)]
         if segment.marker == APP0 and payload[:5] == b"JFIF\0" and len(payload) == 14:
             found[APP0] = payload[:12] + b"\0\0"

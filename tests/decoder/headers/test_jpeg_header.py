@@ -2,6 +2,8 @@
 
 import struct
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from conformance.corpora import Sample
@@ -9,7 +11,7 @@ from decoder.headers.blocks import disagreements, exif_block, mutilated, outcome
 
 from remote_worker.contract.failures import FailureCode
 from remote_worker.decoder.header import Header
-from remote_worker.decoder.headers.jpeg import read
+from remote_worker.decoder.headers.jpeg import read, read_head
 
 EOI = b"\xff\xd9"
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -105,7 +107,7 @@ def test_a_height_that_is_told_behind_the_first_scan_is_found() -> None:
     lines = segment(0xDC, struct.pack(">H", 77))
     data = b"\xff\xd8" + sof(height=0) + scan() + lines + scan() + EOI
 
-    assert read(data).height == 77
+    assert read(data).height == read_head(data).height == 77
     assert outcome(read, jpeg(frame=sof(height=0))) is FailureCode.DAMAGED
     assert outcome(read, jpeg(frame=sof(width=0))) is FailureCode.DAMAGED
 
@@ -246,14 +248,40 @@ def test_a_million_segments_end_at_once() -> None:
     assert time.perf_counter() - began < 2
 
 
-def test_mutilated_files_end_in_a_header_or_as_damaged() -> None:
-    whole = jpeg(exif(6), more_xmp(has_gps=True), mpf([0, 99]), resources(has_gps=False), trailer=mp4())
+FULL = jpeg(exif(6), more_xmp(has_gps=True), mpf([0, 99]), resources(has_gps=False), trailer=mp4())
 
+
+def unplaced(reader: Callable[[bytes], Header]) -> Callable[[bytes], Header]:
+    return lambda data: replace(reader(data), has_gps=False)
+
+
+def test_mutilated_files_end_in_a_header_or_as_damaged() -> None:
     outcomes = {
-        type(found) for data in mutilated(whole) if (found := outcome(read, data)) != FailureCode.DAMAGED
+        type(found) for data in mutilated(FULL) if (found := outcome(read, data)) != FailureCode.DAMAGED
     }
 
     assert outcomes == {Header}
+
+
+def test_the_head_of_a_mutilated_file_tells_what_the_whole_tells() -> None:
+    assert [outcome(unplaced(read_head), data) for data in mutilated(FULL)] == [
+        outcome(unplaced(read), data) for data in mutilated(FULL)
+    ]
+
+
+def test_the_head_alone_does_not_tell_a_location_behind_it() -> None:
+    data = jpeg(exif(6), trailer=second_picture(exif(has_gps=True)))
+
+    assert not read_head(data).has_gps
+    assert replace(read_head(data), has_gps=True) == read(data)
+    assert read_head(jpeg(exif(has_gps=True))).has_gps
+
+
+@pytest.mark.parametrize("sample", samples_of("jpeg"), ids=lambda sample: sample.id)
+def test_but_for_the_location_the_head_tells_what_the_whole_tells(sample: Sample) -> None:
+    data = sample.path.read_bytes()
+
+    assert outcome(unplaced(read_head), data) == outcome(unplaced(read), data)
 
 
 @pytest.mark.parametrize("sample", samples_of("jpeg"), ids=lambda sample: sample.id)

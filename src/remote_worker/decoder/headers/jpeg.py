@@ -25,13 +25,26 @@ FOREIGN_BLOCK = re.compile(rb"\xff\xe1(..)(Exif\0\0|http://ns\.adobe\.com/xap/1\
 
 def read(data: Buffer) -> Header:
     """The facts of the first picture. A file that is cut off behind its frame header is still told."""
+    head = read_head(data)
+    return head if head.has_gps else _header(data, only_head=False)
+
+
+def read_head(data: Buffer) -> Header:
+    """The same without a search behind the start of the first scan, so that a location may stay unseen."""
+    return _header(data, only_head=True)
+
+
+def _header(data: Buffer, *, only_head: bool) -> Header:
     if data[:3] != b"\xff\xd8\xff":
         raise damaged("This is no JPEG header.")
-    segments = _Segments(data)
+    segments = _Segments(data, only_head=only_head)
+    depth, height, width, components = segments.frame or (0, 0, 0, 0)
+    height = height or segments.lines
+    if only_head and height == 0:
+        # Coders may tell the number of lines behind the first scan, or break the order of segments.
+        return _header(data, only_head=False)
     if segments.frame is None:
         raise damaged("The JPEG has no frame header.")
-    depth, height, width, components = segments.frame
-    height = height or segments.lines
     if width == 0 or height == 0:
         raise damaged("The JPEG header has no valid size.")
     if components not in COLOR_SPACES or not 2 <= depth <= 16:
@@ -56,7 +69,7 @@ def read(data: Buffer) -> Header:
 class _Segments:
     """What the segments of the first picture say, and what its trailer tells of a location."""
 
-    def __init__(self, data: Buffer) -> None:
+    def __init__(self, data: Buffer, *, only_head: bool) -> None:
         self.frame: tuple[int, int, int, int] | None = None
         self.lines = 0
         self.pictures = 1
@@ -67,23 +80,29 @@ class _Segments:
         self._is_head = True
         self._exif_pieces: list[bytes] = []
         self._more_xmp: dict[bytes, list[tuple[int, bytes]]] = {}
-        trailer_at = self._walk(data)
-        for pieces in self._more_xmp.values():
-            self.elsewhere.take_xmp(b"".join(piece for _, piece in sorted(pieces)))
-        self._find_foreign(data, trailer_at)
-        self.video_has_location = mp4.has_location(data, trailer_at, len(data))
+        self.video_has_location = False
+        trailer_at = self._walk(data, only_head=only_head)
+        if not only_head:
+            self._look_behind(data, trailer_at)
 
-    def _walk(self, data: Buffer) -> int:
+    def _walk(self, data: Buffer, *, only_head: bool) -> int:
         """Read segments up to the picture's end, or to where the file is broken, and tell that place."""
         end = 0
         try:
-            for segment in jpeg_bytes.segments(data):
+            for segment in jpeg_bytes.segments(data, only_head=only_head):
                 end = segment.end
                 self._take(data, segment)
         except WorkFailed:
             # The segments before the break stand; without a frame header among them `read` fails.
-            self._finish_exif()
+            pass
+        self._finish_exif()
         return end
+
+    def _look_behind(self, data: Buffer, trailer_at: int) -> None:
+        for pieces in self._more_xmp.values():
+            self.elsewhere.take_xmp(b"".join(piece for _, piece in sorted(pieces)))
+        self._find_foreign(data, trailer_at)
+        self.video_has_location = mp4.has_location(data, trailer_at, len(data))
 
     def _take(self, data: Buffer, segment: jpeg_bytes.Segment) -> None:
         marker, start, end = segment.marker, segment.start, segment.end
