@@ -1,6 +1,7 @@
 """What the worker logs: one line an event, words from a closed list, request ids, and never contents."""
 
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,6 +25,9 @@ class Event(StrEnum):
 
 Field = str | int | float | bool | None
 
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
+"""Printable ASCII without the blank, the quote, the equals sign and the backslash."""
+
 _logger = logging.getLogger("remote_worker")
 "".encode("unicode_escape")  # Loads the codec's file now: a log must not need a descriptor when none is left.
 
@@ -32,7 +36,13 @@ def emit(
     event: Event, *, level: int = logging.INFO, error: BaseException | None = None, **fields: Field
 ) -> None:
     """Log an event with its fields; `error` adds its traceback to the same line."""
-    _logger.log(level, event.value, extra={"fields": fields}, exc_info=error)
+    if not _logger.isEnabledFor(level):
+        return
+    trace = None if error is None else (type(error), error, error.__traceback__)
+    # Without the search for the caller of `log`, whom no line names.
+    _logger.handle(
+        _logger.makeRecord(_logger.name, level, "", 0, event.value, (), trace, extra={"fields": fields})
+    )
 
 
 def configure(stream: TextIO | None = None) -> None:
@@ -65,6 +75,6 @@ class Line(logging.Formatter):
 def _word(value: Field) -> str:
     """The value as it is when it is one plain word, else quoted with everything unprintable escaped."""
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    if text.isascii() and text.isprintable() and text and not set(text) & set(' "=\\'):
+    if _PLAIN.fullmatch(text):
         return text
     return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'

@@ -1,5 +1,7 @@
 """Clients that are slow, huge, malformed or gone, over raw sockets."""
 
+import base64
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -283,6 +285,59 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off() -> None:
 
         with pytest.raises((OSError, EOFError)):
             Reader(connection).answer()
+
+
+def test_an_answer_that_no_buffer_holds_reaches_a_slow_reader_whole(service: Service) -> None:
+    size = 12_000_000
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        connection.settimeout(10)
+        connection.connect(service.address)
+        connection.sendall(post("/images/fit/1", form(b"large:%d" % size), "Connection: close"))
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    output = json.loads(answer.partition(b"\r\n\r\n")[2])["output"]
+    assert base64.b64decode(output) == bytes(range(256)) * (size // 256)
+
+
+@pytest.mark.parametrize("size", [251, 65_000, 1_000_000])
+def test_what_follows_a_body_in_the_same_read_is_the_next_request(service: Service, size: int) -> None:
+    data = bytes(range(251)) * (size // 251)
+    with service.connect() as connection:
+        reader = Reader(connection)
+        connection.sendall((post("/images/info", form(data)) + PING) * 2)
+
+        assert reader.answer().json["binary_size"] == len(data)
+        assert reader.answer().json["message"] == "pong"
+        assert reader.answer().json["binary_size"] == len(data)
+        assert reader.answer().json["message"] == "pong"
+        assert service.decoder.uploads[-1] == data
+
+
+def test_a_body_in_chunks_of_one_byte_arrives_whole(service: Service) -> None:
+    body = form(bytes(range(256)) * 400)
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    head = post("/images/info", b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+
+    assert ask(service, head + chunks).json["binary_size"] == 256 * 400
+    assert service.decoder.uploads[-1] == bytes(range(256)) * 400
+
+
+def test_what_follows_a_long_body_is_held_to_the_rules_of_heads(service: Service) -> None:
+    with service.connect() as connection:
+        reader = Reader(connection)
+        connection.sendall(post("/images/info", form(bytes(1_000_000))) + b"broken\r\n\r\n")
+
+        assert reader.answer().status == 200
+        assert reader.rest() == b""
+
+
+def test_a_body_that_is_cut_is_not_decoded() -> None:
+    with serving() as service:
+        with service.connect() as connection:
+            connection.sendall(post("/images/info", form(bytes(1_000_000)), length=2_000_000))
+        assert ask(service, post("/images/info", form(b"x"))).status == 200
+        assert service.decoder.uploads == [b"x"]
 
 
 def test_connections_are_bounded() -> None:

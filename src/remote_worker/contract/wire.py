@@ -4,6 +4,7 @@ Both are written by a process that a stranger may own, so reading checks every n
 """
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ JSON_BYTES = 64 * 1024
 JSON_DEPTH = 8
 FACTS = "facts"
 """The name of the part that is JSON; all others are pictures."""
+_BRACKET = re.compile(rb"[\[\]{}]")
 
 
 class BadReply(Exception):
@@ -89,7 +91,7 @@ def layout(lengths: Mapping[str, int]) -> tuple[bytes, list[int], int]:
     return b"".join(table), offsets, offset
 
 
-def read_parts(body: bytes) -> dict[str, memoryview]:
+def read_parts(body: bytes | memoryview) -> dict[str, memoryview]:
     """The named parts of a body, in order, one behind the other with no gap. Raises BadReply."""
     if len(body) < TABLE.size:
         raise BadReply("no table")
@@ -139,12 +141,9 @@ def _name(raw: bytes) -> str:
 def _depth(text: bytes) -> int:
     """An upper bound of the nesting: brackets inside strings count too, and our own JSON has none."""
     deepest = depth = 0
-    for byte in text:
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
+    for bracket in _BRACKET.findall(text):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
     return deepest
 
 

@@ -22,7 +22,7 @@ class HostileReply(Exception):
     """The body is not what an honest child writes for this task."""
 
 
-def reply(task: Task, body: bytes) -> Reply:
+def reply(task: Task, body: bytes | memoryview) -> Reply:
     """The checked reply. Raises HostileReply."""
     try:
         parts = wire.read_parts(body)

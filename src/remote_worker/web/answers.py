@@ -1,19 +1,26 @@
 """Bodies of answers: JSON as clients know it, and pictures in slices that never hold up the event loop."""
 
 import asyncio
-import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import pybase64
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from .budget import Budget
 from .problems import JSON_TYPE
 
-SLICE_BYTES = 192 * 1024
+SLICE_BYTES = 384 * 1024
 """Of a picture handled at once, about 0.3 ms of work; divisible by 3, so that base64 joins without gaps."""
+
+TOGETHER_BYTES = 128 * 1024
+"""Small parts of an answer are sent together up to this size; a larger one is not worth a copy."""
+
+_LEFT_OUT = "\0"
+_GAP = json.dumps(_LEFT_OUT).encode().strip(b'"')
+"""What the JSON encoder writes between quotes in place of a picture."""
 
 MEDIA_TYPES = {
     "jpeg": "image/jpeg",
@@ -42,14 +49,14 @@ def json_answer(
 
 def pictures_in_json(members: Mapping[str, Any], budget: Budget) -> Response:
     """A JSON object in which each memoryview becomes a base64 string."""
-    pieces = list(_joined(_json_pieces(members)))
+    pieces = _json_pieces(members)
     length = sum(_base64_length(p) if isinstance(p, memoryview) else len(p) for p in pieces)
-    return _Sliced((part for piece in pieces for part in _encoded(piece)), length, JSON_TYPE, budget)
+    return _Sliced(_encoded(pieces), length, JSON_TYPE, budget)
 
 
 def picture_as_text(picture: memoryview, budget: Budget) -> Response:
     """The base64 of one picture and nothing else."""
-    return _Sliced(_encoded(picture), _base64_length(picture), "text/plain", budget)
+    return _Sliced(_encoded([picture]), _base64_length(picture), "text/plain", budget)
 
 
 def raw_picture(picture: memoryview, format_name: str, budget: Budget) -> Response:
@@ -87,7 +94,7 @@ class _Sliced(Response):
         waiting: list[bytes | memoryview] = []
         size = 0
         for part in self._parts:
-            if size + len(part) > 2 * SLICE_BYTES:
+            if waiting and size + len(part) > TOGETHER_BYTES:
                 await send({"type": "http.response.body", "body": b"".join(waiting), "more_body": True})
                 await asyncio.sleep(0)
                 waiting, size = [], 0
@@ -96,40 +103,29 @@ class _Sliced(Response):
         await send({"type": "http.response.body", "body": b"".join(waiting)})
 
 
-def _json_pieces(value: object) -> Iterator[Piece]:
-    if isinstance(value, Mapping):
-        opening = b"{"
-        for key in sorted(value):
-            yield opening + json.dumps(key).encode() + b": "
-            yield from _json_pieces(value[key])
-            opening = b", "
-        yield b"}" if value else b"{}"
-    elif isinstance(value, memoryview):
-        yield b'"'
-        yield value
-        yield b'"'
-    else:
-        yield json.dumps(value).encode()
+def _json_pieces(members: Mapping[str, Any]) -> list[Piece]:
+    """The text in front of the first picture, that picture, the text behind it, and so on."""
+    pictures: list[memoryview] = []
+
+    def leave_out(picture: memoryview) -> str:
+        pictures.append(picture)
+        return _LEFT_OUT
+
+    # The encoder comes to the pictures in the order of the text.
+    first, *others = json.dumps(members, sort_keys=True, default=leave_out).encode().split(_GAP)
+    pieces: list[Piece] = [first]
+    for picture, text in zip(pictures, others, strict=True):
+        pieces += [picture, text]
+    return pieces
 
 
-def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    text = b""
+def _encoded(pieces: Iterable[Piece]) -> Iterator[bytes]:
     for piece in pieces:
         if isinstance(piece, memoryview):
-            yield text
-            yield piece
-            text = b""
+            for part in _slices(piece):
+                yield pybase64.b64encode(part)
         else:
-            text += piece
-    yield text
-
-
-def _encoded(piece: Piece) -> Iterator[bytes]:
-    if isinstance(piece, memoryview):
-        for part in _slices(piece):
-            yield binascii.b2a_base64(part, newline=False)
-    else:
-        yield piece
+            yield piece
 
 
 def _slices(picture: memoryview) -> Iterator[memoryview]:

@@ -55,8 +55,9 @@ def create_app(
     }
     app = Starlette(
         routes=[
-            *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
+            # Looked through in this order.
             *(_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()),
+            *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
         middleware=[Middleware(Exchanges, settings)],
         exception_handlers={WorkFailed: answer_failure, HTTPException: answer_failure},

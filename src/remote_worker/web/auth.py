@@ -1,5 +1,6 @@
 """Who may call while there is no authentication: programs on this machine, no page of another site."""
 
+import functools
 import ipaddress
 from collections.abc import Collection
 
@@ -24,6 +25,7 @@ def check_listening(settings: WebSettings) -> None:
         )
 
 
+@functools.lru_cache(16)
 def is_loopback(name: str) -> bool:
     """Whether this is `localhost` or a literal address of the loopback network."""
     if name == "localhost":

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 import httptools
-from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HTTPResponseStartEvent
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from .. import telemetry
@@ -20,6 +26,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB
 from ..telemetry import Event
 from . import problems
+from .body import EXTENSION, Take
 from .exchange import ClientGone, new_request_id
 
 if TYPE_CHECKING:
@@ -31,8 +38,12 @@ MOST_HEADERS = 100
 MOST_PIPELINED = 8
 DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
-READ_BYTES = 128 * 1024
-"""Read at once. Larger is not faster, and a body in one-byte chunks takes some 10 ms a read to parse."""
+READ_BYTES = 64 * 1024
+"""Read at once for the parser: a body in one-byte chunks takes some 4 ms a read to parse."""
+COUNTED_READ_BYTES = 256 * 1024
+"""Read at once of a body whose length is known, which is passed on without the parser."""
+JOINED_BYTES = 64 * 1024
+"""A part of an answer up to this size goes out in one write with the head."""
 
 UNSENT_BYTES = 256 * 1024
 """Of an answer that the kernel holds beside what is under way."""
@@ -40,7 +51,7 @@ _NOTSENT_LOWAT = 25  # TCP_NOTSENT_LOWAT of linux/tcp.h
 
 _HOP_BY_HOP_OF_UPGRADE = {b"upgrade", b"http2-settings"}
 
-MOST_WAITING_BYTES = 2 * READ_BYTES
+MOST_WAITING_BYTES = 4 * READ_BYTES
 """Of a body that the application has not taken. Less than one read would stop and start reading at each."""
 
 
@@ -63,45 +74,170 @@ class Cycle(RequestResponseCycle):
         self.chunks: list[bytes] = []
         self.waiting_bytes = 0
         self.is_body_delivered = False
-        self.closes = False
+        self._take: Take | None = None
+        self._failure: Exception | None = None
+        self._head = b""
+        self._tell_gone: Callable[[], None] | None = None
+        self.scope["extensions"] = {EXTENSION: {"client": self}}
         return self
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        """Answer the request."""
+        try:
+            await super().run_asgi(app)
+        finally:
+            self.scope["extensions"].clear()  # A ring that only the garbage collector would free.
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Somebody takes the body as it comes."""
+        return self._take is not None
+
+    def arrived(self, buffer: bytearray, start: int, end: int) -> None:
+        """A part of the body is there: pass it on, or keep a copy until it is asked for."""
+        if self._take is None or self.chunks:
+            self.keep(bytes(memoryview(buffer)[start:end]))
+            return
+        try:
+            self._take(buffer, start, end)
+        except Exception as failure:  # noqa: BLE001  raised where the body is awaited
+            self._take, self._failure = None, failure
+            self.message_event.set()
+
+    def keep(self, chunk: bytes) -> None:
+        """Hold a part of the body until it is asked for; there may be many of a few bytes."""
+        self.chunks.append(chunk)
+        self.waiting_bytes += len(chunk)
+        if self.waiting_bytes > MOST_WAITING_BYTES:
+            self.flow.pause_reading()
+        self.message_event.set()
+
+    async def pass_on(self, take: Take) -> None:
+        """Call `take` with every part of the body as it is read, until its end.
+
+        Raises what that raises, and ClientGone when the body is cut.
+        """
+        self._say_continue()
+        self._take = take
+        try:
+            while not self.disconnected:
+                if self._failure is not None:
+                    raise self._failure
+                if self.chunks:
+                    body = self._taken()
+                    take(body, 0, len(body))
+                if not self.more_body:
+                    self.is_body_delivered = True
+                    return
+                self.connection.read_on(self)
+                self.message_event.clear()
+                await self.message_event.wait()
+        finally:
+            self._take = None
+        raise ClientGone
+
+    def _taken(self) -> bytes:
+        body = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
+        self.chunks = []
+        self.waiting_bytes = 0
+        return body
+
+    def when_gone(self, tell: Callable[[], None] | None) -> None:
+        """Call this once, as soon as the client has gone; None takes it back."""
+        self._tell_gone = tell
+        if self.disconnected:
+            self.gone()
+        else:
+            self.connection.read_on(self)
+
+    def gone(self) -> None:
+        """The client is gone, or will get no answer."""
+        self.disconnected = True
+        self.message_event.set()
+        tell, self._tell_gone = self._tell_gone, None
+        if tell is not None:
+            tell()
 
     async def receive(self) -> ASGIReceiveEvent:
         """The next part of the body, then the news that the client has gone."""
-        if self.waiting_for_100_continue:
-            self.waiting_for_100_continue = False
-            if self.more_body and not self.chunks and not self.transport.is_closing():
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._say_continue()
         while not (self.disconnected or self.response_complete or self._has_news()):
             self.connection.read_on(self)
             self.message_event.clear()
             await self.message_event.wait()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
-        body = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
-        self.chunks = []
-        self.waiting_bytes = 0
+        body = self._taken()
         self.is_body_delivered = not self.more_body
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     def _has_news(self) -> bool:
         return bool(self.chunks) or not (self.more_body or self.is_body_delivered)
 
+    def _say_continue(self) -> None:
+        if self.waiting_for_100_continue:
+            self.waiting_for_100_continue = False
+            if self.more_body and not self.chunks and not self.transport.is_closing():
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     async def send(self, message: ASGISendEvent) -> None:
         """Send a part of the answer. After an answer sent before the body was read, the connection ends.
 
         Raises ClientGone when there is nobody to send to.
         """
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
         if self.disconnected:
             raise ClientGone
-        is_start = message["type"] == "http.response.start"
-        if is_start and self.more_body:
+        if message["type"] == "http.response.start" and not self.response_started:
+            self._begin_answer(message)
+        elif message["type"] == "http.response.body" and self.response_started and not self.response_complete:
+            self._send_part(message.get("body", b""), is_last=not message.get("more_body", False))
+            self.connection.watch_writing()
+        else:
+            raise RuntimeError(f"{message['type']} out of order")
+
+    def _begin_answer(self, message: HTTPResponseStartEvent) -> None:
+        """Make the head; it leaves with the first part of the body."""
+        lines = [STATUS_LINE[message["status"]]]
+        length: int | None = None
+        for name, value in [*self.default_headers, *message.get("headers", [])]:
+            if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
+                raise RuntimeError("a header that would break the head")
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"connection":
+                self.keep_alive = self.keep_alive and value != b"close"
+                continue
+            lines += [name, b": ", value, b"\r\n"]
+        if length is None:
+            raise RuntimeError("an answer of unknown length")
+        if self.more_body:
             self.keep_alive = False
-        await super().send(message)
-        if is_start and not self.keep_alive:
-            # uvicorn would close at once, and the client would read a reset instead of the answer.
-            self.closes, self.keep_alive = True, True
-        self.connection.watch_writing()
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        self._head = b"".join([*lines, b"\r\n"])
+        self.expected_content_length = 0 if self.scope["method"] == "HEAD" else length
+        self.response_started = True
+        self.waiting_for_100_continue = False
+
+    def _send_part(self, body: bytes, *, is_last: bool) -> None:
+        if self.scope["method"] == "HEAD":
+            body = b""
+        self.expected_content_length -= len(body)
+        if self.expected_content_length < 0 or (is_last and self.expected_content_length > 0):
+            raise RuntimeError("a body that is not as long as its head says")
+        if self._head and len(body) <= JOINED_BYTES:
+            body = self._head + body
+        elif self._head:
+            self.transport.write(self._head)
+        self._head = b""
+        if body:
+            self.transport.write(body)
+        if is_last:
+            self.response_complete = True
+            self.message_event.set()
+            self.on_response()
 
     async def send_500_response(self) -> None:
         """What is left when the application was cancelled or failed outside of its own guard."""
@@ -138,6 +274,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._active: Cycle | None = None
         self._queue: list[Cycle] = []
         self._clock: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._ring: Callable[[], None] | None = None
         self._write_clock: asyncio.TimerHandle | None = None
         self._is_idle = False
         self._is_in_head = False
@@ -146,6 +284,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._head_bytes = 0
         self._unfinished_head_bytes = 0
         self._discarded_bytes: int | None = None
+        self._counted_bytes: int | None = None
+        """What is still to come of a body whose length is known."""
 
     # What asyncio calls.
 
@@ -161,7 +301,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Where to read to."""
-        return self.config.incoming
+        is_counted = self._counted_bytes and self.cycle.is_passed_on
+        return memoryview(self.config.incoming)[: COUNTED_READ_BYTES if is_counted else READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes came."""
@@ -176,17 +317,21 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._is_idle = False
             self._start_clock(self._settings.head_seconds, self._head_is_late)
         self._has_sent_bytes = True
-        self._feed(self.config.incoming[:nbytes])
+        if self._counted_bytes:
+            self._count(nbytes, self._counted_bytes)
+        else:
+            self._feed(memoryview(self.config.incoming)[:nbytes])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever works for it hears of it."""
         self._stop_clock()
+        if self._clock is not None:
+            self._clock.cancel()
         if self._write_clock is not None:
             self._write_clock.cancel()
         for cycle in [self._active, *self._queue]:
             if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
+                cycle.gone()
         super().connection_lost(exc)
 
     # What the parser calls.
@@ -237,6 +382,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             keep_alive=self.scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         ).begin(self)
+        self._counted_bytes = next((int(v) for name, v in self.headers if name == b"content-length"), None)
         if self._active is None:
             self._start(self.cycle)
         elif len(self._queue) < MOST_PIPELINED:
@@ -250,18 +396,17 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the newest request's body."""
-        cycle = self.cycle
-        if self._is_upgrade or cycle.response_complete:
+        if self._is_upgrade:
             return
-        cycle.chunks.append(body)
-        cycle.waiting_bytes += len(body)
-        if cycle.waiting_bytes > MOST_WAITING_BYTES:
-            self.flow.pause_reading()
-        cycle.message_event.set()
+        if self._counted_bytes is not None:
+            self._counted_bytes -= len(body)
+        if not self.cycle.response_complete:
+            self.cycle.keep(body)
 
     def on_message_complete(self) -> None:
         """The newest request is complete."""
         if not self._is_upgrade:
+            self._counted_bytes = None
             self.cycle.more_body = False
             self.cycle.message_event.set()
 
@@ -280,7 +425,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             return
         if done.more_body or (self._discarded_bytes is not None and not self._queue):
             self._linger()
-        elif done.closes:
+        elif not done.keep_alive:
             self.transport.close()
         elif self._queue:
             self._start(self._queue.pop(0))
@@ -310,6 +455,22 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.transport.abort()
             return
         self._write_clock = self.loop.call_later(idle / 4, self._check_writing, began, moved, left)
+
+    # Bodies.
+
+    def _count(self, nbytes: int, expected_bytes: int) -> None:
+        """Pass on a part of a body whose length is known: the parser would copy it, and do no more."""
+        stop = min(nbytes, expected_bytes)
+        self._counted_bytes = expected_bytes - stop
+        if not self.cycle.response_complete:
+            self.cycle.arrived(self.config.incoming, 0, stop)
+        if self._counted_bytes == 0:
+            # The one there was still waits for this body.
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.on_message_complete()
+            if stop < nbytes:
+                self._feed(memoryview(self.config.incoming)[stop:nbytes])
 
     # Heads.
 
@@ -394,8 +555,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.transport.abort()
         else:
             if active is not None:
-                active.disconnected = True
-                active.message_event.set()
+                active.gone()
             self._refuse(code or FailureCode.BAD_REQUEST)
 
     def _refuse(self, code: FailureCode) -> None:
@@ -431,10 +591,23 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._start_clock(DRAIN_SECONDS, self.transport.close)
 
     def _start_clock(self, seconds: float, ring: Callable[[], None]) -> None:
-        self._stop_clock()
-        self._clock = self.loop.call_later(seconds, ring)
-
-    def _stop_clock(self) -> None:
-        if self._clock is not None:
+        """Ring then, unless stopped or started again before: what a request does twice, so no timer each."""
+        self._due, self._ring = self.loop.time() + seconds, ring
+        if self._clock is not None and self._clock.when() > self._due:
             self._clock.cancel()
             self._clock = None
+        if self._clock is None:
+            self._clock = self.loop.call_at(self._due, self._look_at_clock)
+
+    def _stop_clock(self) -> None:
+        self._ring = None
+
+    def _look_at_clock(self) -> None:
+        clock, self._clock = self._clock, None
+        if self._ring is None or clock is None:
+            return
+        if self._due > clock.when():
+            self._clock = self.loop.call_at(self._due, self._look_at_clock)
+        else:
+            ring, self._ring = self._ring, None
+            ring()

@@ -7,7 +7,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -102,7 +102,7 @@ class Exchanges:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                _mark(MutableHeaders(raw=message["headers"]), exchange)
+                message["headers"] = [*message["headers"], *_marks(exchange)]
             elif message["type"] == "http.response.body":
                 exchange.sent_bytes += len(message.get("body", b""))
             await send(message)
@@ -141,11 +141,13 @@ class Exchanges:
             await (await answer_failure(request, failed))(scope, receive, send)
 
 
-def _mark(headers: MutableHeaders, exchange: Exchange) -> None:
-    headers["x-request-id"] = exchange.request_id
-    headers["server-timing"] = exchange.server_timing()
-    headers["x-content-type-options"] = "nosniff"
-    headers["cache-control"] = "no-store"
+def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-request-id", exchange.request_id.encode()),
+        (b"server-timing", exchange.server_timing().encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+    ]
 
 
 def _log(request: Request, exchange: Exchange) -> None:

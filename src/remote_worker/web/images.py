@@ -152,11 +152,8 @@ class ImageEndpoints:
             began, start = time.perf_counter(), time.time()
             deadline = time.monotonic() + self._settings.work_seconds
 
-            async def work() -> T:
-                return await use(document, deadline)
-
             try:
-                result = await while_wanted(request, work(), deadline=deadline)
+                result = await while_wanted(request, use(document, deadline), deadline=deadline)
             finally:
                 took = exchange.decode_seconds = time.perf_counter() - began
             return Done(result, document.size_bytes, start, start + took)

@@ -9,12 +9,14 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn._types import ASGI3Application
 
+from ..contract.limits import MIB
 from . import auth
-from .connection import READ_BYTES, Connection
+from .connection import COUNTED_READ_BYTES, Connection
 from .settings import WebSettings
 
 Address = tuple[str, int]
 BACKLOG = 128
+KEPT_BYTES = 4 * MIB
 
 
 async def serve(
@@ -22,7 +24,17 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way. Raises UnsafeListening, CannotListen."""
     auth.check_listening(settings)
+    _keep_freed_memory()
     await Server(app, settings, on_listening).serve()
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep some megabytes that were freed: it would page them in anew for each part of an answer.
+
+    As mallopt(3) has it, freeing a block raises M_MMAP_THRESHOLD to its size, M_TRIM_THRESHOLD to twice that.
+    """
+    block = bytes(KEPT_BYTES)
+    del block
 
 
 class CannotListen(Exception):
@@ -77,4 +89,4 @@ class Config(uvicorn.Config):
         )
         self.settings = settings
         # What is read is used up before the event loop reads again, so one will do.
-        self.incoming = memoryview(bytearray(READ_BYTES))
+        self.incoming = bytearray(COUNTED_READ_BYTES)

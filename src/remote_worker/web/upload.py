@@ -17,8 +17,9 @@ from starlette.requests import Request
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB, Limits
+from .body import read_body
 from .budget import Budget, Lease
-from .exchange import ClientGone, exchange_of
+from .exchange import exchange_of
 from .settings import WebSettings
 
 FIELD = "file"
@@ -63,20 +64,21 @@ class Uploads:
         exchange = exchange_of(request)
         clock = asyncio.get_running_loop().time
         end = clock() + self._settings.body_seconds
+        idle_seconds = self._settings.body_idle_seconds
         try:
-            async with asyncio.timeout_at(end) as timeout:
-                more = True
-                while more:
-                    timeout.reschedule(min(end, clock() + self._settings.body_idle_seconds))
-                    message = await request.receive()
-                    if message["type"] != "http.request":
-                        raise ClientGone
-                    more = message.get("more_body", False)
-                    chunk = message.get("body", b"")
-                    exchange.received_bytes += len(chunk)
+            async with asyncio.timeout_at(min(end, clock() + idle_seconds)) as timeout:
+
+                def take(buffer: bytes | bytearray, start: int, stop: int) -> None:
+                    late = min(end, clock() + idle_seconds)
+                    # A timer for each part would be a tenth of the work.
+                    if late - (timeout.when() or end) > idle_seconds / 100:
+                        timeout.reschedule(late)
+                    exchange.received_bytes += stop - start
                     if exchange.received_bytes > most_bytes:
                         raise WorkFailed(FailureCode.TOO_LARGE)
-                    form.feed(chunk)
+                    form.feed(buffer, start, stop)
+
+                await read_body(request, take)
         except TimeoutError as late:
             raise WorkFailed(FailureCode.BODY_TIMEOUT) from late
         form.finish()
@@ -93,6 +95,7 @@ class _Form:
             max_segment_count=MOST_PARTS,
             header_charset="latin-1",  # A file name in any encoding is as good as another: it is ignored.
         )
+        self._delimiter = b"\r\n--" + boundary.encode()
         self._document = document
         self._lease = lease
         self._most_bytes = most_bytes
@@ -100,18 +103,39 @@ class _Form:
         self._found = False
         self._is_empty = True
 
-    def feed(self, chunk: bytes) -> None:
-        """Parse a chunk. Raises WorkFailed."""
-        if not chunk or self._parser.closed:
+    def feed(self, buffer: bytes | bytearray, start: int, end: int) -> None:
+        """Parse the bytes from `start` to `end`. Raises WorkFailed.
+
+        The parser sees no byte of the file that cannot be the end of it: it takes copies only.
+        """
+        if start == end or self._parser.closed:
             return
         self._is_empty = False
+        if self._in_file and not self._parser._buffer:  # Else it holds what may begin a delimiter.
+            stop = self._end_of_file(buffer, start, end)
+            self._write(memoryview(buffer)[start:stop])
+            start = stop
+        if start < end:
+            self._parse(bytes(memoryview(buffer)[start:end]))
+
+    def _end_of_file(self, buffer: bytes | bytearray, start: int, end: int) -> int:
+        """Where a delimiter begins, or may begin: at the end, whose rest is still to come."""
+        found = buffer.find(self._delimiter, start, end)
+        if found >= 0:
+            return found
+        last = buffer.rfind(b"\r", max(start, end - len(self._delimiter) + 1), end)
+        return last if last >= 0 and self._delimiter.startswith(buffer[last:end]) else end
+
+    def _parse(self, chunk: bytes) -> None:
         with _bad_form():
             for event in self._parser.parse(chunk):
                 if isinstance(event, MultipartSegment):
                     self._in_file = not self._found and _is_file(event)
                     self._found = self._found or self._in_file
-                elif event and self._in_file:
-                    self._write(event)
+                elif event is None:
+                    self._in_file = False
+                elif self._in_file:
+                    self._write(memoryview(event))
 
     def finish(self) -> None:
         """The body is complete: is the form, and is there a file? Raises WorkFailed."""
@@ -123,7 +147,7 @@ class _Form:
         if self._document.size_bytes == 0:
             raise WorkFailed(FailureCode.EMPTY_FILE)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: memoryview) -> None:
         if self._document.size_bytes + len(data) > self._most_bytes:
             raise WorkFailed(FailureCode.TOO_LARGE)
         self._lease.take(len(data))

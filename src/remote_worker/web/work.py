@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from starlette.requests import Request
 
 from ..contract.failures import FailureCode, WorkFailed
+from .body import watch
 from .exchange import ClientGone
 
 T = TypeVar("T")
@@ -16,28 +17,31 @@ GRACE_SECONDS = 1.0
 """How long past its deadline work may take to say so itself."""
 
 
-async def while_wanted(request: Request, work: Coroutine[Any, Any, T], *, deadline: float) -> T:
+async def while_wanted(request: Request, work: Awaitable[T], *, deadline: float) -> T:
     """The result of the work. Raises what that raises, ClientGone, or WorkFailed when it is overdue."""
-    working = asyncio.create_task(work)
-    watching = asyncio.create_task(_gone(request))
+    working = asyncio.current_task()
+    if working is None:
+        raise RuntimeError("there is no task to cancel")
+    reason: Exception | None = None
+    is_over = False
+
+    def stop(why: Exception) -> None:
+        nonlocal reason
+        if reason is None and not is_over:
+            reason = why
+            working.cancel()
+
+    seconds = max(0.0, deadline - time.monotonic()) + GRACE_SECONDS
+    timer = asyncio.get_running_loop().call_later(seconds, stop, WorkFailed(FailureCode.DEADLINE))
+    end_watch = watch(request, lambda: stop(ClientGone()))
     try:
-        await asyncio.wait(
-            {working, watching},
-            timeout=max(0.0, deadline - time.monotonic()) + GRACE_SECONDS,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if working.done():
-            return working.result()
-        if watching.done():
-            raise ClientGone
-        raise WorkFailed(FailureCode.DEADLINE)
+        return await work
+    except asyncio.CancelledError:
+        # Who else cancelled wants the task to end.
+        if reason is None or working.uncancel() > 0:
+            raise
+        raise reason from None
     finally:
-        working.cancel()
-        watching.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
-
-
-async def _gone(request: Request) -> None:
-    """Returns when the client has closed the connection; the body has been read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        is_over = True
+        timer.cancel()
+        end_watch()
