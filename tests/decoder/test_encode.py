@@ -59,6 +59,28 @@ def test_every_writer_takes_every_mode(name: str, mode: str, size: tuple[int, in
     assert not carried & {key for key, value in made.info.items() if value}
 
 
+# Of the usual Huffman tables (ITU-T T.81, K.3.1): codes of each length for luminance DC differences.
+USUAL_CODES = bytes.fromhex("0000010501010101010100000000000000")
+
+
+@pytest.mark.parametrize(("size", "is_usual"), [((256, 256), False), ((257, 256), True)])
+def test_a_small_jpeg_has_huffman_tables_of_its_own(size: tuple[int, int], is_usual: bool) -> None:
+    body = encode.encode(noise(*size), "jpeg", None, LIMIT)
+
+    assert (USUAL_CODES in body) is is_usual
+
+
+@pytest.mark.parametrize("name", ["avif", "webp"])
+@pytest.mark.parametrize("size", [(300, 200), (2000, 1001)])
+def test_alpha_is_kept_whole_where_colours_are_not(name: str, size: tuple[int, int]) -> None:
+    image = noise(*size, "RGBA")
+
+    made = opened(encode.encode(image, name, None, LIMIT))
+
+    assert made.getchannel("A").tobytes() == image.getchannel("A").tobytes()
+    assert made.convert("RGB").tobytes() != image.convert("RGB").tobytes()
+
+
 def test_bmp_keeps_alpha() -> None:
     image = noise(9, 7, "RGBA")
 

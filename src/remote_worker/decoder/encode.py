@@ -22,6 +22,8 @@ class Writer:
     longest_side: int
     has_alpha: bool
     quality: int | None = None
+    still_quality: int | None = None
+    """Instead of `quality`, for a picture that does not move."""
 
 
 def encode(image: Image.Image, name: str, quality: int | None, most_bytes: int) -> bytes:
@@ -31,7 +33,7 @@ def encode(image: Image.Image, name: str, quality: int | None, most_bytes: int) 
         raise WorkFailed(FailureCode.OUTPUT_TOO_LARGE, f"{name} has no sides over {writer.longest_side}")
     if image.mode in ("LA", "RGBA") and not writer.has_alpha:
         image = on_white(image)
-    made = writer.write(_plain(image), quality or writer.quality, most_bytes)
+    made = writer.write(_plain(image), quality or writer.still_quality or writer.quality, most_bytes)
     if len(made) > most_bytes:
         raise too_large()
     return made
@@ -72,7 +74,12 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _jpeg(image: Image.Image, quality: int | None, _: int) -> bytes:
-    return save(image, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
+    is_small = image.width * image.height <= _SMALL_JPEG_PIXELS
+    return save(image, "JPEG", quality=quality, optimize=is_small, subsampling="4:2:0")
+
+
+_SMALL_JPEG_PIXELS = 256 * 256
+"""Up to here the usual Huffman tables are much of the file, and ones of its own take little time."""
 
 
 def _png(image: Image.Image, _: int | None, most_bytes: int) -> bytes:
@@ -89,8 +96,15 @@ def _gif(image: Image.Image, _: int | None, __: int) -> bytes:
     return gif_blocks.still(image)
 
 
+# The measurements behind these and the default qualities: docs/decisions/0011-encoder-settings.md.
 WEBP_METHOD = 2
-AVIF_OPTIONS = {"speed": 10, "max_threads": 1}
+AVIF_OPTIONS: dict[str, Any] = {"speed": 10, "max_threads": 1}
+"""What any number of pixels and frames can be written with in time."""
+_AVIF_STILL_SPEED = 7
+_MOST_AVIF_STILL_PIXELS = 2_000_000
+"""At speed 7 these take libaom about a second, eight times what they take at 10."""
+_WHOLE_ALPHA = {"a:cq-level": "0"}
+"""Alpha without loss, as WebP has it: at the quality of the colours clear pixels would not stay clear."""
 
 
 def _webp(image: Image.Image, quality: int | None, _: int) -> bytes:
@@ -98,7 +112,10 @@ def _webp(image: Image.Image, quality: int | None, _: int) -> bytes:
 
 
 def _avif(image: Image.Image, quality: int | None, _: int) -> bytes:
-    return save(_colorful(image) if image.mode == "LA" else image, "AVIF", quality=quality, **AVIF_OPTIONS)
+    options = {**AVIF_OPTIONS, "advanced": _WHOLE_ALPHA}
+    if image.width * image.height <= _MOST_AVIF_STILL_PIXELS:
+        options["speed"] = _AVIF_STILL_SPEED
+    return save(_colorful(image) if image.mode == "LA" else image, "AVIF", quality=quality, **options)
 
 
 def _tiff(image: Image.Image, _: int | None, __: int) -> bytes:
@@ -150,11 +167,11 @@ def _colorful(image: Image.Image) -> Image.Image:
 
 
 WRITERS = {
-    "jpeg": Writer(write=_jpeg, longest_side=65_500, has_alpha=False, quality=82),
+    "jpeg": Writer(write=_jpeg, longest_side=65_500, has_alpha=False, quality=81),
     "png": Writer(write=_png, longest_side=65_535, has_alpha=True),
     "gif": Writer(write=_gif, longest_side=65_535, has_alpha=True),
-    "webp": Writer(write=_webp, longest_side=16_383, has_alpha=True, quality=80),
-    "avif": Writer(write=_avif, longest_side=65_535, has_alpha=True, quality=75),
+    "webp": Writer(write=_webp, longest_side=16_383, has_alpha=True, quality=79),
+    "avif": Writer(write=_avif, longest_side=65_535, has_alpha=True, quality=75, still_quality=50),
     "tiff": Writer(write=_tiff, longest_side=65_535, has_alpha=True),
     "bmp": Writer(write=_bmp, longest_side=65_535, has_alpha=True),
     "jp2": Writer(write=_jp2, longest_side=65_535, has_alpha=True, quality=80),
