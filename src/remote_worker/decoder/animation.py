@@ -6,7 +6,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from . import gif_blocks, png_chunks, webp_chunks
+from . import gif_film, png_chunks, webp_chunks
 from .encode import AVIF_OPTIONS, WRITERS, save, too_large
 from .loaders.loader import Frame
 
@@ -93,7 +93,7 @@ def _sink(name: str, loop: int, quality: int, *, has_alpha: bool) -> _Sink:
     loop = min(loop, _MOST_ROUNDS)
     if name == "webp":
         return webp_chunks.Animation(has_alpha=has_alpha, loop=loop, quality=quality)
-    return gif_blocks.Animation(has_alpha=has_alpha, loop=None if loop == _PLAY_ONCE else loop)
+    return gif_film.Animation(has_alpha=has_alpha, loop=None if loop == _PLAY_ONCE else loop)
 
 
 def _by_sink(frames: Iterator[Frame], sink: _Sink, most_bytes: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image, ImageFile
 
 from ..contract.failures import FailureCode, WorkFailed
-from . import gif_blocks, png_chunks
+from . import gif_film, png_chunks
 
 Write = Callable[[Image.Image, int | None, int], bytes]
 
@@ -86,7 +86,7 @@ def _png(image: Image.Image, _: int | None, most_bytes: int) -> bytes:
 
 
 def _gif(image: Image.Image, _: int | None, __: int) -> bytes:
-    return gif_blocks.still(image)
+    return gif_film.still(image)
 
 
 WEBP_METHOD = 2
