@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import GifImagePlugin, Image
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.messages import Fit
@@ -137,6 +137,8 @@ def test_colours_that_no_table_has_are_black_in_the_copy() -> None:
     assert made.convert("RGB").getpixel((3, 3)) == (0, 0, 0)
     made.seek(1)
     assert made.convert("RGB").getpixel((3, 3)) == (9, 9, 9)
+    # Other readers take another colour, or none, so there is one for index 6 now (GIF89a, 18: its size).
+    assert 2 << (copy(short)[10] & 7) > 6
 
 
 def test_without_any_colours_a_copy_is_gray() -> None:
@@ -225,7 +227,22 @@ def test_a_copy_plays_as_often(loop: int | None) -> None:
 def test_a_still_of_an_animation_has_its_first_frame_alone() -> None:
     data = gif([Part(0, 0, whole(), BACKGROUND), Part(0, 0, whole(2))])
 
-    made = Image.open(io.BytesIO(copy(data, STILL)))
+    made = GifImagePlugin.GifImageFile(io.BytesIO(copy(data, STILL)))
 
     assert getattr(made, "n_frames", 1) == 1
     assert made.convert("RGBA").tobytes() == frames_of(data)[0].image.convert("RGBA").tobytes()
+    assert made.disposal_method == NONE
+
+
+def test_a_code_size_that_the_format_has_not_is_not_copied() -> None:
+    """A size of one bit, with the table cleared (code 2) before each index, and the end (code 3)."""
+    index = np.random.default_rng(1).integers(0, 2, SCREEN[0] * SCREEN[1])
+    bits = "".join(f"{code:02b}"[::-1] for at in index for code in (2, int(at))) + "11"
+    packed = int(bits[::-1], 2).to_bytes(-(-len(bits) // 8), "little")
+    data = gif([Part(0, 0, whole(), None)])
+    data = with_codes(data, lzw(whole()), b"\1%c%b\0" % (len(packed), packed))
+
+    made = copy(data, STILL)
+
+    assert 2 <= made[image_places(made)[0] + 9] <= 8
+    assert frames_of(made)[0].image.tobytes() == frames_of(data)[0].image.tobytes()
