@@ -111,11 +111,11 @@ def moving() -> list[Image.Image]:
     return frames
 
 
-def film(frames: list[Image.Image], durations: list[int], *, has_alpha: bool = False, loop: int = 0) -> Film:
+def film(frames: list[Image.Image], durations: list[int], *, loop: int = 0) -> Film:
     def again() -> Iterator[Frame]:
         return map(Frame, frames, durations)
 
-    return Film(frames=again, count=len(frames), size=frames[0].size, loop=loop, has_alpha=has_alpha)
+    return Film(frames=again, count=len(frames), size=frames[0].size, loop=loop)
 
 
 @pytest.mark.parametrize("name", ["png", "gif"])
@@ -152,14 +152,14 @@ def test_the_number_of_rounds_is_kept(name: str, loop: int) -> None:
     assert made.info.get("loop", 1) == loop
 
 
-def gif_frames(frames: list[Image.Image], *, has_alpha: bool = False) -> tuple[int, list[Image.Image]]:
+def gif_frames(frames: list[Image.Image]) -> tuple[int, list[Image.Image]]:
     """How long the GIF of these frames is, and what Pillow shows of it."""
-    body = animation.film(film(frames, [50] * len(frames), has_alpha=has_alpha), "gif", None, LIMIT)
+    body = animation.film(film(frames, [50] * len(frames)), "gif", None, LIMIT)
     made = Image.open(io.BytesIO(body))
     shown = []
     for at in range(len(frames)):
         made.seek(at)
-        shown.append(made.convert("RGBA" if has_alpha else "RGB"))
+        shown.append(made.convert(frames[0].mode))
     return len(body), shown
 
 
@@ -204,7 +204,7 @@ def test_what_moves_over_nothing_leaves_no_trace_in_a_gif() -> None:
         frames.append(frame)
     frames.insert(2, Image.new("RGBA", (100, 50)))
 
-    _, shown = gif_frames(frames, has_alpha=True)
+    _, shown = gif_frames(frames)
 
     for frame, made in zip(frames, shown, strict=True):
         assert visible(made.tobytes(), made.size) == visible(frame.tobytes(), frame.size)
@@ -227,7 +227,7 @@ def test_avatars_share_one_run_through_the_frames() -> None:
         for frame in moving():
             yield [frame, frame.resize((20, 15))], 50
 
-    bodies = animation.films(frames, has_alpha=False, most_bytes=LIMIT)
+    bodies = animation.films(frames, most_bytes=LIMIT)
 
     assert [opened(body).size for body in bodies] == [(40, 30), (20, 15)]
     assert runs == [1]

@@ -17,6 +17,7 @@ from remote_worker.decoder.loaders import pillow
 
 from .gifs import (
     BACKGROUND,
+    CLEAR,
     NONE,
     PREVIOUS,
     SCREEN,
@@ -230,3 +231,25 @@ def test_a_frame_may_not_have_more_pixels_than_a_picture() -> None:
         with pytest.raises(WorkFailed) as failed:
             frames_of(data)
         assert failed.value.code is code
+
+
+def test_a_clear_index_that_no_pixel_has_makes_nothing_clear() -> None:
+    # ffmpeg and others announce one for every frame.
+    parts = [Part(0, 0, whole() % CLEAR, is_cut_out=True), Part(3, 3, indices(2), is_cut_out=True)]
+    data = gif(parts)
+
+    made = do(Fit(width=10, height=10, animated=True), data).pictures["output"]
+
+    assert [frame.image.mode for frame in frames_of(data)] == ["RGB"] * 2
+    assert output(Fit(width=10, height=10, format="png"), data).mode == "RGB"
+    # Opaque films say what changes; others, each frame whole, would say which index is clear.
+    assert made[made.index(b"!\xf9\4") + 3] & 1 == 0
+
+
+def test_a_clear_index_that_one_pixel_has_makes_it_clear() -> None:
+    part = Part(0, 0, whole() % CLEAR, is_cut_out=True)
+    part.indices[4, 9] = CLEAR
+
+    alpha = np.asarray(frames_of(gif([part]))[0].image.convert("RGBA"))[..., 3]
+
+    assert [tuple(place) for place in np.argwhere(alpha == 0)] == [(4, 9)]

@@ -150,9 +150,7 @@ def _fit_film(task: Fit, document: Document, loader: Loader, kind: str, size: Si
             image = operations.scaled(color.workable(frame, header.bit_depth), stored)
             yield Frame(operations.upright(color.to_srgb(image, profile), header.orientation), duration_ms)
 
-    source = animation.Film(
-        frames=frames, count=header.frames, size=size, loop=header.loop or 0, has_alpha=header.has_alpha
-    )
+    source = animation.Film(frames=frames, count=header.frames, size=size, loop=header.loop or 0)
     return animation.film(source, kind, task.quality, limits.output_bytes)
 
 
@@ -209,7 +207,7 @@ def _moving_avatars(document: Document, loader: Loader, made: Made) -> Result:
             squares = _squares(document, frame, None, header.orientation)
             yield [squares[side] for side in due], duration_ms
 
-    bodies = animation.films(frames, has_alpha=header.has_alpha, most_bytes=limits.output_bytes)
+    bodies = animation.films(frames, most_bytes=limits.output_bytes)
     for side, body in zip(due, bodies, strict=True):
         made.add(f"avatar{side}", "png", (side, side), body, header.frames)
     return _result(document, made)

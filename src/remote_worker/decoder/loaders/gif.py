@@ -82,7 +82,11 @@ def parts(data: Buffer, header: Header) -> Iterator[Part]:
 
 def _layers(data: Buffer, header: Header) -> Iterator[Layer]:
     for part in parts(data, header):
-        yield Layer(_colored(part), part.left, part.top, part.control.duration_ms, part.control.disposal)
+        seen = _seen(part)
+        part.indices.putpalette(part.table)
+        image = part.indices.convert("RGB")
+        duration_ms, disposal = part.control.duration_ms, part.control.disposal
+        yield Layer(image, part.left, part.top, duration_ms, disposal, mask=seen)
 
 
 def _image(data: Buffer, at: int, control: Control) -> int:
@@ -146,14 +150,14 @@ def _content(data: Buffer, at: int) -> tuple[bytes, int]:
     return b"".join(pieces), at + 1
 
 
-def _colored(part: Part) -> Image.Image:
-    part.indices.putpalette(part.table)
+def _seen(part: Part) -> Image.Image | None:
+    """A mask of the pixels that are not clear, if any is."""
     if part.control.clear_index is None:
-        return part.indices.convert("RGB")
-    part.indices.info["transparency"] = part.control.clear_index
-    image = part.indices.convert("RGBA")
-    image.info = {}
-    return image
+        return None
+    seen = [255] * 256
+    seen[part.control.clear_index] = 0
+    mask = part.indices.point(seen, "1")
+    return mask if mask.getextrema()[0] == 0 else None
 
 
 def _table(data: Buffer, at: int, flags: int) -> tuple[int, bytes | None]:
