@@ -10,8 +10,8 @@ from .gif_blocks import Rectangle
 
 _COLORS = 255
 _HALF_CLEAR = 128
-_SAMPLE_SIDE = 400
-"""Colours are chosen from this many rows and columns: more of them cost time and show nowhere."""
+_SAMPLE_SIDE = 300
+"""Colours are chosen from about this many rows and columns: more cost time and show nowhere."""
 _WORSE = 1.5
 _WORSE_LEVELS = 0.5
 """Colours are chosen anew for a frame that they miss by so much more than the one they were made for."""
