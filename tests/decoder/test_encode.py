@@ -132,11 +132,11 @@ def moving() -> list[Image.Image]:
     return frames
 
 
-def film(frames: list[Image.Image], durations: list[int], *, has_alpha: bool = False, loop: int = 0) -> Film:
+def film(frames: list[Image.Image], durations: list[int], *, loop: int = 0) -> Film:
     def again() -> Iterator[Frame]:
         return map(Frame, frames, durations)
 
-    return Film(frames=again, count=len(frames), size=frames[0].size, loop=loop, has_alpha=has_alpha)
+    return Film(frames=again, count=len(frames), size=frames[0].size, loop=loop)
 
 
 @pytest.mark.parametrize("name", ["png", "gif"])
@@ -190,7 +190,7 @@ def test_avatars_share_one_run_through_the_frames() -> None:
         for frame in moving():
             yield [frame, frame.resize((20, 15))], 50
 
-    bodies = animation.films(frames, has_alpha=False, most_bytes=LIMIT)
+    bodies = animation.films(frames, most_bytes=LIMIT)
 
     assert [opened(body).size for body in bodies] == [(40, 30), (20, 15)]
     assert runs == [1]

@@ -4,11 +4,9 @@ import io
 import itertools
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -16,84 +14,26 @@ from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.messages import Fit
 from remote_worker.decoder.formats import FORMATS
 from remote_worker.decoder.loaders import pillow
-from remote_worker.decoder.loaders.loader import Frame
 
+from .gifs import (
+    BACKGROUND,
+    CLEAR,
+    NONE,
+    PREVIOUS,
+    SCREEN,
+    TABLE,
+    Part,
+    coalesced,
+    frames_of,
+    gif,
+    indices,
+    seen,
+    visible,
+    whole,
+)
 from .pictures import do, noise, output, saved
 
-NONE, BACKGROUND, PREVIOUS = 1, 2, 3
-SCREEN = (20, 14)
-TABLE = bytes(range(0, 255, 32)) * 3
-"""Eight colours."""
-CLEAR = 7
 NATURAL = Fit(width=10_000, height=10_000, format="png", animated=True)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One frame: where it is, its indices, and what the control before it says (None: there is none)."""
-
-    left: int
-    top: int
-    indices: npt.NDArray[np.uint8]
-    dispose: int | None = NONE
-    is_cut_out: bool = False
-    delay: int = 5
-    table: bytes = b""
-
-
-def lzw(indices: npt.NDArray[np.uint8]) -> bytes:
-    """Pixels of three bits, with the table cleared so often that codes stay at four bits (GIF89a, F)."""
-    bits = 0
-    count = 0
-    for at, index in enumerate(indices.flatten().tolist()):
-        for code in ([8] if at % 5 == 0 else []) + [index]:
-            bits |= code << 4 * count
-            count += 1
-    bits |= 9 << 4 * count
-    packed = bits.to_bytes(count // 2 + 1, "little")
-    blocks = (packed[at : at + 255] for at in range(0, len(packed), 255))
-    return b"\3" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
-
-
-def gif(parts: list[Part], table: bytes = TABLE) -> bytes:
-    made = [b"GIF89a", struct.pack("<HHBBB", *SCREEN, 0x82 if table else 0, 0, 0), table]
-    for part in parts:
-        if part.dispose is not None:
-            flags = part.dispose << 2 | part.is_cut_out
-            made.append(struct.pack("<BBBBHBB", 0x21, 0xF9, 4, flags, part.delay, CLEAR, 0))
-        height, width = part.indices.shape
-        flags = 0x82 if part.table else 0
-        made += [struct.pack("<BHHHHB", 0x2C, part.left, part.top, width, height, flags), part.table]
-        made.append(lzw(part.indices))
-    return b"".join([*made, b";"])
-
-
-def indices(seed: int, width: int = 9, height: int = 6, most: int = 8) -> npt.NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, most, (height, width), dtype=np.uint8)
-
-
-def whole(seed: int = 1) -> npt.NDArray[np.uint8]:
-    return indices(seed, *SCREEN)
-
-
-def frames_of(data: bytes) -> list[Frame]:
-    row = next(row for row in FORMATS if row.name == "gif")
-    assert row.loader is not None
-    return list(row.loader.frames(data, row.header(data)))
-
-
-def visible(raw: bytes, size: tuple[int, int]) -> list[bytes]:
-    """RGBA frames, with the colour of clear pixels left out."""
-    pixels = np.frombuffer(raw, np.uint8).reshape(-1, size[1], size[0], 4)
-    return [(frame * (frame[..., 3:] > 0)).tobytes() for frame in pixels]
-
-
-def seen(frames: list[Frame]) -> list[bytes]:
-    return visible(b"".join(frame.image.convert("RGBA").tobytes() for frame in frames), frames[0].image.size)
-
-
-def coalesced(data: bytes, size: tuple[int, int], imagemagick: Callable[..., Any]) -> list[bytes]:
-    return visible(imagemagick("gif:-", "-coalesce", "-depth", "8", "rgba:-", stdin=data).stdout, size)
 
 
 def written(data: bytes) -> list[bytes]:
@@ -291,3 +231,25 @@ def test_a_frame_may_not_have_more_pixels_than_a_picture() -> None:
         with pytest.raises(WorkFailed) as failed:
             frames_of(data)
         assert failed.value.code is code
+
+
+def test_a_clear_index_that_no_pixel_has_makes_nothing_clear() -> None:
+    # ffmpeg and others announce one for every frame.
+    parts = [Part(0, 0, whole() % CLEAR, is_cut_out=True), Part(3, 3, indices(2), is_cut_out=True)]
+    data = gif(parts)
+
+    made = do(Fit(width=10, height=10, animated=True), data).pictures["output"]
+
+    assert [frame.image.mode for frame in frames_of(data)] == ["RGB"] * 2
+    assert output(Fit(width=10, height=10, format="png"), data).mode == "RGB"
+    # Opaque films say what changes; others, each frame whole, would say which index is clear.
+    assert made[made.index(b"!\xf9\4") + 3] & 1 == 0
+
+
+def test_a_clear_index_that_one_pixel_has_makes_it_clear() -> None:
+    part = Part(0, 0, whole() % CLEAR, is_cut_out=True)
+    part.indices[4, 9] = CLEAR
+
+    alpha = np.asarray(frames_of(gif([part]))[0].image.convert("RGBA"))[..., 3]
+
+    assert [tuple(place) for place in np.argwhere(alpha == 0)] == [(4, 9)]

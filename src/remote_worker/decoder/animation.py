@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from PIL import Image
 
-from . import gif_blocks, png_chunks, webp_chunks
+from . import gif_film, png_chunks, webp_chunks
 from .encode import AVIF_OPTIONS, WRITERS, save, too_large
 from .loaders.loader import Frame
 
@@ -26,8 +27,6 @@ class Film:
     count: int
     size: tuple[int, int]
     loop: int
-    has_alpha: bool
-    """What the first frame has; a later frame with alpha makes the whole film start again with it."""
 
 
 class _Sink(Protocol):
@@ -39,7 +38,7 @@ class _Sink(Protocol):
 
 
 class _AlphaCame(Exception):
-    """A frame has alpha though the film began without."""
+    """A frame has alpha though the first one has none: the whole film starts again with it."""
 
 
 def film(source: Film, name: str, quality: int | None, most_bytes: int) -> bytes:
@@ -47,13 +46,18 @@ def film(source: Film, name: str, quality: int | None, most_bytes: int) -> bytes
     if max(source.size) > WRITERS[name].longest_side:
         raise too_large()
     try:
-        return _written(source, name, quality, most_bytes, has_alpha=source.has_alpha)
+        return _written(source, name, quality, most_bytes)
     except _AlphaCame:
         return _written(source, name, quality, most_bytes, has_alpha=True)
 
 
-def _written(source: Film, name: str, quality: int | None, most_bytes: int, *, has_alpha: bool) -> bytes:
-    frames = _of_one_mode(source.frames(), has_alpha=has_alpha)
+def _written(
+    source: Film, name: str, quality: int | None, most_bytes: int, *, has_alpha: bool = False
+) -> bytes:
+    frames = source.frames()
+    first = next(frames)
+    has_alpha = has_alpha or _has_alpha(first.image)
+    frames = _of_one_mode(chain([first], frames), has_alpha=has_alpha)
     quality = quality or WRITERS[name].quality or 0
     if name == "avif":
         made = _by_pillow(_Reel(frames, source), quality)
@@ -64,21 +68,20 @@ def _written(source: Film, name: str, quality: int | None, most_bytes: int, *, h
     return made
 
 
-def films(
-    source: Callable[[], Iterator[tuple[list[Image.Image], int]]], *, has_alpha: bool, most_bytes: int
-) -> list[bytes]:
+def films(source: Callable[[], Iterator[tuple[list[Image.Image], int]]], *, most_bytes: int) -> list[bytes]:
     """Several APNGs that play for ever, from one run through the frames: a frame is a list of pictures."""
     try:
-        return _films(source(), has_alpha=has_alpha, most_bytes=most_bytes)
+        return _films(source(), most_bytes=most_bytes)
     except _AlphaCame:
         return _films(source(), has_alpha=True, most_bytes=most_bytes)
 
 
 def _films(
-    frames: Iterator[tuple[list[Image.Image], int]], *, has_alpha: bool, most_bytes: int
+    frames: Iterator[tuple[list[Image.Image], int]], *, most_bytes: int, has_alpha: bool = False
 ) -> list[bytes]:
     sinks: list[png_chunks.Animation] = []
     for pictures, duration_ms in frames:
+        has_alpha = has_alpha or (not sinks and _has_alpha(pictures[0]))
         sinks = sinks or [png_chunks.Animation(has_alpha=has_alpha, loop=0) for _ in pictures]
         for sink, picture in zip(sinks, pictures, strict=True):
             sink.add(_in_mode(picture, has_alpha=has_alpha), duration_ms)
@@ -93,7 +96,7 @@ def _sink(name: str, loop: int, quality: int, *, has_alpha: bool) -> _Sink:
     loop = min(loop, _MOST_ROUNDS)
     if name == "webp":
         return webp_chunks.Animation(has_alpha=has_alpha, loop=loop, quality=quality)
-    return gif_blocks.Animation(has_alpha=has_alpha, loop=None if loop == _PLAY_ONCE else loop)
+    return gif_film.Animation(has_alpha=has_alpha, loop=None if loop == _PLAY_ONCE else loop)
 
 
 def _by_sink(frames: Iterator[Frame], sink: _Sink, most_bytes: int) -> bytes:
@@ -110,10 +113,14 @@ def _of_one_mode(frames: Iterator[Frame], *, has_alpha: bool) -> Iterator[Frame]
 
 
 def _in_mode(image: Image.Image, *, has_alpha: bool) -> Image.Image:
-    if image.mode in ("LA", "RGBA") and not has_alpha:
+    if _has_alpha(image) and not has_alpha:
         raise _AlphaCame
     mode = "RGBA" if has_alpha else "RGB"
     return image if image.mode == mode else image.convert(mode)
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("LA", "RGBA")
 
 
 class _Reel(Image.Image):

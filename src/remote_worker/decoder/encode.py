@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image, ImageFile
 
 from ..contract.failures import FailureCode, WorkFailed
-from . import gif_blocks, png_chunks
+from . import gif_film, png_chunks
 
 Write = Callable[[Image.Image, int | None, int], bytes]
 
@@ -93,7 +93,7 @@ def _png(image: Image.Image, _: int | None, most_bytes: int) -> bytes:
 
 
 def _gif(image: Image.Image, _: int | None, __: int) -> bytes:
-    return gif_blocks.still(image)
+    return gif_film.still(image)
 
 
 # The measurements behind these and the default qualities: docs/decisions/0011-encoder-settings.md.

@@ -1,112 +1,58 @@
-"""GIF and animated GIF from pixels: each frame's palette and LZW by Pillow, the blocks around them ours.
+"""The blocks of a GIF (GIF89a) as bytes; LZW by Pillow. Stays out of what to draw."""
 
-Pillow's own animation writer merges frames that look alike; here every frame stays.
-"""
-
-import io
 import struct
-from typing import NamedTuple
 
-from PIL import Image, ImageChops
+from PIL import Image
 
 Rectangle = tuple[int, int, int, int]
 
-_COLORS = 256
-_HALF_CLEAR = 128
-_CLEAR = 255
-"""The palette index of transparent pixels, where there are any."""
-_KEEP, _RESTORE = 1, 2
+KEEP, CLEAR, RESTORE = 1, 2, 3
+"""Disposals: what becomes of a frame's place before the next one."""
+TRAILER = b";"
+
+_TABLE = 0x80
+_INTERLACED = 0x40
+_EIGHT_BITS = 0x70
 _MOST_HUNDREDTHS = 0xFFFF
+_CODE_BITS = 8
 
 
-def still(image: Image.Image) -> bytes:
-    """A GIF of one picture in L, LA, RGB or RGBA."""
-    return Animation(has_alpha=image.mode in ("LA", "RGBA"), loop=None).one(image)
+def screen(size: tuple[int, int], table: bytes, loop: int | None) -> bytes:
+    """The beginning of a file: its size, the colours for all frames, and how often they play."""
+    flags, colors = _colors(table)
+    start = b"GIF89a" + struct.pack("<HHBBB", *size, flags | _EIGHT_BITS, 0, 0) + colors
+    return start if loop is None else start + b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", loop, 0)
 
 
-class Animation:
-    """Writes a GIF frame by frame.
-
-    Opaque frames are the rectangle that differs from the one before, laid over it. With transparency every
-    frame is whole, and cleared before the next.
-    """
-
-    def __init__(self, *, has_alpha: bool, loop: int | None) -> None:
-        self._has_alpha = has_alpha
-        self._loop = loop
-        self._pieces: list[bytes] = []
-        self._previous: Image.Image | None = None
-        self.frames = 0
-        self.size_bytes = 0
-
-    def one(self, image: Image.Image) -> bytes:
-        """The whole file of a single picture."""
-        self.add(image, 0)
-        return self.finish()
-
-    def add(self, image: Image.Image, duration_ms: int) -> None:
-        """One more frame; all are of one size."""
-        frame = image.convert("RGBA" if self._has_alpha else "RGB")
-        changed = self._changed(frame)
-        if not self.frames:
-            self._put(b"GIF89a" + struct.pack("<HHBBB", *frame.size, 0x70, 0, 0))
-            if self._loop is not None:
-                self._put(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<H", self._loop) + b"\0")
-        self._put(_frame(frame.crop(changed), changed, duration_ms, self._has_alpha))
-        self._previous = frame
-        self.frames += 1
-
-    def finish(self) -> bytes:
-        """The whole file."""
-        return b"".join([*self._pieces, b";"])
-
-    def _changed(self, frame: Image.Image) -> Rectangle:
-        if self._previous is None or self._has_alpha:
-            return (0, 0, *frame.size)
-        return ImageChops.difference(self._previous, frame).getbbox() or (0, 0, 1, 1)
-
-    def _put(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self.size_bytes += len(piece)
-
-
-class _Coded(NamedTuple):
-    palette: bytes
-    size_bits: int
-    pixels: bytes
-
-
-def _frame(image: Image.Image, place: Rectangle, duration_ms: int, has_alpha: bool) -> bytes:
-    coded = _coded(_indexed(image, has_alpha))
+def control(duration_ms: int, disposal: int, clear_index: int | None) -> bytes:
+    """What is told of the frame behind it."""
     hundredths = min(_MOST_HUNDREDTHS, round(duration_ms / 10))
-    flags = (_RESTORE if has_alpha else _KEEP) << 2 | has_alpha
-    control = struct.pack("<BBBBHBB", 0x21, 0xF9, 4, flags, hundredths, _CLEAR if has_alpha else 0, 0)
+    flags = disposal << 2 | (clear_index is not None)
+    return struct.pack("<BBBBHBB", 0x21, 0xF9, 4, flags, hundredths, clear_index or 0, 0)
+
+
+def image(place: Rectangle, table: bytes, coded: bytes, *, is_interlaced: bool = False) -> bytes:
+    """A frame at its place; without colours of its own it has the screen's."""
     left, top, right, bottom = place
-    descriptor = struct.pack("<BHHHHB", 0x2C, left, top, right - left, bottom - top, 0x80 | coded.size_bits)
-    return control + descriptor + coded.palette + coded.pixels
+    flags, colors = _colors(table)
+    flags |= _INTERLACED if is_interlaced else 0
+    return struct.pack("<BHHHHB", 0x2C, left, top, right - left, bottom - top, flags) + colors + coded
 
 
-def _indexed(image: Image.Image, has_alpha: bool) -> Image.Image:
-    """Up to 256 colours chosen for this frame; half-clear and clearer pixels take an index of their own."""
-    if not has_alpha:
-        return image.quantize(_COLORS, Image.Quantize.MEDIANCUT)
-    indexed = image.convert("RGB").quantize(_COLORS - 1, Image.Quantize.MEDIANCUT)
-    clear = image.getchannel("A").point(lambda alpha: 255 if alpha < _HALF_CLEAR else 0)
-    indexed.paste(_CLEAR, mask=clear)
-    palette = indexed.getpalette() or []
-    indexed.putpalette(palette + [0] * (3 * _COLORS - len(palette)))
-    return indexed
+def coded(indices: Image.Image) -> bytes:
+    """The LZW data of a picture in L or P."""
+    return b"%c%b\0" % (_CODE_BITS, indices.tobytes("gif", indices.mode, _CODE_BITS, 0))
 
 
-def _coded(indexed: Image.Image) -> _Coded:
-    """Palette and LZW data, cut out of the single-frame file that Pillow writes.
+def data(content: bytes) -> bytes:
+    """Data blocks with this content, without their terminator."""
+    pieces = (content[at : at + 255] for at in range(0, len(content), 255))
+    return b"".join([b"%c%b" % (len(piece), piece) for piece in pieces])
 
-    That file is a 13-byte screen descriptor, the colour table, a 10-byte image descriptor and the data.
-    """
-    file = io.BytesIO()
-    indexed.info = {}
-    indexed.save(file, "GIF", optimize=False, interlace=0)
-    whole = file.getvalue()
-    size_bits = whole[10] & 7
-    table_end = 13 + 3 * (2 << size_bits)
-    return _Coded(whole[13:table_end], size_bits, whole[table_end + 10 : -1])
+
+def _colors(table: bytes) -> tuple[int, bytes]:
+    """The flags that announce a colour table, and the table filled up to a power of two."""
+    if not table:
+        return 0, b""
+    bits = max(0, (len(table) // 3 - 1).bit_length() - 1)
+    return _TABLE | bits, table.ljust(3 * (2 << bits), b"\0")

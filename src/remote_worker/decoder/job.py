@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from PIL import Image
@@ -11,7 +11,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import Limits
 from ..contract.messages import AVATAR_SIZES, Avatars, Fit, Info, Prepare
 from ..contract.signatures import Template
-from . import animation, color, encode, formats, jpeg_bytes, jpeg_turn, operations
+from . import animation, color, encode, formats, gif_copy, jpeg_bytes, jpeg_turn, operations
 from .formats import FORMATS, Format
 from .header import Header
 from .headers import Buffer
@@ -120,6 +120,11 @@ def _fit(task: Fit, document: Document) -> Result:
         _hold(size, document.limits)
     else:
         _hold_still(document)
+    if _is_copied(document, film_kind, size):
+        first = replace(document.header, frames=1, loop=None)
+        body = gif_copy.copied(document.data, first, document.limits.output_bytes)
+        made.add("output", film_kind, size, body)
+        return _result(document, made)
     image = _fit_still(document, loader, size)
     kind = task.format or (document.format.fit_with_alpha if _has_alpha(image) else document.format.fit)
     made.add("output", kind, size, encode.encode(image, kind, task.quality, document.limits.output_bytes))
@@ -138,6 +143,8 @@ def _fit_still(document: Document, loader: Loader, size: Size) -> Image.Image:
 def _fit_film(task: Fit, document: Document, loader: Loader, kind: str, size: Size) -> bytes:
     header, limits = document.header, document.limits
     _hold_film(header, limits)
+    if _is_copied(document, kind, size):
+        return gif_copy.copied(document.data, header, limits.output_bytes)
     stored = operations.sides(size, header.orientation)
 
     def frames() -> Iterator[Frame]:
@@ -146,10 +153,12 @@ def _fit_film(task: Fit, document: Document, loader: Loader, kind: str, size: Si
             image = operations.scaled(color.workable(frame, header.bit_depth), stored)
             yield Frame(operations.upright(color.to_srgb(image, profile), header.orientation), duration_ms)
 
-    source = animation.Film(
-        frames=frames, count=header.frames, size=size, loop=header.loop or 0, has_alpha=header.has_alpha
-    )
+    source = animation.Film(frames=frames, count=header.frames, size=size, loop=header.loop or 0)
     return animation.film(source, kind, task.quality, limits.output_bytes)
+
+
+def _is_copied(document: Document, kind: str, size: Size) -> bool:
+    return kind == document.format.name == "gif" and size == document.display
 
 
 def _avatars(task: Avatars, document: Document) -> Result:
@@ -201,7 +210,7 @@ def _moving_avatars(document: Document, loader: Loader, made: Made) -> Result:
             squares = _squares(document, frame, None, header.orientation)
             yield [squares[side] for side in due], duration_ms
 
-    bodies = animation.films(frames, has_alpha=header.has_alpha, most_bytes=limits.output_bytes)
+    bodies = animation.films(frames, most_bytes=limits.output_bytes)
     for side, body in zip(due, bodies, strict=True):
         made.add(f"avatar{side}", "png", (side, side), body, header.frames)
     return _result(document, made)

@@ -30,6 +30,8 @@ class Layer(NamedTuple):
     disposal: Disposal
     replaces: bool = False
     """Its clear pixels clear the canvas, instead of showing it."""
+    mask: Image.Image | None = None
+    """In mode 1, the pixels that are to be seen of an image without alpha: much faster than alpha."""
 
 
 def composited(layers: Iterable[Layer], size: Size) -> Iterator[Frame]:
@@ -46,8 +48,10 @@ def composited(layers: Iterable[Layer], size: Size) -> Iterator[Frame]:
 
 def _laid(canvas: Image.Image | None, layer: Layer, size: Size) -> Image.Image:
     image = layer.image
-    hides = layer.replaces or not _has_alpha(image)
-    if (image.size, layer.left, layer.top) == (size, 0, 0) and (canvas is None or hides):
+    hides = layer.replaces or not (_has_alpha(image) or layer.mask is not None)
+    if (image.size, layer.left, layer.top) == (size, 0, 0) and (
+        hides or (canvas is None and layer.mask is None)
+    ):
         return image
     if canvas is None:
         canvas = Image.new(_WITH_ALPHA.get(image.mode, image.mode), size)
@@ -55,7 +59,9 @@ def _laid(canvas: Image.Image | None, layer: Layer, size: Size) -> Image.Image:
         canvas = _with_alpha(canvas)
     else:
         canvas = canvas.copy()
-    if hides:
+    if layer.mask is not None:
+        canvas.paste(image, (layer.left, layer.top), layer.mask)
+    elif hides:
         canvas.paste(_with_alpha(image) if _has_alpha(canvas) else image, (layer.left, layer.top))
     elif _has_alpha(canvas):
         canvas.alpha_composite(image, (layer.left, layer.top))
