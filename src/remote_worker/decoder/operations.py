@@ -76,8 +76,8 @@ def squares(
     """The middle square of the picture (or of the box in it) at each side that is due, finished and upright.
 
     One Lanczos step makes the largest. The others come from one made before that is at least twice as large:
-    smaller steps, one upon the other, would blur. A small picture is turned first: that costs next to
-    nothing, and how it was stored then shows in no pixel.
+    smaller steps, one upon the other, would blur. Of a small picture each comes from the picture itself,
+    which is turned first: that costs next to nothing, and how it was stored then shows in no pixel.
     """
     if min(image.size) <= SMALL and box in (None, (0, 0, *image.size)):
         image, orientation, box = upright(image, orientation), 1, None
@@ -98,7 +98,7 @@ def squares(
         plain = RESAMPLER.straight(smaller)
         done = plain if source.is_finished else finish(plain)
         made[cut.side] = upright(done.crop(cut.square(is_wide=is_wide)), orientation)
-        if cut.side <= short:
+        if short > SMALL and cut.side <= short:
             pixels = smaller if done is plain else RESAMPLER.premultiplied(done)
             sources[cut.side] = _Source(pixels, cut.start, cut.step, (0.0, cut.side), is_finished=True)
     return made

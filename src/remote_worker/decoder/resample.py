@@ -9,7 +9,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right and bottom, between pixels too."""
 
 SMALL = 384
-"""Pixels of a picture's shorter side up to which turning it or scaling all of it costs next to nothing."""
+"""Pixels of a picture's shorter side up to which one step from the picture itself costs next to nothing."""
 
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
 _STRAIGHT = {"La": "LA", "RGBa": "RGBA"}
