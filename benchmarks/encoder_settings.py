@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pillow_heif
 from PIL import Image
-from quality import BOX, SHARED, WINDOWS, Pixels, full, luma, opened, scaled, ssim
+from benchmarks.quality import BOX, SHARED, WINDOWS, Pixels, full, luma, opened, scaled, ssim
 
 from remote_worker.decoder.operations import fitted
 
@@ -114,7 +114,7 @@ def coded(made: Sample, plugin: str, setting: dict[str, Any]) -> Coded:
 
 def similar(body: bytes, best: Pixels) -> float:
     """The index of luma; colours under alpha count as they are."""
-    return ssim(luma(opened(body)), luma(best), WINDOWS["gaussian"])
+    return float(ssim(luma(opened(body)), luma(best), WINDOWS["gaussian"]))
 
 
 def by_sharp(made: list[Sample], plugin: str, directory: Path) -> list[Coded]:

@@ -243,7 +243,8 @@ def lab(picture: Pixels) -> NDArray[np.float64]:
 
 def service(task: Task, data: bytes) -> dict[str, bytes]:
     """The pictures that the decoder makes, by name."""
-    return job.run(task, data, Limits(), template_of(data[:4096])).pictures
+    made = job.run(task, data, Limits(), template_of(data[:4096])).pictures
+    return {name: body if isinstance(body, bytes) else b"".join(body) for name, body in made.items()}
 
 
 def opened(body: bytes) -> Pixels:

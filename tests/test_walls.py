@@ -10,7 +10,16 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 HOST = ("asgi", "cli", "settings", "telemetry", "wiring", "contract", "pool", "service", "web")
 JAILED = ("contract", "jail", "decoder")
-IMAGE_LIBRARIES = {"PIL", "pillow_heif", "_pillow_heif", "pillow_jxl", "resvg_py", "isal", "numpy"}
+IMAGE_LIBRARIES = {
+    "PIL",
+    "pillow_heif",
+    "_pillow_heif",
+    "pillow_jxl",
+    "resvg_py",
+    "isal",
+    "cykooz_resizer",
+    "numpy",
+}
 NETWORK = {
     "asyncio",
     "http",

@@ -35,7 +35,7 @@ CANNOT_START = 78
 SAMPLES = Path(__file__).parent / "decoder" / "samples"
 """Our own pictures of every format."""
 
-IMAGE_PACKAGES = ("pillow", "pillow-heif", "pillow-jxl-plugin", "resvg_py", "isal")
+IMAGE_PACKAGES = ("pillow", "pillow-heif", "pillow-jxl-plugin", "resvg_py", "isal", "cykooz-resizer")
 """What meets strangers' bytes, in the jail."""
 
 FORMATS_BY_SUFFIX = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from .service import Service
 
 DECODER_FILES = re.compile(
-    r"PIL/|pillow|heif|jxl|resvg|isal|webp|avif|openjp2|libtiff|libjpeg|libde265|x265|lcms|imagecodecs|vips",
+    r"PIL/|pillow|heif|jxl|resvg|isal|cykooz|webp|avif|openjp2|libtiff|libjpeg|libde265|x265|lcms|imagecodecs|vips",
     re.IGNORECASE,
 )
 GROWTH_BYTES = 48 * 1024 * 1024

@@ -152,10 +152,11 @@ def test_wide_samples_are_scaled_by_the_range_they_are_in(
     assert list(made.get_flattened_data()) == levels
 
 
-def test_an_opaque_alpha_channel_is_dropped() -> None:
+@pytest.mark.parametrize("place", [(0, 0), (3, 3)])
+def test_an_opaque_alpha_channel_is_dropped(place: tuple[int, int]) -> None:
     opaque = Image.new("RGBA", (4, 4), (1, 2, 3, 255))
     nearly = opaque.copy()
-    nearly.putpixel((3, 3), (1, 2, 3, 254))
+    nearly.putpixel(place, (1, 2, 3, 254))
 
     assert color.workable(opaque).mode == "RGB"
     assert color.workable(nearly).mode == "RGBA"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.decoder import animation, encode, png_chunks
@@ -33,6 +33,35 @@ def test_png_gives_back_every_pixel(mode: str, size: tuple[int, int]) -> None:
 
     assert (made.format, made.mode, made.size) == ("PNG", mode, size)
     assert made.tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_drawings_come_back_and_weigh_as_little_as_with_zlib(mode: str) -> None:
+    image = Image.new(mode, (640, 480), "#f4f5f7")
+    pen = ImageDraw.Draw(image)
+    for at in range(12):
+        pen.rectangle((20, 10 + 39 * at, 200, 40 + 39 * at), fill="#7aa0ff" if at % 3 else "#2b3a55")
+        pen.text((220, 15 + 39 * at), f"{at}. The quick brown fox jumps over the lazy dog " * 2, fill="#333")
+    by_zlib = io.BytesIO()
+    image.save(by_zlib, "PNG")
+
+    body = encode.encode(image, "png", None, LIMIT)
+
+    assert opened(body).mode == mode
+    assert opened(body).tobytes() == image.tobytes()
+    assert len(body) <= 1.02 * by_zlib.tell()
+
+
+def test_a_gray_photo_in_rgb_is_taken_for_no_drawing() -> None:
+    levels = Image.radial_gradient("L").resize((640, 480))
+    image = ImageChops.add(levels, Image.effect_noise((640, 480), 12), scale=2).convert("RGB")
+    by_zlib = io.BytesIO()
+    image.save(by_zlib, "PNG")
+
+    body = encode.encode(image, "png", None, LIMIT)
+
+    assert opened(body).tobytes() == image.tobytes()
+    assert len(body) <= 1.1 * by_zlib.tell()
 
 
 @pytest.mark.needs_imagemagick
@@ -68,6 +97,12 @@ def test_a_small_jpeg_has_huffman_tables_of_its_own(size: tuple[int, int], is_us
     body = encode.encode(noise(*size), "jpeg", None, LIMIT)
 
     assert (USUAL_CODES in body) is is_usual
+
+
+def test_a_large_flat_jpeg_has_huffman_tables_of_its_own() -> None:
+    flat = Image.new("RGB", (800, 600), (200, 30, 30))
+
+    assert USUAL_CODES not in encode.encode(flat, "jpeg", None, LIMIT)
 
 
 @pytest.mark.parametrize("name", ["avif", "webp"])

@@ -24,7 +24,7 @@ def workable(image: Image.Image, bit_depth: int = 8) -> Image.Image:
     Transparency becomes alpha; an alpha channel that is opaque everywhere is dropped.
     """
     made = _with_alpha(image, bit_depth)
-    if made.mode in ("LA", "RGBA") and made.getchannel("A").getextrema() == (255, 255):
+    if made.mode in ("LA", "RGBA") and _is_opaque(made):
         made = made.convert(made.mode[:-1])
     return made
 
@@ -61,6 +61,11 @@ def to_srgb(image: Image.Image, profile: Profile) -> Image.Image:
 def is_usual_gamma(gamma: float) -> bool:
     """The exponent that software writes for sRGB."""
     return abs(gamma * 2.2 - 1) <= _GAMMA_NOISE
+
+
+def _is_opaque(image: Image.Image) -> bool:
+    first_row = image.crop((0, 0, image.width, 1))  # Where a cut-out is clear already: that spares the rest.
+    return all(part.getchannel("A").getextrema() == (255, 255) for part in (first_row, image))
 
 
 def _with_alpha(image: Image.Image, bit_depth: int) -> Image.Image:

@@ -7,15 +7,14 @@ from typing import NamedTuple
 from PIL import Image
 
 from ..contract.messages import ALWAYS_MADE, AVATAR_SIZES
+from . import resample
+from .resample import BEST as RESAMPLER
+from .resample import SMALL
 
-Size = tuple[int, int]
-Box = tuple[float, float, float, float]
+Size = resample.Size
+Box = resample.Box
 Finish = Callable[[Image.Image], Image.Image]
 """Last touch to pixels that are already small, such as colour."""
-
-_LANCZOS = Image.Resampling.LANCZOS
-_GAP = 3.0
-"""Pictures of twice this many times the target are averaged down first: it shows nowhere, and is cheaper."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -29,8 +28,6 @@ _TURNS = {
 _REVERSED_X = frozenset({2, 3, 7, 8})
 _REVERSED_Y = frozenset({3, 4, 6, 7})
 """Orientations that show the stored columns, or rows, from the last to the first."""
-_PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
-_STRAIGHT = {"La": "LA", "RGBa": "RGBA"}
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -59,7 +56,7 @@ def scaled(image: Image.Image, size: Size, box: Box | None = None) -> Image.Imag
     """The picture, or the box in it, at this size, with premultiplied alpha."""
     if image.size == size and box in (None, (0, 0, *size)):
         return image
-    return image.resize(size, _LANCZOS, box=box, reducing_gap=_GAP)
+    return RESAMPLER.straight(RESAMPLER.lanczos(RESAMPLER.premultiplied(image), size, box))
 
 
 def enlarged(size: Size, side: int) -> Size:
@@ -82,13 +79,15 @@ def squares(
     smaller steps, one upon the other, would blur. Of a small picture each comes from the picture itself,
     which is turned first: that costs next to nothing, and how it was stored then shows in no pixel.
     """
-    if min(image.size) <= _SMALL and box in (None, (0, 0, *image.size)):
+    if min(image.size) <= SMALL and box in (None, (0, 0, *image.size)):
         image, orientation, box = upright(image, orientation), 1, None
     left, top, right, bottom = box or (0.0, 0.0, *image.size)
     width, height = right - left, bottom - top
     is_wide = width >= height
     across = (top, bottom) if is_wide else (left, right)
-    picture = _Source(premultiplied(image), -(left if is_wide else top), 1.0, across, is_finished=False)
+    picture = _Source(
+        RESAMPLER.premultiplied(image), -(left if is_wide else top), 1.0, across, is_finished=False
+    )
     short = min(width, height)
     sources: dict[int, _Source] = {}
     made: dict[int, Image.Image] = {}
@@ -96,18 +95,16 @@ def squares(
         large_enough = [side for side in sources if side >= _LEAST_STEP * cut.side]
         source = sources[min(large_enough)] if large_enough else picture
         smaller = source.strip(cut, is_wide=is_wide)
-        plain = straight(smaller)
+        plain = RESAMPLER.straight(smaller)
         done = plain if source.is_finished else finish(plain)
         made[cut.side] = upright(done.crop(cut.square(is_wide=is_wide)), orientation)
-        if short > _SMALL and cut.side <= short:
-            pixels = smaller if done is plain else premultiplied(done)
+        if short > SMALL and cut.side <= short:
+            pixels = smaller if done is plain else RESAMPLER.premultiplied(done)
             sources[cut.side] = _Source(pixels, cut.start, cut.step, (0.0, cut.side), is_finished=True)
     return made
 
 
 _LEAST_STEP = 2
-_SMALL = 384
-"""Pixels of a picture's shorter side up to which a step from the picture itself costs next to nothing."""
 
 
 class _Source(NamedTuple):
@@ -129,11 +126,10 @@ class _Source(NamedTuple):
         begin = max(0.0, (cut.start - self.start) / self.step)
         end = min(length, (cut.end - self.start) / self.step)
         low, high = self.across
-        return self.pixels.resize(
+        return RESAMPLER.lanczos(
+            self.pixels,
             (cut.pixels, cut.side) if is_wide else (cut.side, cut.pixels),
-            _LANCZOS,
-            box=(begin, low, end, high) if is_wide else (low, begin, high, end),
-            reducing_gap=_GAP if min(self.pixels.size) > _SMALL else None,
+            (begin, low, end, high) if is_wide else (low, begin, high, end),
         )
 
 
@@ -181,17 +177,6 @@ def _cuts(size: tuple[float, float], due: list[int], orientation: int) -> list[_
 
 def _spare(cuts: list[_Cut]) -> int:
     return max(cuts[-1].before, cuts[-1].pixels - cuts[-1].side - cuts[-1].before)
-
-
-def premultiplied(image: Image.Image) -> Image.Image:
-    """The picture with its alpha multiplied into its colours, so that clear pixels do not bleed."""
-    mode = _PREMULTIPLIED.get(image.mode)
-    return image.convert(mode) if mode else image
-
-
-def straight(image: Image.Image) -> Image.Image:
-    """The picture with its alpha beside its colours again."""
-    return image.convert(_STRAIGHT.get(image.mode, image.mode))
 
 
 def padded(image: Image.Image, side: int) -> Image.Image:

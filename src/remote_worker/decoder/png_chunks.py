@@ -1,11 +1,12 @@
 """PNG and APNG from pixels: filters by picture arithmetic, deflate by igzip, chunks of our own.
 
-Six photo avatars take 4 ms this way and 92 ms with zlib's default, for 5 % more bytes.
+docs/decisions/0006-pixels.md has the times and sizes of what else was tried.
 """
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from isal import isal_zlib
 from PIL import Image, ImageChops
@@ -14,11 +15,30 @@ Rectangle = tuple[int, int, int, int]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
-_LEVEL = 1
-_STRIP_BYTES = 1024 * 1024
-"""Rows are filtered and deflated in strips of about this size, so that memory and caches see little."""
+_STRIP_BYTES = 64 * 1024
+"""Rows are filtered and deflated in strips of about this size: caches hold them, their memory is reused."""
+_MEMORY_LEVEL = 6
 
-_UP, _AVERAGE = 2, 3
+_NO_FILTER, _UP, _AVERAGE = 0, 2, 3
+
+
+class _Way(NamedTuple):
+    """A filter, the level of deflate, and the bits of its window: how far it looks back for repetitions."""
+
+    filter: int
+    level: int
+    window_bits: int
+
+
+_PHOTO = _Way(_UP, 1, 9)
+"""Noise repeats by chance, and what is near takes fewer bits to point at."""
+_WITH_ALPHA = _Way(_AVERAGE, 2, 15)
+_FRAME = _Way(_UP, 2, 15)
+_DRAWN = _Way(_NO_FILTER, 2, 15)
+"""Flat areas, lines and letters repeat as they are."""
+_FEW_COLORS = 1 / 64
+"""Of the pixels."""
+_MOST_COLORS = 4096
 _MOST_COUNTS = 0xFFFF
 
 
@@ -40,7 +60,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 def still(image: Image.Image) -> Iterator[bytes]:
     """The whole file, piece by piece, of a picture in L, LA, RGB or RGBA."""
     yield header(image.mode, image.size)
-    for part in _deflated(image):
+    for part in _smallest(image):
         yield chunk(b"IDAT", part)
     yield chunk(b"IEND", b"")
 
@@ -68,7 +88,8 @@ class Animation:
             self._put(header(self._mode, frame.size))
             self._pieces.append(b"")  # acTL belongs here.
         self._put(chunk(b"fcTL", self._control(changed, duration_ms)))
-        for part in _deflated(frame if changed == (0, 0, *frame.size) else frame.crop(changed)):
+        way = _WITH_ALPHA if self._mode == "RGBA" else _FRAME
+        for part in _deflated(frame if changed == (0, 0, *frame.size) else frame.crop(changed), way):
             if self._previous is None:
                 self._put(chunk(b"IDAT", part))
             else:
@@ -122,28 +143,47 @@ def _changed(previous: Image.Image | None, frame: Image.Image) -> Rectangle:
     return ImageChops.difference(previous, frame).getbbox(alpha_only=False) or (0, 0, 1, 1)
 
 
-def _deflated(image: Image.Image) -> Iterator[bytes]:
+def _smallest(image: Image.Image) -> Iterable[bytes]:
+    """The zlib stream, in pieces; of few colours (a drawing, or a gray photo) the smaller of two."""
+    has_alpha = image.mode in ("LA", "RGBA")
+    if not _has_few_colors(image):
+        return _deflated(image, _WITH_ALPHA if has_alpha else _PHOTO)
+    both = [list(_deflated(image, way)) for way in (_WITH_ALPHA if has_alpha else _FRAME, _DRAWN)]
+    return min(both, key=lambda parts: sum(map(len, parts)))
+
+
+def _has_few_colors(image: Image.Image) -> bool:
+    """Costs little where there are many: counting stops at the limit."""
+    most = min(_MOST_COLORS, int(image.width * image.height * _FEW_COLORS))
+    return image.mode in ("RGB", "RGBA") and image.getcolors(most) is not None
+
+
+def _deflated(image: Image.Image, way: _Way) -> Iterator[bytes]:
     """The zlib stream of the filtered rows, in pieces."""
-    stride = image.width * len(image.getbands())
-    rows = max(1, _STRIP_BYTES // stride)
-    deflate = isal_zlib.compressobj(_LEVEL)
+    rows = max(1, _STRIP_BYTES // (image.width * len(image.getbands())))
+    deflate = isal_zlib.compressobj(way.level, isal_zlib.DEFLATED, way.window_bits, _MEMORY_LEVEL)
     for top in range(0, image.height, rows):
-        piece = deflate.compress(_filtered(image, top, min(image.height, top + rows), stride))
+        piece = deflate.compress(_filtered(image, top, min(image.height, top + rows), way.filter))
         if piece:
             yield piece
     yield deflate.flush()
 
 
-def _filtered(image: Image.Image, top: int, bottom: int, stride: int) -> bytes:
-    """Rows with their filter byte: Average where there is alpha, Up where there is none."""
-    width = image.width
-    strip = image.crop((0, top, width, bottom))
-    above = image.crop((0, top - 1, width, bottom - 1))  # Row -1 comes out as zeros.
-    if image.mode in ("RGBA", "LA"):
-        left = strip.crop((-1, 0, width - 1, bottom - top))
-        kind, predicted = _AVERAGE, ImageChops.add(left, above, scale=2)
-    else:
-        kind, predicted = _UP, above
-    pixels = memoryview(ImageChops.subtract_modulo(strip, predicted).tobytes())
-    mark = bytes([kind])
-    return mark + mark.join([pixels[at : at + stride] for at in range(0, len(pixels), stride)])
+def _filtered(image: Image.Image, top: int, bottom: int, kind: int) -> bytes:
+    """Rows with their filter byte (PNG, 9.2), by arithmetic on samples in a row as if they were gray pixels.
+
+    What lies outside the picture is zero, for `crop` as for PNG. The column left of it takes the filter byte.
+    """
+    pixel, rows = len(image.getbands()), bottom - top
+    row = image.width * pixel
+    with_row_above = image.crop((0, top - 1, image.width, bottom)).tobytes()
+    samples = Image.frombuffer("L", (row, rows + 1), with_row_above, "raw", "L", 0, 1)
+    made = samples.crop((-1, 1, row, rows + 1))
+    if kind != _NO_FILTER:
+        predicted = samples.crop((-1, 0, row, rows))
+        if kind == _AVERAGE:
+            left = samples.crop((-1 - pixel, 1, row - pixel, rows + 1))
+            predicted = Image.blend(left, predicted, 0.5)  # Rounds down, as PNG does.
+        made = ImageChops.subtract_modulo(made, predicted)
+    made.paste(kind, (0, 0, 1, rows))
+    return made.tobytes()
