@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pillow_heif
 from PIL import Image
-from benchmarks.quality import BOX, SHARED, WINDOWS, Pixels, full, luma, opened, scaled, ssim
 
+from benchmarks.quality import BOX, SHARED, WINDOWS, Pixels, full, luma, opened, scaled, ssim
 from remote_worker.decoder.operations import fitted
 
 PICTURES = (
