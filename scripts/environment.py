@@ -46,6 +46,8 @@ def _make(lock: str, *, fresh: bool) -> None:
     # The package runs from the source tree: a path file needs no build, so no backend outside the lock runs.
     packages = next((VENV / "lib").glob("python3.*/site-packages"))
     (packages / "remote-worker.pth").write_text(f"{ROOT / 'src'}\n")
+    # Templates write no bytecode, and compiling at each start leaves holes in the memory that children copy.
+    _run(str(python), "-I", "-m", "compileall", "-q", str(ROOT / "src"))
     command = VENV / "bin" / "remote-worker"
     command.write_text(COMMAND)
     command.chmod(0o755)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from isal import isal_zlib
 from PIL import Image, ImageChops
 
+from .vector_registers import clear_upper_halves
+
 Rectangle = tuple[int, int, int, int]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -63,6 +65,7 @@ def still(image: Image.Image) -> Iterator[bytes]:
     for part in _smallest(image):
         yield chunk(b"IDAT", part)
     yield chunk(b"IEND", b"")
+    clear_upper_halves()
 
 
 class Animation:
@@ -94,6 +97,7 @@ class Animation:
                 self._put(chunk(b"IDAT", part))
             else:
                 self._put(chunk(b"fdAT", struct.pack(">I", self._next()) + part))
+        clear_upper_halves()
         self._previous = frame
         self.frames += 1
 

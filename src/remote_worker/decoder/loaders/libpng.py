@@ -14,6 +14,7 @@ from PIL import Image
 from .. import png_chunks
 from ..headers import Buffer
 from ..headers.png import CHUNK
+from ..vector_registers import clear_upper_halves
 from . import wheel
 from .canvas import Canvas, Direct, Memory
 
@@ -135,6 +136,7 @@ def _inflated(data: Buffer, header: bytes, length: int) -> Memory | None:
         return None
     checksum = _CHECKSUM.pack(adler)
     write(checksum + _CHECKSUM.pack(isal_zlib.crc32(checksum, crc)) + _END)
+    clear_upper_halves()
     return memory
 
 
