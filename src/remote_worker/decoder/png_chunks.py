@@ -17,7 +17,7 @@ Rectangle = tuple[int, int, int, int]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
-_STRIP_BYTES = 64 * 1024
+_STRIP_BYTES = 192 * 1024
 """Rows are filtered and deflated in strips of about this size: caches hold them, their memory is reused."""
 _MEMORY_LEVEL = 6
 

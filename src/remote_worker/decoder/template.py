@@ -102,12 +102,15 @@ def _grow_heap() -> None:
     first = -(-room // _HUGE) * _HUGE
     _libc.madvise(first, (room + _ROOM_BYTES - first) // _HUGE * _HUGE, mmap.MADV_HUGEPAGE)
     _libc.free(room)
-    # The holes that warming up has left would be taken first: they are filled for good.
+    # Malloc would take first the holes that warming up has left: they are filled for good.
     for _ in range(_MOST_HOLES):
         block = _libc.malloc(_LARGE_BYTES)
         if not block or block >= room:
             _libc.free(block)
-            return
+            break
+    # So is what lies before the huge pages. Those may not be touched here: children would copy them piecemeal.
+    if first - room > _LARGE_BYTES:
+        _libc.malloc(first - room - ctypes.sizeof(ctypes.c_size_t))
 
 
 def _see_font() -> None:
