@@ -108,7 +108,7 @@ def _grow_heap() -> None:
         if not block or block >= room:
             _libc.free(block)
             break
-    # So is what lies before the huge pages. Those may not be touched here: children would copy them piecemeal.
+    # So is what lies before the huge pages. One touched here would be copied by children bit by bit.
     if first - room > _LARGE_BYTES:
         _libc.malloc(first - room - ctypes.sizeof(ctypes.c_size_t))
 
