@@ -310,3 +310,15 @@ def test_a_canvas_keeps_its_memory_while_a_picture_lies_on_it() -> None:
 def test_memory_that_is_not_there_is_a_memory_error() -> None:
     with pytest.raises(MemoryError):
         Memory(1 << 60)
+
+
+@pytest.mark.parametrize("side", [20, 2000])
+@pytest.mark.parametrize("color_type", [GRAY, RGB, RGBA])
+def test_a_picture_without_pixels_is_damaged_at_any_size(side: int, color_type: int) -> None:
+    header = struct.pack(">IIBBBBB", side, side, 8, color_type, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
+
+    with pytest.raises(WorkFailed) as failed:
+        PNG.still(data, detect(data).header(data), None)
+
+    assert failed.value.code is FailureCode.DAMAGED

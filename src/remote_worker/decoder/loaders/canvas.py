@@ -58,5 +58,6 @@ Direct = Callable[[Buffer, Image.Image], Canvas | None]
 def lend(image: ImageFile.ImageFile) -> None:
     """Have a large picture that is opened and not yet loaded be decoded into a canvas."""
     width, height = image.size
-    if width * height * _PIXEL_BYTES.get(image.mode, 0) >= _HUGE:
+    # Of a picture without any part to decode Pillow says so only if it has no memory yet.
+    if image.tile and width * height * _PIXEL_BYTES.get(image.mode, 0) >= _HUGE:
         image.im = Canvas(image.mode, image.size).core()
