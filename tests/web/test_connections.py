@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -360,3 +361,23 @@ def test_stopping_finishes_what_is_under_way() -> None:
         service.decoder.release.set()
 
         assert Reader(connection).answer().status == 200
+
+
+def test_requests_that_wait_behind_a_body_are_answered_wherever_a_read_ends(service: Service) -> None:
+    first = post("/images/fit/1", form(b"1" * 200_000))
+    second = post("/images/fit/1", form(b"2" * 150_000))
+    third = post("/images/fit/1", form(b"3"))
+    gate = threading.Event()
+
+    with service.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
+        connection.sendall(first[:-1])
+        assert ask(service, b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n").status == 200
+        # The server is held until so much waits that one read ends in the head of the third.
+        service.server.servers[0].get_loop().call_soon_threadsafe(gate.wait, 10)
+        connection.sendall(first[-1:] + second + third[:60])
+        gate.set()
+        connection.sendall(third[60:])
+        reader = Reader(connection)
+
+        assert [reader.answer().status for _ in range(3)] == [200, 200, 200]

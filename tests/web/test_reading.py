@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 from web.serving import BOUNDARY, END, Probe, SmallDecoder, form, part
 
+from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.limits import Limits
 from remote_worker.service.images import Images
 from remote_worker.web.app import create_app
@@ -102,6 +103,23 @@ def test_a_file_arrives_whole_in_parts_of_any_size(
     source: Callable[[Sequence[bytes]], Request], size: int
 ) -> None:
     assert uploaded(source([BODY[at : at + size] for at in range(0, len(BODY), size)])) == DATA
+
+
+@pytest.mark.parametrize("source", [from_our_server, from_another_server])
+@pytest.mark.parametrize("too_many", [-1, 0, 1])
+def test_a_part_has_the_length_that_it_states(
+    source: Callable[[Sequence[bytes]], Request], too_many: int
+) -> None:
+    head = f'form-data; name="file"; filename="a.png"\r\nContent-Length: {len(DATA) + too_many}'
+    body = part(DATA, head=head) + END
+
+    for at in range(len(body) + 1):
+        if too_many:
+            with pytest.raises(WorkFailed) as failed:
+                uploaded(source([body[:at], body[at:]]))
+            assert failed.value.code is FailureCode.BAD_REQUEST
+        else:
+            assert uploaded(source([body[:at], body[at:]])) == DATA, at
 
 
 def test_a_body_cut_by_another_server_is_a_client_that_went() -> None:

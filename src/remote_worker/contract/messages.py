@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 OUTPUT_FORMATS = ("jpeg", "png", "webp", "avif")
@@ -54,16 +54,17 @@ Task = Prepare | Fit | Avatars | Info
 
 def encode_task(task: Task) -> bytes:
     """The task as one JSON object with its kind."""
-    return json.dumps({"kind": task.kind, **asdict(task)}).encode()
+    members = {field.name: getattr(task, field.name) for field in fields(task)}
+    return json.dumps({"kind": task.kind, **members}).encode()
 
 
 def decode_task(message: bytes) -> Task:
     """The task that `encode_task` wrote. Raises ValueError, KeyError or TypeError when it is none."""
     text = message.decode()
-    fields, end = _DECODER.raw_decode(text)
+    members, end = _DECODER.raw_decode(text)
     if end != len(text):
         raise ValueError("more than one task")
-    return TASKS[fields.pop("kind")](**fields)
+    return TASKS[members.pop("kind")](**members)
 
 
 _DECODER = json.JSONDecoder()

@@ -130,6 +130,16 @@ class Pool:
             and self._waiting >= self._settings.waiting_per_child * self._settings.children
         ):
             raise WorkFailed(FailureCode.BUSY)
+        if self._slots.locked():
+            await self._wait_for_slot(deadline)
+        else:
+            await self._slots.acquire()
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def _wait_for_slot(self, deadline: float) -> None:
         self._waiting += 1
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
@@ -138,10 +148,6 @@ class Pool:
             raise WorkFailed(FailureCode.DEADLINE, "it waited too long for its turn") from late
         finally:
             self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._slots.release()
 
     async def _work(self, task: Task, document: Document, deadline: float) -> Reply:
         lender = self._lenders.get(template_of(document.prefix()))

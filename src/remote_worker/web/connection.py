@@ -301,8 +301,11 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Where to read to."""
-        is_counted = self._counted_bytes and self.cycle.is_passed_on
-        return memoryview(self.config.incoming)[: COUNTED_READ_BYTES if is_counted else READ_BYTES]
+        size = READ_BYTES
+        if self._counted_bytes and self.cycle.is_passed_on:
+            # What lies behind the body goes to the parser: no more of it than of any other read.
+            size = min(COUNTED_READ_BYTES, self._counted_bytes + READ_BYTES)
+        return memoryview(self.config.incoming)[:size]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes came."""

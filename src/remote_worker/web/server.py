@@ -1,5 +1,6 @@
 """Runs our HTTP server: uvicorn with the connections of `connection`."""
 
+import gc
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -57,6 +58,9 @@ class Server(uvicorn.Server):
         except SystemExit as refused:  # uvicorn has logged what the system says.
             address = f"REMOTE_HOST={self.config.host}, REMOTE_PORT={self.config.port}"
             raise CannotListen(f"cannot listen on {address}: see the line above") from refused
+        # What is there now stays. Looking through it at each full collection held the loop up for 9 ms.
+        gc.collect()
+        gc.freeze()
         if self._on_listening is not None:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._on_listening((host, port))

@@ -113,7 +113,8 @@ class _Form:
         self._is_empty = False
         if self._in_file and not self._parser._buffer:  # Else it holds what may begin a delimiter.
             stop = self._end_of_file(buffer, start, end)
-            self._write(memoryview(buffer)[start:stop])
+            with _bad_form():  # The parser counts along: a part may state its length.
+                self._write(self._parser._on_segment_payload(memoryview(buffer)[start:stop]))
             start = stop
         if start < end:
             self._parse(bytes(memoryview(buffer)[start:end]))
