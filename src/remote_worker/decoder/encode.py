@@ -175,7 +175,7 @@ WRITERS = {
     "png": Writer(write=_png, longest_side=65_535, has_alpha=True),
     "gif": Writer(write=_gif, longest_side=65_535, has_alpha=True),
     "webp": Writer(write=_webp, longest_side=16_383, has_alpha=True, quality=79),
-    "avif": Writer(write=_avif, longest_side=65_535, has_alpha=True, quality=75, still_quality=50),
+    "avif": Writer(write=_avif, longest_side=65_535, has_alpha=True, quality=75, still_quality=49),
     "tiff": Writer(write=_tiff, longest_side=65_535, has_alpha=True),
     "bmp": Writer(write=_bmp, longest_side=65_535, has_alpha=True),
     "jp2": Writer(write=_jp2, longest_side=65_535, has_alpha=True, quality=80),
