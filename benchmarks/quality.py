@@ -2,9 +2,9 @@
 
 Every fit in 800 and every avatar is compared by the structural similarity index (Wang et al., 2004), over
 a Gaussian 11 x 11 window of sigma 1.5 and over plain windows of 7 x 7 and 8 x 8, of luma and as the mean of
-red, green and blue. Prints a report; `--keep FILE` writes it as well. With `--sharp DIR`, a folder that has
-`sharp` in its node_modules, the same pictures by sharp with its defaults stand beside. Ends with status 1
-when a bar is missed.
+red, green and blue. Prints a report and keeps it beside this file, or in `--keep FILE`. With `--sharp DIR`, a
+folder that has `sharp` in its node_modules, the same pictures by sharp with its defaults stand beside. Ends
+with status 1 when a bar is missed.
 """
 
 import argparse
@@ -526,13 +526,16 @@ def _profile(path: Path) -> str:
     )
 
 
+KEPT = Path(__file__).with_suffix(".md")
+
+
 def main() -> int:
     """Compare, print, keep; 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--inputs", type=Path, default=SHARED / "inputs", help="a folder of pictures")
     parser.add_argument("--corpus", type=Path, default=SHARED / "corpus" / "public", help="the public corpus")
     parser.add_argument("--sharp", type=Path, help="a folder with sharp in its node_modules")
-    parser.add_argument("--keep", type=Path, help="where the report is written as well")
+    parser.add_argument("--keep", type=Path, default=KEPT, help="where the report is written as well")
     asked = parser.parse_args()
     pillow_heif.register_heif_opener()
     sharp = Sharp(asked.sharp) if asked.sharp else None
@@ -549,8 +552,7 @@ def main() -> int:
         colors.append(color_row(path.name, path.read_bytes(), full(path), _profile(path)))
     text = report(fits, avatars, colors, sharp)
     print(text)
-    if asked.keep:
-        asked.keep.write_text(text)
+    asked.keep.write_text(text)
     return 1 if missed(fits, avatars) else 0
 
 

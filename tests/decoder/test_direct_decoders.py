@@ -322,3 +322,13 @@ def test_a_picture_without_pixels_is_damaged_at_any_size(side: int, color_type: 
         PNG.still(data, detect(data).header(data), None)
 
     assert failed.value.code is FailureCode.DAMAGED
+
+
+@pytest.mark.parametrize(("spare_bytes", "is_drawn"), [(0, True), (-1, False)])
+def test_pngs_with_more_rows_than_memory_is_for_are_left_to_pillow(
+    spare_bytes: int, is_drawn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = saved(noise(20, 30, "RGB"), "PNG")
+    monkeypatch.setattr(libpng, "_MOST_BYTES", 30 * (1 + 3 * 20) + spare_bytes)
+
+    assert (drawn("PNG", data) is not None) is is_drawn

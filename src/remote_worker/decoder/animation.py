@@ -8,6 +8,7 @@ from typing import Protocol
 from PIL import Image
 
 from . import gif_film, png_chunks, webp_chunks
+from .color import carries_alpha
 from .encode import AVIF_OPTIONS, WRITERS, save, too_large
 from .loaders.loader import Frame
 
@@ -56,7 +57,7 @@ def _written(
 ) -> bytes:
     frames = source.frames()
     first = next(frames)
-    has_alpha = has_alpha or _has_alpha(first.image)
+    has_alpha = has_alpha or carries_alpha(first.image)
     frames = _of_one_mode(chain([first], frames), has_alpha=has_alpha)
     quality = quality or WRITERS[name].quality or 0
     if name == "avif":
@@ -81,7 +82,7 @@ def _films(
 ) -> list[bytes]:
     sinks: list[png_chunks.Animation] = []
     for pictures, duration_ms in frames:
-        has_alpha = has_alpha or (not sinks and _has_alpha(pictures[0]))
+        has_alpha = has_alpha or (not sinks and carries_alpha(pictures[0]))
         sinks = sinks or [png_chunks.Animation(has_alpha=has_alpha, loop=0) for _ in pictures]
         for sink, picture in zip(sinks, pictures, strict=True):
             sink.add(_in_mode(picture, has_alpha=has_alpha), duration_ms)
@@ -113,14 +114,10 @@ def _of_one_mode(frames: Iterator[Frame], *, has_alpha: bool) -> Iterator[Frame]
 
 
 def _in_mode(image: Image.Image, *, has_alpha: bool) -> Image.Image:
-    if _has_alpha(image) and not has_alpha:
+    if carries_alpha(image) and not has_alpha:
         raise _AlphaCame
     mode = "RGBA" if has_alpha else "RGB"
     return image if image.mode == mode else image.convert(mode)
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("LA", "RGBA")
 
 
 class _Reel(Image.Image):

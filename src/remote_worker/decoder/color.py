@@ -24,7 +24,7 @@ def workable(image: Image.Image, bit_depth: int = 8) -> Image.Image:
     Transparency becomes alpha; an alpha channel that is opaque everywhere is dropped.
     """
     made = _with_alpha(image, bit_depth)
-    if made.mode in ("LA", "RGBA") and _is_opaque(made):
+    if carries_alpha(made) and _is_opaque(made):
         made = made.convert(made.mode[:-1])
     return made
 
@@ -56,6 +56,11 @@ def to_srgb(image: Image.Image, profile: Profile) -> Image.Image:
     if image.mode == "LAB":
         return ImageCms.applyTransform(image, _lab_to_srgb()) or image
     return image if image.mode in _PLAIN else image.convert("RGB")
+
+
+def carries_alpha(image: Image.Image) -> bool:
+    """It is gray or in colour, with straight alpha."""
+    return image.mode in ("LA", "RGBA")
 
 
 def is_usual_gamma(gamma: float) -> bool:
@@ -150,13 +155,13 @@ def _gamma(image: Image.Image) -> float | None:
 def _by_gamma(image: Image.Image, gamma: float) -> Image.Image:
     """Samples are light to the power of `gamma` (PNG, 11.3.2.2), as browsers show them."""
     levels = [round(srgb_level((value / 255) ** (1 / gamma))) for value in range(256)]
-    colors = len(image.getbands()) - (image.mode in ("LA", "RGBA"))
-    straight = list(range(256)) if image.mode in ("LA", "RGBA") else []
+    colors = len(image.getbands()) - carries_alpha(image)
+    straight = list(range(256)) if carries_alpha(image) else []
     return image.point(levels * colors + straight)
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
-    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    alpha = image.getchannel("A") if carries_alpha(image) else None
     colors = image.convert(image.mode[:-1]) if alpha else image
     transform = _transform(profile, colors.mode)
     if transform is None:

@@ -10,6 +10,7 @@ from PIL import Image, ImageFile
 
 from ..contract.failures import FailureCode, WorkFailed
 from . import gif_film, png_chunks
+from .color import carries_alpha
 
 Write = Callable[[Image.Image, int | None, int], bytes]
 
@@ -31,7 +32,7 @@ def encode(image: Image.Image, name: str, quality: int | None, most_bytes: int) 
     writer = WRITERS[name]
     if max(image.size) > writer.longest_side:
         raise WorkFailed(FailureCode.OUTPUT_TOO_LARGE, f"{name} has no sides over {writer.longest_side}")
-    if image.mode in ("LA", "RGBA") and not writer.has_alpha:
+    if carries_alpha(image) and not writer.has_alpha:
         image = on_white(image)
     made = writer.write(_plain(image), quality or writer.still_quality or writer.quality, most_bytes)
     if len(made) > most_bytes:
@@ -153,7 +154,7 @@ _BITFIELDS = 3
 
 def _bmp(image: Image.Image, _: int | None, __: int) -> bytes:
     """With alpha a version 4 header, whose masks name the alpha channel; Pillow's header leaves it unsaid."""
-    if image.mode not in ("LA", "RGBA"):
+    if not carries_alpha(image):
         return save(image, "BMP")
     pixels = image.convert("RGBA").tobytes("raw", "BGRA", 0, -1)
     masks = (0x00FF0000, 0x0000FF00, 0x000000FF, 0xFF000000)

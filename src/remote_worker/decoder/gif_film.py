@@ -6,6 +6,7 @@ Pillow's own animation writer merges frames that look alike; here every frame st
 from PIL import Image, ImageChops, ImageStat
 
 from . import gif_blocks
+from .color import carries_alpha
 from .gif_blocks import Rectangle
 
 _COLORS = 255
@@ -21,7 +22,7 @@ _MOST = 0.75
 
 def still(image: Image.Image) -> bytes:
     """A GIF of one picture in L, LA, RGB or RGBA."""
-    film = Animation(has_alpha=image.mode in ("LA", "RGBA"), loop=None)
+    film = Animation(has_alpha=carries_alpha(image), loop=None)
     film.add(image, 0)
     return film.finish()
 

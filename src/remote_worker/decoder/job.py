@@ -126,7 +126,9 @@ def _fit(task: Fit, document: Document) -> Result:
         made.add("output", film_kind, size, body)
         return _result(document, made)
     image = _fit_still(document, loader, size)
-    kind = task.format or (document.format.fit_with_alpha if _has_alpha(image) else document.format.fit)
+    kind = task.format or (
+        document.format.fit_with_alpha if color.carries_alpha(image) else document.format.fit
+    )
     made.add("output", kind, size, encode.encode(image, kind, task.quality, document.limits.output_bytes))
     return _result(document, made)
 
@@ -289,10 +291,6 @@ def _hold_film(header: Header, limits: Limits) -> None:
         raise WorkFailed(FailureCode.TOO_MANY_FRAMES, f"{header.frames} frames")
     if header.frames * header.width * header.height > limits.animation_pixels:
         raise WorkFailed(FailureCode.TOO_MANY_PIXELS, "over all frames")
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("LA", "RGBA")
 
 
 def _row(name: str) -> Format:

@@ -2,9 +2,7 @@
 
 import ctypes
 import io
-import mmap
 import struct
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from PIL import Image, ImageFile, JpegImagePlugin, _imaging
@@ -14,6 +12,7 @@ from ..contract.limits import Limits
 from . import jpeg_bytes, operations
 from .header import turned
 from .jpeg_bytes import Buffer, Jpeg, Pieces
+from .loaders.canvas import Memory
 from .loaders.loader import library_errors, same_size
 
 LIBRARY = "libturbojpeg.so.0"
@@ -192,13 +191,7 @@ class _Sheet:
         self._row_bytes = self._pixel_bytes * image.width
         # Pillow measures a part by whole rows from its first pixel, so it needs one row more.
         length = self._row_bytes * (image.height + 1)
-        try:
-            self._memory = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        except OSError as refusal:
-            raise MemoryError from refusal
-        # A kernel without huge pages gives small ones, of which touching 48 MB takes 20 ms more.
-        with suppress(OSError):
-            self._memory.madvise(mmap.MADV_HUGEPAGE)
+        self._memory = Memory(length)
         image.im = self._part(0, 0, image.size)
         image.load()
 
@@ -217,7 +210,7 @@ class _Sheet:
     def _part(self, left: int, top: int, size: tuple[int, int]) -> "_imaging.ImagingCore":
         offset = top * self._row_bytes + left * self._pixel_bytes
         place = (self._image.mode, self._row_bytes, 1)
-        part: _imaging.ImagingCore = _imaging.map_buffer(self._memory, size, "raw", offset, place)
+        part: _imaging.ImagingCore = _imaging.map_buffer(self._memory.view, size, "raw", offset, place)
         return part
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from isal import isal_zlib
 from PIL import Image, ImageChops
 
+from .color import carries_alpha
 from .vector_registers import clear_upper_halves
 
 Rectangle = tuple[int, int, int, int]
@@ -149,7 +150,7 @@ def _changed(previous: Image.Image | None, frame: Image.Image) -> Rectangle:
 
 def _smallest(image: Image.Image) -> Iterable[bytes]:
     """The zlib stream, in pieces; of few colours (a drawing, or a gray photo) the smaller of two."""
-    has_alpha = image.mode in ("LA", "RGBA")
+    has_alpha = carries_alpha(image)
     if not _has_few_colors(image):
         return _deflated(image, _WITH_ALPHA if has_alpha else _PHOTO)
     both = [list(_deflated(image, way)) for way in (_WITH_ALPHA if has_alpha else _FRAME, _DRAWN)]

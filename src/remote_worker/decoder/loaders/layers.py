@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from ..color import carries_alpha
 from .loader import Frame, Size
 
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
@@ -48,22 +49,22 @@ def composited(layers: Iterable[Layer], size: Size) -> Iterator[Frame]:
 
 def _laid(canvas: Image.Image | None, layer: Layer, size: Size) -> Image.Image:
     image = layer.image
-    hides = layer.replaces or not (_has_alpha(image) or layer.mask is not None)
+    hides = layer.replaces or not (carries_alpha(image) or layer.mask is not None)
     if (image.size, layer.left, layer.top) == (size, 0, 0) and (
         hides or (canvas is None and layer.mask is None)
     ):
         return image
     if canvas is None:
         canvas = Image.new(_WITH_ALPHA.get(image.mode, image.mode), size)
-    elif hides and _has_alpha(image):
+    elif hides and carries_alpha(image):
         canvas = _with_alpha(canvas)
     else:
         canvas = canvas.copy()
     if layer.mask is not None:
         canvas.paste(image, (layer.left, layer.top), layer.mask)
     elif hides:
-        canvas.paste(_with_alpha(image) if _has_alpha(canvas) else image, (layer.left, layer.top))
-    elif _has_alpha(canvas):
+        canvas.paste(_with_alpha(image) if carries_alpha(canvas) else image, (layer.left, layer.top))
+    elif carries_alpha(canvas):
         canvas.alpha_composite(image, (layer.left, layer.top))
     else:
         canvas.paste(image, (layer.left, layer.top), image)
@@ -77,10 +78,6 @@ def _cleared(canvas: Image.Image, layer: Layer) -> Image.Image | None:
     cleared = _with_alpha(canvas)
     cleared.paste((0,) * len(cleared.getbands()), place)
     return cleared
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("LA", "RGBA")
 
 
 def _with_alpha(image: Image.Image) -> Image.Image:

@@ -84,6 +84,7 @@ def decoder() -> Direct | None:
         if depth != 8 or interlace or mode != opened.mode or length > _MOST_BYTES:
             return None
         rows = _inflated(data, png_chunks.header(told, (width, height)), length)
+        clear_upper_halves()
         if rows is None:
             return None
         canvas = Canvas(mode, opened.size)
@@ -136,7 +137,6 @@ def _inflated(data: Buffer, header: bytes, length: int) -> Memory | None:
         return None
     checksum = _CHECKSUM.pack(adler)
     write(checksum + _CHECKSUM.pack(isal_zlib.crc32(checksum, crc)) + _END)
-    clear_upper_halves()
     return memory
 
 
