@@ -47,7 +47,10 @@ class SmallDecoder:
         self.cancelled = threading.Event()
         self.release = threading.Event()
 
-    async def decode(self, task: Task, document: Document, *, deadline: float) -> Reply:
+    def check_room(self, caller: str) -> None:
+        """Fill the protocol: there is always room."""
+
+    async def decode(self, task: Task, document: Document, *, deadline: float, caller: str = "") -> Reply:
         """Fill the protocol."""
         self.tasks.append(task)
         fd = document.read_only_fd()

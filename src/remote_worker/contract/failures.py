@@ -38,11 +38,15 @@ class FailureCode(StrEnum):
 class WorkFailed(Exception):
     """A request ends here with a code; `detail` is a sentence for people, never compared by code.
 
-    `in_header` says that not even the document's header could be read.
+    `in_header` says that not even the document's header could be read. `retry_seconds` says after how long
+    it may go better, where that is known; 0 leaves it to the code.
     """
 
-    def __init__(self, code: FailureCode, detail: str = "", *, in_header: bool = False) -> None:
+    def __init__(
+        self, code: FailureCode, detail: str = "", *, in_header: bool = False, retry_seconds: int = 0
+    ) -> None:
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
         self.in_header = in_header
+        self.retry_seconds = retry_seconds

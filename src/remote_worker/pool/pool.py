@@ -96,7 +96,19 @@ class Pool:
     ) -> None:
         await self._close()
 
-    async def decode(self, task: Task, document: Document, *, deadline: float) -> Reply:
+    def check_room(self, caller: str) -> None:  # noqa: ARG002  all callers still share one queue
+        """Refuse early what would find the queue full. Raises WorkFailed."""
+        if self._is_full():
+            raise WorkFailed(FailureCode.BUSY)
+
+    async def decode(
+        self,
+        task: Task,
+        document: Document,
+        *,
+        deadline: float,
+        caller: str = "",  # noqa: ARG002
+    ) -> Reply:
         """Do the task on the document in a child of its own. `deadline` is a `time.monotonic` value.
 
         Raises WorkFailed. Cancelling kills the child.
@@ -125,10 +137,7 @@ class Pool:
 
     @contextlib.asynccontextmanager
     async def _slot(self, deadline: float) -> AsyncIterator[None]:
-        if (
-            self._slots.locked()
-            and self._waiting >= self._settings.waiting_per_child * self._settings.children
-        ):
+        if self._is_full():
             raise WorkFailed(FailureCode.BUSY)
         if self._slots.locked():
             await self._wait_for_slot(deadline)
@@ -138,6 +147,10 @@ class Pool:
             yield
         finally:
             self._slots.release()
+
+    def _is_full(self) -> bool:
+        most = self._settings.waiting_per_child * self._settings.children
+        return self._slots.locked() and self._waiting >= most
 
     async def _wait_for_slot(self, deadline: float) -> None:
         self._waiting += 1

@@ -15,9 +15,13 @@ InfoValue = int | bool | str | None
 
 
 class Decoder(Protocol):
-    """Does tasks on documents, away from this process."""
+    """Does tasks on documents, away from this process; callers share what it can do."""
 
-    async def decode(self, task: Task, document: Document, *, deadline: float) -> Reply:
+    def check_room(self, caller: str) -> None:
+        """Tell early that a document of this caller would find no place. Raises WorkFailed."""
+        ...
+
+    async def decode(self, task: Task, document: Document, *, deadline: float, caller: str = "") -> Reply:
         """Do it by `deadline`, a `time.monotonic` value. Raises WorkFailed; cancelling ends the work."""
         ...
 
@@ -71,17 +75,26 @@ class Images:
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
 
-    async def prepare(self, document: Document, *, keep_metadata: bool, deadline: float) -> Made:
+    def check_room(self, caller: str) -> None:
+        """Tell, before an upload is read, that it would find no place. Raises WorkFailed."""
+        self._decoder.check_room(caller)
+
+    async def prepare(
+        self, document: Document, *, keep_metadata: bool, deadline: float, caller: str = ""
+    ) -> Made:
         """A JPEG made upright and free of metadata, or with `keep_metadata` only of its location."""
-        return await self._one(Prepare(keep_metadata=keep_metadata), document, deadline)
+        return await self._one(Prepare(keep_metadata=keep_metadata), document, deadline, caller)
 
-    async def fit(self, document: Document, task: Fit, *, deadline: float) -> Made:
+    async def fit(self, document: Document, task: Fit, *, deadline: float, caller: str = "") -> Made:
         """The picture scaled down into a box."""
-        return await self._one(task, document, deadline)
+        return await self._one(task, document, deadline, caller)
 
-    async def avatars(self, document: Document, *, animated: bool, deadline: float) -> AvatarSet:
+    async def avatars(
+        self, document: Document, *, animated: bool, deadline: float, caller: str = ""
+    ) -> AvatarSet:
         """The avatars that are due for the picture's size."""
-        reply = await self._decoder.decode(Avatars(animated=animated), document, deadline=deadline)
+        task = Avatars(animated=animated)
+        reply = await self._decoder.decode(task, document, deadline=deadline, caller=caller)
         avatars = {
             f"avatar{side}": reply.pictures[f"avatar{side}"]
             for side in AVATAR_SIZES
@@ -91,9 +104,9 @@ class Images:
             raise WorkFailed(FailureCode.DECODER_CRASHED)
         return AvatarSet(mime=reply.mime, avatars=avatars)
 
-    async def info(self, document: Document, *, deadline: float) -> Described:
+    async def info(self, document: Document, *, deadline: float, caller: str = "") -> Described:
         """What the header says, without reading pixels."""
-        reply = await self._decoder.decode(Info(), document, deadline=deadline)
+        reply = await self._decoder.decode(Info(), document, deadline=deadline, caller=caller)
         members: dict[str, InfoValue] = {"format": reply.format}
         for name, types in MEMBERS.items():
             value = reply.info.get(name)
@@ -103,8 +116,8 @@ class Images:
             members[name] = value
         return Described(mime=reply.mime, members=members)
 
-    async def _one(self, task: Task, document: Document, deadline: float) -> Made:
-        reply = await self._decoder.decode(task, document, deadline=deadline)
+    async def _one(self, task: Task, document: Document, deadline: float, caller: str) -> Made:
+        reply = await self._decoder.decode(task, document, deadline=deadline, caller=caller)
         if OUTPUT not in reply.pictures:
             raise WorkFailed(FailureCode.DECODER_CRASHED)
         return Made(mime=reply.mime, picture=reply.pictures[OUTPUT])

@@ -70,7 +70,7 @@ _FIXED = {
     FailureCode.INTERNAL,
 }
 """Failures whose message never has a detail."""
-_RETRY_SECONDS = {FailureCode.BUSY: "1", FailureCode.JAIL_UNAVAILABLE: "5"}
+_RETRY_SECONDS = {FailureCode.BUSY: 1, FailureCode.JAIL_UNAVAILABLE: 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def answer(
         members |= {"message": message, "status": "error", "success": False}
     headers = {"content-type": media_type}
     if failure.code in _RETRY_SECONDS:
-        headers["retry-after"] = _RETRY_SECONDS[failure.code]
+        headers["retry-after"] = str(failure.retry_seconds or _RETRY_SECONDS[failure.code])
     return ProblemAnswer(problem.status, headers, json.dumps(members, sort_keys=True).encode())
 
 

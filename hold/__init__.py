@@ -1,0 +1,1 @@
+"""Holds the service under attack, faults and load, and puts the numbers into a table: `scripts/hold`."""
