@@ -1,7 +1,7 @@
 """Fairness: a polite caller, one upload after the other, beside a flood from another address.
 
-Who shares a machine is not as quick as alone. What a fair one promises the polite caller is half of it: each of
-its uploads waits for one of the flood's, and is never refused.
+Who shares a machine is not as quick as alone. What a fair one promises the polite caller is half of it: each
+of its uploads waits for one of the flood's, and is never refused.
 """
 
 import statistics
