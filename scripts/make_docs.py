@@ -27,6 +27,28 @@ The bytes decide: neither a file's name nor its declared type is looked at. Each
 decoder, in a child of the template that is named here. `fit` writes what the table says unless
 `?format=` asks for `png`, `jpeg`, `webp` or `avif`; avatars are always PNG.
 
+## Switching one off
+
+`REMOTE_FORMATS=-jp2,-psd` leaves out these two, `REMOTE_FORMATS=jpeg,png,webp` all but these three. What is off
+is neither read nor written; [a codec with a hole](codecs.md#how-to-take-a-codec-fix-within-a-day) is shut out by that at once:
+
+- Its uploads, `?format=` with its name, and a `fit` that would write it because no format is named (a PSD while `png` is
+  off) get 415 `format_unavailable`. Avatars need `png`, `prepare_jpeg` needs `jpeg`.
+- Its decoder is not run, for the warm-up neither, and what serves it alone is not even loaded: libheif and libde265 (`heic`),
+  libjxl (`jxl`), libavif with dav1d and libaom (`avif`), libwebp (`webp`). Without `svg` there is no SVG template. JPEG,
+  JPEG 2000 and TIFF are parts of one Pillow module with PNG, GIF and BMP: their libraries stay loaded, and are not called.
+- A container is refused when what it holds is off: PNG, JPEG 2000 and bitmaps (`bmp`) in ICO and ICNS, JPEG in TIFF, JPEG in
+  JPEG XL. `info` still tells such a container's header, for which nothing is decoded.
+- SVG is drawn by resvg, which has decoders of its own, in Rust, for the PNG, JPEG, GIF and WebP pictures that a
+  document embeds: only `-svg` switches those off. It gives its drawing as PNG, which Pillow reads while `svg` is on.
+- Without `svg`, whatever begins like XML or gzip is `format_unavailable`: nobody looks whether it is SVG.
+
+`GET /capabilities` and `/readyz` tell clients and operators what is on; `remote-worker doctor` tries it.
+
+## The table
+
+All are on unless `REMOTE_FORMATS` says otherwise.
+
 | format | type | template | `fit` writes | with alpha | all frames with `?animated=1` |
 |---|---|---|---|---|---|
 """
