@@ -1,10 +1,12 @@
 """Writes the documentation pages that are made from tables in the code, or tells which are stale."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from remote_worker import settings
+from remote_worker.decoder.codecs import CODECS
 from remote_worker.decoder.formats import FORMATS
 from remote_worker.web.problems import PROBLEMS
 
@@ -27,27 +29,7 @@ The bytes decide: neither a file's name nor its declared type is looked at. Each
 decoder, in a child of the template that is named here. `fit` writes what the table says unless
 `?format=` asks for `png`, `jpeg`, `webp` or `avif`; avatars are always PNG.
 
-## Switching one off
-
-`REMOTE_FORMATS=-jp2,-psd` leaves out these two, `REMOTE_FORMATS=jpeg,png,webp` all but these three. What is off
-is neither read nor written; [a codec with a hole](codecs.md#how-to-take-a-codec-fix-within-a-day) is shut out by that at once:
-
-- Its uploads, `?format=` with its name, and a `fit` that would write it because no format is named (a PSD while `png` is
-  off) get 415 `format_unavailable`. Avatars need `png`, `prepare_jpeg` needs `jpeg`.
-- Its decoder is not run, for the warm-up neither, and what serves it alone is not even loaded: libheif and libde265 (`heic`),
-  libjxl (`jxl`), libavif with dav1d and libaom (`avif`), libwebp (`webp`). Without `svg` there is no SVG template. JPEG,
-  JPEG 2000 and TIFF are parts of one Pillow module with PNG, GIF and BMP: their libraries stay loaded, and are not called.
-- A container is refused when what it holds is off: PNG, JPEG 2000 and bitmaps (`bmp`) in ICO and ICNS, JPEG in TIFF, JPEG in
-  JPEG XL. `info` still tells such a container's header, for which nothing is decoded.
-- SVG is drawn by resvg, which has decoders of its own, in Rust, for the PNG, JPEG, GIF and WebP pictures that a
-  document embeds: only `-svg` switches those off. It gives its drawing as PNG, which Pillow reads while `svg` is on.
-- Without `svg`, whatever begins like XML or gzip is `format_unavailable`: nobody looks whether it is SVG.
-
-`GET /capabilities` and `/readyz` tell clients and operators what is on; `remote-worker doctor` tries it.
-
-## The table
-
-All are on unless `REMOTE_FORMATS` says otherwise.
+All are on unless `REMOTE_FORMATS` says otherwise: [how](codec-fixes.md#switching-a-format-off).
 
 | format | type | template | `fit` writes | with alpha | all frames with `?animated=1` |
 |---|---|---|---|---|---|
@@ -83,10 +65,59 @@ def errors_page() -> str:
     return ERRORS_HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
+CODECS_HEAD = """# Codecs
+
+<!-- Made by scripts/make-docs from docs/sbom.cdx.json and remote_worker/decoder/codecs.py; edit there. -->
+
+What the wheels bring besides their Python code, as of the lock: every shared library, and the parts of
+those and of the extension modules that meet a picture. [sbom.cdx.json](sbom.cdx.json) (CycloneDX 1.6, made
+by `scripts/sbom`) has all packages and crates. `remote-worker doctor` prints the versions that are
+installed on a machine, and `scripts/audit` holds them against known holes; [a fix within a
+day](codec-fixes.md) says what to do about one.
+
+The licence's text is in the wheel's `.dist-info/licenses`, in the file that is named, behind the colon its
+heading there. Two wheels hold code under the GNU GPL: pillow-jxl-plugin is GPL-3.0-or-later as a whole,
+with the crates that bind libjxl, and pillow-heif brings x265 (GPL-2.0-or-later), for which it puts its
+wheel under the GPL; libheif and libde265 are under the LGPL. Who passes the worker on together with these
+wheels has to keep to those terms. Without them (uninstalled) the worker runs, and HEIC or JPEG XL are
+`format_unavailable`.
+
+| codec | version | told by | in the wheel | serves | licence | its text |
+|---|---|---|---|---|---|---|
+"""
+
+
+def codecs_page() -> str:
+    """docs/codecs.md. The versions are those of the bill that scripts/sbom makes, so any Python will do."""
+    bill = json.loads((DOCS / "sbom.cdx.json").read_text())
+    versions = {
+        part["bom-ref"]: part["version"]
+        for wheel in bill["components"]
+        for part in wheel.get("components", ())
+    }
+    rows = (
+        (
+            codec.name,
+            versions[codec.reference][:_MOST_VERSION] if codec.wheel else "of the machine",
+            codec.told_by,
+            codec.wheel or "none",
+            codec.serves,
+            codec.licence,
+            codec.licence_text,
+        )
+        for codec in CODECS
+    )
+    return CODECS_HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+_MOST_VERSION = 24
+"""Characters; a commit is told by fewer."""
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": lambda: SETTINGS_HEAD + settings.markdown(),
     "formats.md": formats_page,
     "errors.md": errors_page,
+    "codecs.md": codecs_page,
 }
 
 

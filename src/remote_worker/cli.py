@@ -276,6 +276,7 @@ async def _examine(settings: Settings) -> int:
     async with wiring.open_pool(settings) as pool:
         health = await pool.check()
         _print_templates(health)
+        await _print_libraries()
         words = {name: report.word for name, report in health.formats.items()}
         for name, word in (await _formats(pool, settings)).items():
             if words.get(name, OK) == OK:
@@ -294,11 +295,21 @@ def _print_templates(health: Health) -> None:
         for layer, state in report.get("layers", {}).items():
             held = ("yes" if state else "NO") if isinstance(state, bool) else state
             print(f"layer     {template} {layer}: {held}")
-    versions = {name: metadata.version(name) for name in IMAGE_PACKAGES if _is_installed(name)}
-    for report in health.templates.values():
-        versions |= report.get("versions", {})
-    for name, text in sorted(versions.items()):
-        print(f"library   {name} {text}")
+
+
+async def _print_libraries() -> None:
+    for name in IMAGE_PACKAGES:
+        if _is_installed(name):
+            print(f"library   {name} {metadata.version(name)}")
+    # In a process of its own: here no image library is loaded.
+    asking = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-m", "remote_worker.decoder.codecs", stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await asking.communicate()
+    if asking.returncode:
+        raise OSError(f"asking the libraries for their versions ended with {asking.returncode}")
+    for name, (version, wheel) in sorted(json.loads(told).items()):
+        print(f"library   {name} {version} ({wheel or 'the system'})")
 
 
 def _is_installed(package: str) -> bool:
