@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, get_type_hints
 
+from .contract.formats import FormatName, switched_on
 from .contract.limits import LONGEST_SIDE, MIB, Limits
 from .pool.settings import PoolSettings
 from .web.auth import is_loopback
@@ -197,6 +198,10 @@ def _list(row: Row, text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in _text(row, text).split(",") if word.strip())
 
 
+def _formats(row: Row, text: str) -> tuple[FormatName, ...]:
+    return switched_on(_list(row, text))
+
+
 def _refuse() -> NoReturn:
     raise ValueError
 
@@ -210,6 +215,7 @@ _READERS: dict[Any, Callable[[Row, str], object]] = {
     bool: _switch,
     str: _text,
     tuple[str, ...]: _list,
+    tuple[FormatName, ...]: _formats,
 }
 _WORDS: dict[Any, Callable[[Row], str]] = {
     int: lambda row: "bytes (`30MiB` and the like do)" if row.field.endswith("_bytes") else "a whole number",
@@ -217,6 +223,10 @@ _WORDS: dict[Any, Callable[[Row], str]] = {
     bool: lambda _: "`on` or `off`",
     str: lambda _: "text",
     tuple[str, ...]: lambda _: "a list with commas",
+    tuple[FormatName, ...]: lambda _: (
+        "a list with commas, `jpeg,png` for these alone or `-jp2,-psd` for all but these, out of "
+        + ", ".join(FormatName)
+    ),
 }
 
 GIB = 1024 * MIB
@@ -294,6 +304,7 @@ _POOL = (
         "jail",
         "The seal. `off` is for debugging, works on loopback only, and decodes strangers' bytes unsealed.",
     ),
+    Row("pool", "formats", "Formats that are read and written; the others answer 415.", default="all"),
 )
 TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL)
 """Every setting there is."""

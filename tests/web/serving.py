@@ -6,11 +6,12 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode, WorkFailed
+from remote_worker.contract.formats import FormatName, FormatReport
 from remote_worker.contract.limits import Limits
 from remote_worker.contract.messages import AVATAR_SIZES, Avatars, Info, Picture, Reply, Task
 from remote_worker.service.images import Images
@@ -35,6 +36,15 @@ INFO = {
     "loop": None,
     "duration_ms": None,
 }
+
+
+FORMATS = {
+    str(name): FormatReport(
+        word="ok", mime=f"image/{name}", is_written=name != "psd", keeps_frames=name == "gif"
+    )
+    for name in FormatName
+}
+"""What the templates of a worker tell; not all is as it is."""
 
 
 class SmallDecoder:
@@ -95,6 +105,7 @@ class Probe:
     ok: bool = True
     reason: str = ""
     templates: Mapping[str, Mapping[str, Any]] = None  # type: ignore[assignment]
+    formats: Mapping[str, FormatReport] = field(default_factory=lambda: dict(FORMATS))
     asked: int = 0
 
     async def __call__(self) -> "Probe":

@@ -15,6 +15,7 @@ from ..contract.failures import WorkFailed
 from ..contract.limits import Limits
 from ..service.images import Images
 from .answers import json_answer
+from .capabilities import CapabilityEndpoint
 from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
@@ -42,6 +43,7 @@ def create_app(
         "/": about.index,
         "/ping": about.ping,
         "/hello": about.hello,
+        "/capabilities": CapabilityEndpoint(health.current, limits, settings).tell,
         "/livez": health.live,
         "/readyz": health.ready,
         "/health": health.ready,
