@@ -1,11 +1,11 @@
-"""The pool: a bounded queue in front of sealed children, one child for each document."""
+"""The pool: a bounded, fair queue in front of sealed children, one child for each document."""
 
 import asyncio
-import contextlib
+import errno
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,10 +21,11 @@ from ..contract.messages import Fit, Reply, Task
 from ..contract.signatures import Template, template_of
 from ..telemetry import Event
 from . import verify
-from .child import ChildLost
+from .child import CRASHES, Child, ChildLost
 from .lender import Lender
 from .settings import PoolSettings
 from .template import ENTRY, TemplateFailed
+from .turns import Turns
 
 _BENIGN = Path(__file__).parents[1] / "decoder" / "samples"
 _BENIGN_PICTURES = {
@@ -46,7 +47,12 @@ _BENIGN_PICTURES = {
 _NO_LANDLOCK = "needs a kernel with Landlock"
 _NO_TEMPLATE = "its template is being replaced"
 SYSTEM_FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts")
-_CRASHES = {signal.SIGSEGV, signal.SIGSYS, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
+_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS}
+"""Descriptors, memory or processes are short, which may be over in a moment."""
+_PAUSE_SECONDS = 0.05
+"""That moment."""
+_UNTYPICAL = {FailureCode.DEADLINE, FailureCode.JAIL_UNAVAILABLE}
+"""Failures whose time says nothing of other work: pictures that hang must not get everybody's refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +81,7 @@ class Pool:
     ) -> None:
         self._settings = settings
         self._limits = limits
-        self._slots = asyncio.Semaphore(settings.children)
-        self._waiting = 0
+        self._turns = Turns(slots=settings.children, places=settings.waiting_per_child * settings.children)
         self._lenders = {
             template: Lender(
                 Hello(
@@ -120,27 +125,39 @@ class Pool:
     ) -> None:
         await self._close()
 
-    def check_room(self, caller: str) -> None:  # noqa: ARG002  all callers still share one queue
-        """Refuse early what would find the queue full. Raises WorkFailed."""
-        if self._is_full():
-            raise WorkFailed(FailureCode.BUSY)
+    def check_room(self, caller: str) -> None:
+        """Refuse early what of this caller would find no place to wait. Raises WorkFailed."""
+        self._turns.check_room(caller)
 
-    async def decode(
-        self,
-        task: Task,
-        document: Document,
-        *,
-        deadline: float,
-        caller: str = "",  # noqa: ARG002
-    ) -> Reply:
+    async def decode(self, task: Task, document: Document, *, deadline: float, caller: str = "") -> Reply:
         """Do the task on the document in a child of its own. `deadline` is a `time.monotonic` value.
 
-        Raises WorkFailed. Cancelling kills the child.
+        Callers share the children fairly. Raises WorkFailed. Cancelling kills the child.
         """
         if document.size_bytes == 0:
             raise WorkFailed(FailureCode.EMPTY_FILE)
-        async with self._slot(deadline):
-            return await self._work(task, document, deadline)
+        ticket = await self._turns.take(caller, task.kind, deadline)
+        is_typical = False
+        try:
+            reply = await self._work(task, document, deadline)
+            is_typical = True
+        except WorkFailed as failed:
+            is_typical = failed.code not in _UNTYPICAL
+            raise
+        finally:
+            self._turns.give_back(ticket, is_typical=is_typical)
+        return reply
+
+    async def renew(self) -> None:
+        """Replace every template by a freshly started one; running jobs go on.
+
+        Raises TemplateFailed when one could not be made ready; the former then stays in its place.
+        """
+        renewals = (lender.renew() for lender in self._lenders.values())
+        outcomes = await asyncio.gather(*renewals, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def check(self) -> Health:
         """Send a benign picture through every template, past the queue."""
@@ -183,40 +200,29 @@ class Pool:
         if Template.SVG in self._lenders:
             yield Template.SVG, "sample.svg"
 
-    @contextlib.asynccontextmanager
-    async def _slot(self, deadline: float) -> AsyncIterator[None]:
-        if self._is_full():
-            raise WorkFailed(FailureCode.BUSY)
-        if self._slots.locked():
-            await self._wait_for_slot(deadline)
-        else:
-            await self._slots.acquire()
-        try:
-            yield
-        finally:
-            self._slots.release()
-
-    def _is_full(self) -> bool:
-        most = self._settings.waiting_per_child * self._settings.children
-        return self._slots.locked() and self._waiting >= most
-
-    async def _wait_for_slot(self, deadline: float) -> None:
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                await self._slots.acquire()
-        except TimeoutError as late:
-            raise WorkFailed(FailureCode.DEADLINE, "it waited too long for its turn") from late
-        finally:
-            self._waiting -= 1
-
     async def _work(self, task: Task, document: Document, deadline: float) -> Reply:
+        """Try it, and once more when the first time was lost to nothing that the document did."""
         lender = self._lenders.get(template_of(document.prefix()))
         if lender is None:
             raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE, f"SVG: {self._svg_word()}")
+        try:
+            return await self._attempt(lender, task, document, deadline)
+        except (ChildLost, OSError) as trouble:
+            pause = 0.0 if isinstance(trouble, ChildLost) else _PAUSE_SECONDS
+            if not _is_passing(trouble) or time.monotonic() + pause >= deadline:
+                raise _failure(trouble) from trouble
+            telemetry.emit(Event.CHILD_RETRIED, level=logging.WARNING, reason=_reason(trouble))
+        lender.drop_stopped()
+        await asyncio.sleep(pause)
+        try:
+            return await self._attempt(lender, task, document, deadline)
+        except (ChildLost, OSError) as trouble:
+            raise _failure(trouble) from trouble
+
+    async def _attempt(self, lender: Lender, task: Task, document: Document, deadline: float) -> Reply:
         crashed = False
         try:
-            child = await lender.lend()
+            child = await _lend(lender, deadline)
             until = min(deadline, time.monotonic() + self._limits.decode_seconds)
             record, body = await child.work(
                 task, document, output_bytes=self._limits.output_bytes, until=until
@@ -224,16 +230,11 @@ class Pool:
             if record.failure is not None:
                 raise WorkFailed(record.failure, in_header=record.in_header)
             return verify.reply(task, body)
-        except (TemplateFailed, OSError) as trouble:
-            raise WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(trouble)) from trouble
+        except TemplateFailed as failed:
+            raise WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(failed)) from failed
         except ChildLost as lost:
-            code = _code_of(lost)
-            crashed = lost.signal in _CRASHES
-            if code is FailureCode.DECODER_CRASHED:
-                telemetry.emit(
-                    Event.CHILD_CRASHED, level=logging.WARNING, signal=lost.signal, status=lost.status
-                )
-            raise WorkFailed(code) from lost
+            crashed = lost.signal in CRASHES
+            raise
         except verify.HostileReply as hostile:
             crashed = True
             telemetry.emit(Event.CHILD_CRASHED, level=logging.WARNING, reason="a reply that lies")
@@ -246,9 +247,33 @@ class Pool:
             await lender.close()
 
 
-def _code_of(lost: ChildLost) -> FailureCode:
-    if lost.by_deadline or lost.signal == signal.SIGXCPU:
-        return FailureCode.DEADLINE
-    if lost.status is None:
-        return FailureCode.JAIL_UNAVAILABLE
-    return FailureCode.DECODER_CRASHED
+async def _lend(lender: Lender, deadline: float) -> Child:
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            return await lender.lend()
+    except TimeoutError as late:
+        raise WorkFailed(FailureCode.DEADLINE, "it waited too long for a process") from late
+
+
+def _is_passing(trouble: ChildLost | OSError) -> bool:
+    """A second try has a good chance, and the first cannot have been ended by the document."""
+    return trouble.is_from_outside if isinstance(trouble, ChildLost) else trouble.errno in _SHORTAGES
+
+
+def _reason(trouble: ChildLost | OSError) -> str:
+    if isinstance(trouble, OSError):
+        return trouble.strerror or str(trouble)
+    if trouble.killed is not None:
+        return trouble.killed
+    return (signal.strsignal(trouble.signal) or "") if trouble.signal else "template lost"
+
+
+def _failure(trouble: ChildLost | OSError) -> WorkFailed:
+    if isinstance(trouble, OSError):
+        return WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(trouble))
+    if trouble.by_deadline or trouble.signal == signal.SIGXCPU:
+        return WorkFailed(FailureCode.DEADLINE)
+    if trouble.is_from_outside:
+        return WorkFailed(FailureCode.JAIL_UNAVAILABLE, _reason(trouble))
+    telemetry.emit(Event.CHILD_CRASHED, level=logging.WARNING, signal=trouble.signal, status=trouble.status)
+    return WorkFailed(FailureCode.DECODER_CRASHED)
