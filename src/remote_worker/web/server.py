@@ -115,7 +115,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's
         """Serve on for a while, finish what is in hand and refuse the rest; then end everything."""
         if self._is_handed_over:
-            self._close_listeners()
+            await self._close_listeners()
         await self._until(lambda: self.force_exit, seconds=self._settings.drain_seconds)
         enter(Stage.REFUSING, self.lifespan.state)
         deadline = asyncio.get_running_loop().time() + self._settings.shutdown_seconds
@@ -130,7 +130,7 @@ class Server(uvicorn.Server):
             for listener in server.sockets:
                 refuse_handshakes(listener)
         await asyncio.sleep(LAST_CALL_SECONDS)
-        self._close_listeners()
+        await self._close_listeners()
         left = 0.0 if self.force_exit else deadline - asyncio.get_running_loop().time()
         await self._end_connections(max(left, END_SECONDS))
         self._dating.cancel()
@@ -168,7 +168,13 @@ class Server(uvicorn.Server):
     def _connections(self) -> list[Connection]:
         return cast(list[Connection], list(self.server_state.connections))
 
-    def _close_listeners(self) -> None:
+    async def _close_listeners(self) -> None:
+        """Accept no more. What asyncio has accepted needs a turn to become a connection, or it is dropped."""
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for listener in server.sockets:
+                loop.remove_reader(listener.fileno())
+        await asyncio.sleep(0)
         for server in self.servers:
             server.close()
 
