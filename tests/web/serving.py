@@ -42,6 +42,7 @@ class SmallDecoder:
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []
+        self.callers: list[str] = []
         self.uploads: list[bytes] = []
         self.began = threading.Event()
         self.cancelled = threading.Event()
@@ -53,6 +54,7 @@ class SmallDecoder:
     async def decode(self, task: Task, document: Document, *, deadline: float, caller: str = "") -> Reply:
         """Fill the protocol."""
         self.tasks.append(task)
+        self.callers.append(caller)
         fd = document.read_only_fd()
         with open(fd, "rb") as file:
             data = file.read()

@@ -15,6 +15,7 @@ from ..contract.failures import WorkFailed
 from ..contract.limits import Limits
 from ..service.images import Images
 from .answers import json_answer
+from .callers import Callers
 from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
@@ -36,7 +37,7 @@ def create_app(
 ) -> Starlette:
     """The application, for our own server or for any other that speaks ASGI."""
     health = HealthEndpoints(readiness)
-    pictures = ImageEndpoints(images, limits, settings)
+    pictures = ImageEndpoints(images, limits, settings, Callers(settings.trusted_proxies))
     about = _About(settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
