@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 import httptools
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -98,7 +99,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Where to read to."""
         size = READ_BYTES
-        if self._counted_bytes and self.cycle.is_passed_on:
+        if self._discarded_bytes is not None:
+            size = COUNTED_READ_BYTES
+        elif self._counted_bytes and (self.cycle.is_passed_on or self.cycle.response_complete):
             # What lies behind the body goes to the parser: no more of it than of any other read.
             size = min(COUNTED_READ_BYTES, self._counted_bytes + READ_BYTES)
         return memoryview(self.config.incoming)[:size]
@@ -112,9 +115,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             elif self._discarded_bytes > DRAIN_BYTES:
                 self.flow.pause_reading()
             return
-        if self._is_idle:
-            self._is_idle = False
-            self._start_clock(self._settings.head_seconds, self._head_is_late)
+        self._wake()
         self._has_sent_bytes = True
         if self._counted_bytes:
             self._count(nbytes, self._counted_bytes)
@@ -137,8 +138,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        if self.cycle is not None and self._active is not None and not self.cycle.keep_alive:
+        is_last = self.cycle is not None and self._active is not None and not self.cycle.keep_alive
+        if is_last or self._discarded_bytes is not None:
             raise _Refused
+        self._wake()  # It may come right behind a body that was skipped.
         super().on_message_begin()
         self._is_in_head = True
         self._is_upgrade = False
@@ -208,6 +211,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._counted_bytes = None
             self.cycle.more_body = False
             self.cycle.message_event.set()
+            if self.cycle.response_complete and self._discarded_bytes is None:
+                self._rest()
 
     # What a cycle calls.
 
@@ -216,13 +221,21 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         if cycle is self.cycle:
             self.flow.resume_reading()
 
+    def can_skip_rest(self) -> bool:
+        """What is still to come of the newest request's body will come, and is not worth a new connection."""
+        known_bytes = self._counted_bytes
+        return known_bytes is not None and known_bytes <= DRAIN_BYTES and not self.expect_100_continue
+
     def on_response_complete(self) -> None:
         """An answer is complete: end, go on with the next request, or wait for one."""
         self.server_state.total_requests += 1
         done, self._active = self._active, None
         if self.transport.is_closing() or done is None:
             return
-        if done.more_body or (self._discarded_bytes is not None and not self._queue):
+        if done.more_body and done.keep_alive:
+            self.flow.resume_reading()
+            self._start_clock(DRAIN_SECONDS, self.transport.close)
+        elif done.more_body or (self._discarded_bytes is not None and not self._queue):
             self._linger()
         elif not done.keep_alive:
             self.transport.close()
@@ -230,11 +243,20 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._start(self._queue.pop(0))
         else:
             self.flow.resume_reading()
-            if self._is_in_head:
-                self._start_clock(self._settings.head_seconds, self._head_is_late)
-            else:
-                self._is_idle = True
-                self._start_clock(self._settings.keep_alive_seconds, self.transport.close)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is to be done until the next request."""
+        if self._is_in_head:
+            self._start_clock(self._settings.head_seconds, self._head_is_late)
+        else:
+            self._is_idle = True
+            self._start_clock(self._settings.keep_alive_seconds, self.transport.close)
+
+    def _wake(self) -> None:
+        if self._is_idle:
+            self._is_idle = False
+            self._start_clock(self._settings.head_seconds, self._head_is_late)
 
     def watch_writing(self) -> None:
         """From now until all is sent, see that the client takes its answer."""
@@ -332,7 +354,11 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
-        self._start_asgi_task(cycle, self.app)
+        refused = self.config.admits(cast(Scope, cycle.scope))
+        if refused is None:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            cycle.refuse(refused)
 
     # Endings.
 
@@ -344,6 +370,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _stop_reading(self, code: FailureCode | None) -> None:
         """The parser can go no further: answer what came before in full, and refuse what it was at."""
+        if self._discarded_bytes is not None:
+            return
         if self._queue and self._queue[-1].more_body:
             self._queue.pop()
         active = self._active

@@ -153,6 +153,7 @@ class ImageEndpoints:
         exchange = exchange_of(request)
         exchange.kind = kind
         caller = self._callers.of(request.scope)
+        self._images.check_room(caller)  # Our own server has asked already, others cannot.
         async with self._uploads.receive(request) as document:
             began, start = time.perf_counter(), time.time()
             deadline = time.monotonic() + self._settings.work_seconds
