@@ -250,7 +250,13 @@ _WEB = (
     Row("web", "uid", "This worker's name in `/hello`.", default="random at each start"),
     Row("web", "region", "This worker's region in `/hello`."),
     Row("web", "country", "This worker's country in `/hello`."),
-    Row("web", "connections", "Most connections at once.", least=1),
+    Row(
+        "web",
+        "connections",
+        "Connections that may do everything, of which one caller gets two thirds at most. As many more may ask for "
+        "what has no body, such as `/livez`; past those, 503 at once.",
+        least=1,
+    ),
     Row("web", "head_seconds", "Longest wait for a request's head.", least=0.1, most=3600),
     Row("web", "keep_alive_seconds", "How long a connection may stay without a request.", most=3600),
     Row("web", "body_seconds", "Longest time for a whole body.", least=0.1, most=3600),
@@ -268,7 +274,7 @@ _WEB = (
     Row(
         "web",
         "bodies_bytes",
-        "All uploads and answers held in memory at once; past them, 503.",
+        "All uploads and answers held in memory at once; past them, 503. One caller's requests get two thirds.",
         least=MIB,
         most=TIB,
     ),

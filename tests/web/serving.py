@@ -4,7 +4,8 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -125,9 +126,14 @@ class Service:
         """Where it is."""
         return f"http://{self.address[0]}:{self.address[1]}"
 
-    def connect(self, timeout: float = 10) -> socket.socket:
-        """A connection of one's own."""
-        return socket.create_connection(self.address, timeout=timeout)
+    def connect(self, caller: str = "127.0.0.1") -> socket.socket:
+        """A connection of one's own, from this address of the loopback network."""
+        return socket.create_connection(self.address, timeout=10, source_address=(caller, 0))
+
+    @property
+    def connections(self) -> int:
+        """How many the server has at the moment."""
+        return len(self.server.server_state.connections)
 
 
 @contextmanager
@@ -230,8 +236,16 @@ class Reader:
         self._waiting += data
 
 
-def ask(service: Service, request: bytes) -> Answer:
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until this holds."""
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def ask(service: Service, request: bytes, caller: str = "127.0.0.1") -> Answer:
     """One request on a connection of its own."""
-    with service.connect() as connection:
+    with service.connect(caller) as connection:
         connection.sendall(request)
         return Reader(connection).answer(has_body=not request.startswith(b"HEAD"))

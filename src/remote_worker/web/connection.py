@@ -21,6 +21,7 @@ from ..contract.limits import MIB
 from ..telemetry import Event
 from . import problems
 from .cycle import READ_BYTES, Cycle
+from .door import Standing
 from .exchange import new_request_id
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ MOST_HEADERS = 100
 MOST_PIPELINED = 8
 DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
+GUEST_SECONDS = 1.0
+"""For the head of a connection past the limit."""
 COUNTED_READ_BYTES = 256 * 1024
 """Read at once of a body whose length is known, which is passed on without the parser."""
 
@@ -92,9 +95,14 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         with contextlib.suppress(OSError):
             # Else the kernel takes megabytes at once, and a slow reader looks like one that stands still.
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT_BYTES)
-        self._start_clock(self._settings.head_seconds, self._head_is_late)
-        if len(self.connections) > self._settings.connections:
-            self._refuse(FailureCode.BUSY)
+        self._standing = self.config.door.enter(self, self.client[0] if self.client else "")
+        head_seconds = self._settings.head_seconds
+        if self._standing is Standing.GUEST:
+            head_seconds = min(head_seconds, GUEST_SECONDS)
+        self._start_clock(head_seconds, self._head_is_late)
+        if self._standing is Standing.TURNED_AWAY:
+            self._write_refusal(FailureCode.BUSY)
+            self.transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Where to read to."""
@@ -124,6 +132,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever works for it hears of it."""
+        self.config.door.leave(self)
         self._stop_clock()
         if self._clock is not None:
             self._clock.cancel()
@@ -133,6 +142,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             if cycle is not None and not cycle.response_complete:
                 cycle.gone()
         super().connection_lost(exc)
+        # Rings that only the garbage collector would free.
+        self.cycle = self._active = None  # type: ignore[assignment]
+        self._queue.clear()
 
     # What the parser calls.
 
@@ -181,7 +193,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=self.scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
+            keep_alive=self.scope["http_version"] == "1.1"
+            and self.parser.should_keep_alive()
+            and self._standing is Standing.EQUAL,
             on_response=self.on_response_complete,
         ).begin(self)
         self._counted_bytes = next((int(v) for name, v in self.headers if name == b"content-length"), None)
@@ -224,7 +238,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
     def can_skip_rest(self) -> bool:
         """What is still to come of the newest request's body will come, and is not worth a new connection."""
         known_bytes = self._counted_bytes
-        return known_bytes is not None and known_bytes <= DRAIN_BYTES and not self.expect_100_continue
+        is_short = known_bytes is not None and known_bytes <= DRAIN_BYTES
+        return is_short and not self.expect_100_continue and self._standing is Standing.EQUAL
 
     def on_response_complete(self) -> None:
         """An answer is complete: end, go on with the next request, or wait for one."""
@@ -251,11 +266,13 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._start_clock(self._settings.head_seconds, self._head_is_late)
         else:
             self._is_idle = True
+            self.config.door.rests(self, self.transport.close)
             self._start_clock(self._settings.keep_alive_seconds, self.transport.close)
 
     def _wake(self) -> None:
         if self._is_idle:
             self._is_idle = False
+            self.config.door.wakes(self)
             self._start_clock(self._settings.head_seconds, self._head_is_late)
 
     def watch_writing(self) -> None:
@@ -354,11 +371,19 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
-        refused = self.config.admits(cast(Scope, cycle.scope))
+        refused = self._refused_as_guest() or self.config.admits(cast(Scope, cycle.scope))
         if refused is None:
             self._start_asgi_task(cycle, self.app)
         else:
             cycle.refuse(refused)
+
+    def _refused_as_guest(self) -> WorkFailed | None:
+        if self._standing is Standing.EQUAL:
+            return None
+        has_body = bool(self._counted_bytes) or any(name == b"transfer-encoding" for name, _ in self.headers)
+        if self.scope["method"] in ("GET", "HEAD") and not has_body:
+            return None
+        return WorkFailed(FailureCode.BUSY, "there are too many connections")
 
     # Endings.
 
@@ -387,6 +412,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _refuse(self, code: FailureCode) -> None:
         """Answer without the application, and end."""
+        self._write_refusal(code)
+        self._linger()
+
+    def _write_refusal(self, code: FailureCode) -> None:
         request_id = new_request_id()
         answer = problems.answer(WorkFailed(code), request_id=request_id)
         headers = {
@@ -404,7 +433,6 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         lines += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
         self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
         telemetry.emit(Event.REQUEST, request_id=request_id, status=answer.status, code=str(code))
-        self._linger()
 
     def _linger(self) -> None:
         """Half-close, and read on for a moment: a close with unread bytes would take the answer away."""

@@ -12,7 +12,9 @@ from uvicorn._types import ASGI3Application
 from ..contract.limits import MIB
 from . import auth
 from .app import App
+from .callers import Callers
 from .connection import COUNTED_READ_BYTES, Connection
+from .door import Door
 from .settings import WebSettings
 
 Address = tuple[str, int]
@@ -99,5 +101,6 @@ class Config(uvicorn.Config):
         )
         self.settings = settings
         self.admits = app.admits
+        self.door = Door(settings.connections, Callers(settings.trusted_proxies))
         # What is read is used up before the event loop reads again, so one will do.
         self.incoming = bytearray(COUNTED_READ_BYTES)
