@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 import httptools
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -20,6 +21,7 @@ from ..contract.limits import MIB
 from ..telemetry import Event
 from . import problems
 from .cycle import READ_BYTES, Cycle
+from .door import Standing
 from .exchange import new_request_id
 from .stopping import Stage, stage_of
 
@@ -32,6 +34,8 @@ MOST_HEADERS = 100
 MOST_PIPELINED = 8
 DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
+GUEST_SECONDS = 1.0
+"""For the head of a connection past the limit."""
 COUNTED_READ_BYTES = 256 * 1024
 """Read at once of a body whose length is known, which is passed on without the parser."""
 
@@ -92,14 +96,21 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         with contextlib.suppress(OSError):
             # Else the kernel takes megabytes at once, and a slow reader looks like one that stands still.
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT_BYTES)
-        self._start_clock(self._settings.head_seconds, self._head_is_late)
-        if len(self.connections) > self._settings.connections:
-            self._refuse(FailureCode.BUSY)
+        self._standing = self.config.door.enter(self, self.client[0] if self.client else "")
+        head_seconds = self._settings.head_seconds
+        if self._standing is Standing.GUEST:
+            head_seconds = min(head_seconds, GUEST_SECONDS)
+        self._start_clock(head_seconds, self._head_is_late)
+        if self._standing is Standing.TURNED_AWAY:
+            self._write_refusal(FailureCode.BUSY)
+            self.transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Where to read to."""
         size = READ_BYTES
-        if self._counted_bytes and self.cycle.is_passed_on:
+        if self._discarded_bytes is not None:
+            size = COUNTED_READ_BYTES
+        elif self._counted_bytes and (self.cycle.is_passed_on or self.cycle.response_complete):
             # What lies behind the body goes to the parser: no more of it than of any other read.
             size = min(COUNTED_READ_BYTES, self._counted_bytes + READ_BYTES)
         return memoryview(self.config.incoming)[:size]
@@ -113,9 +124,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             elif self._discarded_bytes > DRAIN_BYTES:
                 self.flow.pause_reading()
             return
-        if self._is_idle:
-            self._is_idle = False
-            self._start_clock(self._settings.head_seconds, self._head_is_late)
+        self._wake()
         self._has_sent_bytes = True
         if self._counted_bytes:
             self._count(nbytes, self._counted_bytes)
@@ -124,6 +133,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever works for it hears of it."""
+        self.config.door.leave(self)
         self._stop_clock()
         if self._clock is not None:
             self._clock.cancel()
@@ -133,6 +143,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             if cycle is not None and not cycle.response_complete:
                 cycle.gone()
         super().connection_lost(exc)
+        # Rings that only the garbage collector would free.
+        self.cycle = self._active = None  # type: ignore[assignment]
+        self._queue.clear()
         self.config.progress.set()
 
     # What the server calls when it stops.
@@ -152,6 +165,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             return  # It ends already.
         elif self._is_in_head:
             self._refuse(FailureCode.BUSY)
+        elif self.cycle is not None and self.cycle.more_body:
+            self._linger()
         else:
             self.transport.close()
 
@@ -159,8 +174,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        if self.cycle is not None and self._active is not None and not self.cycle.keep_alive:
+        is_last = self.cycle is not None and self._active is not None and not self.cycle.keep_alive
+        if is_last or self._discarded_bytes is not None:
             raise _Refused
+        self._wake()  # It may come right behind a body that was skipped.
         super().on_message_begin()
         self._is_in_head = True
         self._is_upgrade = False
@@ -200,7 +217,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=self.scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
+            keep_alive=self.scope["http_version"] == "1.1"
+            and self.parser.should_keep_alive()
+            and self._standing is Standing.EQUAL,
             on_response=self.on_response_complete,
         ).begin(self)
         self._counted_bytes = next((int(v) for name, v in self.headers if name == b"content-length"), None)
@@ -230,6 +249,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._counted_bytes = None
             self.cycle.more_body = False
             self.cycle.message_event.set()
+            if self.cycle.response_complete and self._discarded_bytes is None:
+                self._rest()
 
     # What a cycle calls.
 
@@ -242,6 +263,12 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         """The server stops, and no later request is there yet."""
         return cycle is self.cycle and self._is_server_stopping()
 
+    def can_skip_rest(self) -> bool:
+        """What is still to come of the newest request's body will come, and is not worth a new connection."""
+        known_bytes = self._counted_bytes
+        is_short = known_bytes is not None and known_bytes <= DRAIN_BYTES
+        return is_short and not self.expect_100_continue and self._standing is Standing.EQUAL
+
     def on_response_complete(self) -> None:
         """An answer is complete: end, go on with the next request, or wait for one."""
         self.server_state.total_requests += 1
@@ -249,7 +276,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         done, self._active = self._active, None
         if self.transport.is_closing() or done is None:
             return
-        if done.more_body or (self._discarded_bytes is not None and not self._queue):
+        if done.more_body and done.keep_alive:
+            self.flow.resume_reading()
+            self._start_clock(DRAIN_SECONDS, self.transport.close)
+        elif done.more_body or (self._discarded_bytes is not None and not self._queue):
             self._linger()
         elif not done.keep_alive and self._is_server_stopping():
             self._linger()  # The client may have sent more before it heard of that.
@@ -259,11 +289,22 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._start(self._queue.pop(0))
         else:
             self.flow.resume_reading()
-            if self._is_in_head:
-                self._start_clock(self._settings.head_seconds, self._head_is_late)
-            else:
-                self._is_idle = True
-                self._start_clock(self._settings.keep_alive_seconds, self.transport.close)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is to be done until the next request."""
+        if self._is_in_head:
+            self._start_clock(self._settings.head_seconds, self._head_is_late)
+        else:
+            self._is_idle = True
+            self.config.door.rests(self, self.transport.close)
+            self._start_clock(self._settings.keep_alive_seconds, self.transport.close)
+
+    def _wake(self) -> None:
+        if self._is_idle:
+            self._is_idle = False
+            self.config.door.wakes(self)
+            self._start_clock(self._settings.head_seconds, self._head_is_late)
 
     def watch_writing(self) -> None:
         """From now until all is sent, see that the client takes its answer."""
@@ -361,7 +402,19 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
-        self._start_asgi_task(cycle, self.app)
+        refused = self._refused_as_guest() or self.config.admits(cast(Scope, cycle.scope))
+        if refused is None:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            cycle.refuse(refused)
+
+    def _refused_as_guest(self) -> WorkFailed | None:
+        if self._standing is Standing.EQUAL:
+            return None
+        has_body = bool(self._counted_bytes) or any(name == b"transfer-encoding" for name, _ in self.headers)
+        if self.scope["method"] in ("GET", "HEAD") and not has_body:
+            return None
+        return WorkFailed(FailureCode.BUSY, "there are too many connections")
 
     # Endings.
 
@@ -376,6 +429,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _stop_reading(self, code: FailureCode | None) -> None:
         """The parser can go no further: answer what came before in full, and refuse what it was at."""
+        if self._discarded_bytes is not None:
+            return
         if self._queue and self._queue[-1].more_body:
             self._queue.pop()
         active = self._active
@@ -391,6 +446,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _refuse(self, code: FailureCode) -> None:
         """Answer without the application, and end."""
+        self._write_refusal(code)
+        self._linger()
+
+    def _write_refusal(self, code: FailureCode) -> None:
         request_id = new_request_id()
         answer = problems.answer(WorkFailed(code), request_id=request_id)
         headers = {
@@ -408,7 +467,6 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         lines += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
         self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
         telemetry.emit(Event.REQUEST, request_id=request_id, status=answer.status, code=str(code))
-        self._linger()
 
     def _linger(self) -> None:
         """Half-close, and read on for a moment: a close with unread bytes would take the answer away."""

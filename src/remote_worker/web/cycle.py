@@ -1,8 +1,9 @@
 """One request on a connection: its body as it arrives, its answer as it leaves."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from starlette.types import Scope
 from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
@@ -14,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from ..contract.failures import FailureCode, WorkFailed
 from . import problems
 from .body import EXTENSION, Take
-from .exchange import ClientGone, new_request_id
+from .exchange import ClientGone, new_request_id, refusal
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -38,6 +39,7 @@ class Cycle(RequestResponseCycle):
         self.chunks: list[bytes] = []
         self.waiting_bytes = 0
         self.is_body_delivered = False
+        self._is_rest_skipped = False
         self._take: Take | None = None
         self._failure: Exception | None = None
         self._head = b""
@@ -176,7 +178,7 @@ class Cycle(RequestResponseCycle):
             lines += [name, b": ", value, b"\r\n"]
         if length is None:
             raise RuntimeError("an answer of unknown length")
-        if self.more_body or self.connection.is_ending_with(self):
+        if self.connection.is_ending_with(self) or (self.more_body and not self._is_rest_skipped):
             self.keep_alive = False
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
@@ -202,6 +204,15 @@ class Cycle(RequestResponseCycle):
             self.response_complete = True
             self.message_event.set()
             self.on_response()
+
+    def refuse(self, failure: WorkFailed) -> None:
+        """Answer without the application. The connection goes on behind a body whose rest is short."""
+        status, headers, body = refusal(cast(Scope, self.scope), failure)
+        self.scope["extensions"].clear()
+        self._is_rest_skipped = self.connection.can_skip_rest()
+        self._begin_answer({"type": "http.response.start", "status": status, "headers": headers})
+        self._send_part(body, is_last=True)
+        self.connection.watch_writing()
 
     async def send_500_response(self) -> None:
         """What is left when the application was cancelled or failed outside of its own guard."""

@@ -9,20 +9,25 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 import uvicorn
-from starlette.types import ASGIApp
 from uvicorn._types import ASGI3Application
 
 from .. import telemetry
 from ..contract.limits import MIB
 from ..telemetry import Event
 from . import auth
+from .app import App
+from .callers import Callers
 from .connection import COUNTED_READ_BYTES, DRAIN_SECONDS, Connection
+from .door import Door
 from .listening import CannotListen, refuse_handshakes
 from .settings import WebSettings
 from .stopping import Stage, enter
 
 Address = tuple[str, int]
-BACKLOG = 128
+BACKLOG = 4096
+"""Connections that wait to be accepted, up to net.core.somaxconn; one more loses its SYN, and a second."""
+ACCEPTED_AT_ONCE = 16
+"""In one turn of the event loop, so that a rush of connections holds up no other."""
 KEPT_BYTES = 4 * MIB
 LAST_CALL_SECONDS = 0.2
 """For requests that are on their way: their connections are open as far as their clients know."""
@@ -31,7 +36,7 @@ END_SECONDS = DRAIN_SECONDS + 0.5
 
 
 async def serve(
-    app: ASGIApp,
+    app: App,
     settings: WebSettings,
     *,
     listener: socket.socket | None = None,
@@ -67,7 +72,7 @@ class Server(uvicorn.Server):
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: App,
         settings: WebSettings,
         on_listening: Callable[[Address], None] | None = None,
         *,
@@ -100,6 +105,9 @@ class Server(uvicorn.Server):
         except SystemExit as refused:  # uvicorn has logged what the system says.
             address = f"REMOTE_HOST={self.config.host}, REMOTE_PORT={self.config.port}"
             raise CannotListen(f"cannot listen on {address}: see the line above") from refused
+        for listening in self.servers[0].sockets:
+            with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
+                same.listen(BACKLOG)
         # What is there now stays. Looking through it at each full collection held the loop up for 9 ms.
         gc.collect()
         gc.freeze()
@@ -182,7 +190,7 @@ class Server(uvicorn.Server):
 class Config(uvicorn.Config):
     """uvicorn's configuration with our protocol, its settings, and the buffer all connections read into."""
 
-    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+    def __init__(self, app: App, settings: WebSettings) -> None:
         super().__init__(
             cast(ASGI3Application, app),
             host=settings.host,
@@ -195,10 +203,12 @@ class Config(uvicorn.Config):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            # asyncio accepts as many in one turn, and each failure to accept is a line of log.
-            backlog=BACKLOG,
+            # asyncio takes one number for both: `startup` lengthens the queue afterwards.
+            backlog=ACCEPTED_AT_ONCE,
         )
         self.settings = settings
+        self.admits = app.admits
+        self.door = Door(settings.connections, Callers(settings.trusted_proxies))
         # What is read is used up before the event loop reads again, so one will do.
         self.incoming = bytearray(COUNTED_READ_BYTES)
         self.progress = asyncio.Event()
