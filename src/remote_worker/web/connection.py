@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 LONGEST_URL = 8 * 1024
 MOST_HEAD_BYTES = 32 * 1024
 MOST_HEADERS = 100
+MOST_FRAMING_BYTES = 2 * READ_BYTES
+"""Of a body in chunks, beside its data."""
+MOST_FRAMING_PER_BYTE = 16
+"""More framing for each byte of data. One in a chunk of its own has five."""
 MOST_PIPELINED = 8
 DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
@@ -87,6 +91,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._discarded_bytes: int | None = None
         self._counted_bytes: int | None = None
         """What is still to come of a body whose length is known."""
+        self._chunked_bytes: int | None = None
+        """What came of a body in chunks."""
+        self._framed_bytes = 0
+        """What was read while a body in chunks came."""
 
     # What asyncio calls.
 
@@ -223,6 +231,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             on_response=self.on_response_complete,
         ).begin(self)
         self._counted_bytes = next((int(v) for name, v in self.headers if name == b"content-length"), None)
+        self._framed_bytes, self._chunked_bytes = 0, None
+        if any(name == b"transfer-encoding" for name, _ in self.headers):
+            self._chunked_bytes = 0
         if self._active is None:
             self._start(self.cycle)
         elif len(self._queue) < MOST_PIPELINED:
@@ -240,13 +251,15 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             return
         if self._counted_bytes is not None:
             self._counted_bytes -= len(body)
+        if self._chunked_bytes is not None:
+            self._chunked_bytes += len(body)
         if not self.cycle.response_complete:
             self.cycle.keep(body)
 
     def on_message_complete(self) -> None:
         """The newest request is complete."""
         if not self._is_upgrade:
-            self._counted_bytes = None
+            self._counted_bytes = self._chunked_bytes = None
             self.cycle.more_body = False
             self.cycle.message_event.set()
             if self.cycle.response_complete and self._discarded_bytes is None:
@@ -355,11 +368,21 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             cause = error.__context__
             self._stop_reading(cause.code if isinstance(cause, _Refused) else FailureCode.BAD_REQUEST)
         else:
-            if self._is_in_head:
+            if self._has_too_much_framing(len(data)):
+                self._stop_reading(FailureCode.BAD_REQUEST)
+            elif self._is_in_head:
                 self._unfinished_head_bytes += len(data)
                 # The first read may have brought the end of a body too.
                 if self._unfinished_head_bytes > MOST_HEAD_BYTES + READ_BYTES:
                     self._stop_reading(FailureCode.HEADERS_TOO_LARGE)
+
+    def _has_too_much_framing(self, read_bytes: int) -> bool:
+        """Whether a body in chunks is all but empty: extensions of chunks may be of any length."""
+        if self._chunked_bytes is None:
+            return False
+        self._framed_bytes += read_bytes
+        most = MOST_FRAMING_BYTES + MOST_FRAMING_PER_BYTE * self._chunked_bytes
+        return self._framed_bytes > most
 
     def _start_over_without_upgrade(self, rest: memoryview) -> None:
         """Upgrades are ignored, but llhttp, once it has seen one, takes the body for another protocol."""
@@ -411,7 +434,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
     def _refused_as_guest(self) -> WorkFailed | None:
         if self._standing is Standing.EQUAL:
             return None
-        has_body = bool(self._counted_bytes) or any(name == b"transfer-encoding" for name, _ in self.headers)
+        has_body = bool(self._counted_bytes) or self._chunked_bytes is not None
         if self.scope["method"] in ("GET", "HEAD") and not has_body:
             return None
         return WorkFailed(FailureCode.BUSY, "there are too many connections")
