@@ -215,3 +215,21 @@ def test_a_format_that_does_not_exist_stops_the_start_with_those_that_do(given: 
     assert bad.value.problems[0].startswith("REMOTE_FORMATS must be a list with commas, `jpeg,png` for these")
     assert "out of jpeg, jp2, png" in bad.value.problems[0]
     assert bad.value.problems[0].endswith(f"not {given!r}")
+
+
+def test_trusted_proxies_are_addresses_and_networks() -> None:
+    given = "10.0.0.0/8, 192.0.2.1, 2001:db8::/32"
+
+    proxies = read({"REMOTE_TRUSTED_PROXIES": given}).web.trusted_proxies
+
+    assert [str(proxy) for proxy in proxies] == ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]
+    assert read({}).web.trusted_proxies == ()
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["proxy.example", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.1, *", "10.0.0.0-10.0.0.9", "::ffff:10.0.0.1"],
+)
+def test_what_is_no_proxys_address_stops_the_start(given: str) -> None:
+    with pytest.raises(BadSettings, match="REMOTE_TRUSTED_PROXIES must be a list of addresses and networks"):
+        read({"REMOTE_TRUSTED_PROXIES": given})

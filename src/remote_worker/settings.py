@@ -11,7 +11,8 @@ from .contract.formats import FormatName, switched_on
 from .contract.limits import LONGEST_SIDE, MIB, Limits
 from .pool.settings import PoolSettings
 from .web.auth import is_loopback
-from .web.settings import WebSettings
+from .web.callers import network
+from .web.settings import Network, WebSettings
 
 PREFIX = "REMOTE_"
 PARTS: dict[str, type] = {"web": WebSettings, "limits": Limits, "pool": PoolSettings}
@@ -96,7 +97,7 @@ def shown(row: Row, value: object) -> str:
         case bool():
             return "on" if value else "off"
         case tuple():
-            return ",".join(value)
+            return ",".join(map(str, value))
         case int() if row.field.endswith("_bytes"):
             return _size(value)
         case float():
@@ -202,6 +203,10 @@ def _formats(row: Row, text: str) -> tuple[FormatName, ...]:
     return switched_on(_list(row, text))
 
 
+def _networks(row: Row, text: str) -> tuple[Network, ...]:
+    return tuple(network(word) for word in _list(row, text))
+
+
 def _refuse() -> NoReturn:
     raise ValueError
 
@@ -216,6 +221,7 @@ _READERS: dict[Any, Callable[[Row, str], object]] = {
     str: _text,
     tuple[str, ...]: _list,
     tuple[FormatName, ...]: _formats,
+    tuple[Network, ...]: _networks,
 }
 _WORDS: dict[Any, Callable[[Row], str]] = {
     int: lambda row: "bytes (`30MiB` and the like do)" if row.field.endswith("_bytes") else "a whole number",
@@ -227,6 +233,7 @@ _WORDS: dict[Any, Callable[[Row], str]] = {
         "a list with commas, `jpeg,png` for these alone or `-jp2,-psd` for all but these, out of "
         + ", ".join(FormatName)
     ),
+    tuple[Network, ...]: lambda _: "a list of addresses and networks with commas",
 }
 
 GIB = 1024 * MIB
@@ -244,10 +251,22 @@ _WEB = (
         "host_names",
         "Names that `Host` may carry besides loopback's while there is no authentication.",
     ),
+    Row(
+        "web",
+        "trusted_proxies",
+        "Proxies in front, whose `X-Forwarded-For` tells callers apart; one caller's flood then leaves room "
+        "for the others.",
+    ),
     Row("web", "uid", "This worker's name in `/hello`.", default="random at each start"),
     Row("web", "region", "This worker's region in `/hello`."),
     Row("web", "country", "This worker's country in `/hello`."),
-    Row("web", "connections", "Most connections at once.", least=1),
+    Row(
+        "web",
+        "connections",
+        "Connections that may do everything; one caller gets two thirds at most. As many more may ask once "
+        "for what has no body, such as `/livez`; past those, 503 at once.",
+        least=1,
+    ),
     Row("web", "head_seconds", "Longest wait for a request's head.", least=0.1, most=3600),
     Row("web", "keep_alive_seconds", "How long a connection may stay without a request.", most=3600),
     Row("web", "body_seconds", "Longest time for a whole body.", least=0.1, most=3600),
@@ -261,11 +280,17 @@ _WEB = (
         most=3600,
     ),
     Row("web", "write_seconds", "Longest time for a whole answer to leave.", least=0.1, most=3600),
-    Row("web", "shutdown_seconds", "How long a stop waits for requests in hand.", most=3600),
+    Row(
+        "web",
+        "drain_seconds",
+        "How long a stop serves on while `/readyz` already says 503.",
+        most=3600,
+    ),
+    Row("web", "shutdown_seconds", "How long a stop then waits for requests in hand.", most=3600),
     Row(
         "web",
         "bodies_bytes",
-        "All uploads and answers held in memory at once; past them, 503.",
+        "All uploads and answers held in memory at once; past them, 503. One caller gets two thirds at most.",
         least=MIB,
         most=TIB,
     ),

@@ -2,8 +2,11 @@
 
 import secrets
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 
 from ..contract.limits import MIB
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +19,8 @@ class WebSettings:
     """Anyone who reaches the worker may call it; without it the worker listens on loopback alone."""
     host_names: tuple[str, ...] = ()
     """What `Host` may say besides loopback while there is no authentication."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose `X-Forwarded-For` says who calls."""
 
     uid: str = field(default_factory=lambda: secrets.token_hex(6))
     region: str = ""
@@ -33,6 +38,9 @@ class WebSettings:
     """How long a client may take nothing of its answer."""
     write_seconds: float = 120.0
     """How long the whole answer may take to leave."""
+    drain_seconds: float = 0.0
+    """How long a stop serves on, so that whoever asks `/readyz` can send requests elsewhere first."""
     shutdown_seconds: float = 20.0
+    """How long a stop then waits for requests in hand."""
     bodies_bytes: int = 512 * MIB
     """Of all uploads held in memory at once."""
