@@ -317,7 +317,7 @@ async def _formats(pool: Pool, settings: Settings) -> dict[str, str]:
             try:
                 reply = await pool.decode(Fit(width=16, height=16, format="png"), document, deadline=deadline)
             except WorkFailed as failed:
-                words[path.name] = str(failed.code)
+                words[path.name] = f"{failed.code} ({failed.detail})" if failed.detail else str(failed.code)
             else:
                 words[reply.format] = "ok"
     return words

@@ -24,6 +24,8 @@ class Budget:
     cpu_seconds: int = 8
     descriptors: int = 64
     may_start_threads: bool = True
+    threads_of_user: int = 8192
+    """While all processes of the user have this many, no child starts another one (libde265 needs one)."""
 
 
 class Landlock(StrEnum):
@@ -93,7 +95,14 @@ class ChildSeal:
         seconds = privileges.permitted(resource.RLIMIT_CPU, budget.cpu_seconds)
         # SIGXCPU at the soft limit tells the host why it ended; who blocks it is killed a second later.
         last = privileges.permitted(resource.RLIMIT_CPU, budget.cpu_seconds + 1)
-        self._limits = [(resource.RLIMIT_CPU, (seconds, last)), (resource.RLIMIT_NOFILE, (files, files))]
+        # RLIMIT_NPROC counts the threads of all processes that the user has on the machine, in any container.
+        # Without it one child could start 50,000 with small stacks, and nothing else on the machine any more.
+        threads = privileges.permitted(resource.RLIMIT_NPROC, budget.threads_of_user)
+        self._limits = [
+            (resource.RLIMIT_CPU, (seconds, last)),
+            (resource.RLIMIT_NOFILE, (files, files)),
+            (resource.RLIMIT_NPROC, (threads, threads)),
+        ]
         self._die_with_parent = kernel.Call("prctl", kernel.PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         self._close_all = kernel.Call("close_range", CHILD_SOCKET + 1, 0xFFFFFFFF, 0)
 

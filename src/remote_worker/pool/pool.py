@@ -165,7 +165,7 @@ class Pool:
     async def _work(self, task: Task, document: Document, deadline: float) -> Reply:
         lender = self._lenders.get(template_of(document.prefix()))
         if lender is None:
-            raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE, "SVG needs a kernel with Landlock")
+            raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE, "SVG needs Landlock, which is not offered here")
         crashed = False
         try:
             child = await lender.lend()

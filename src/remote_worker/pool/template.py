@@ -32,6 +32,9 @@ _HELLO_BYTES = 64 * 1024
 _FORK_SECONDS = 2.0
 """A fork takes a millisecond; a template that needs this long is stopped or stuck."""
 
+_END_SECONDS = 1.0
+"""From hanging up to the end, which an interpreter that fails takes for its last words."""
+
 
 class TemplateFailed(Exception):
     """The template could not be made ready, or is gone. `layer` names what is missing of the seal."""
@@ -85,10 +88,12 @@ class TemplateProcess:
                 answer = await loop.sock_recv(self._control, _HELLO_BYTES)
         except TimeoutError as late:
             raise TemplateFailed(f"the {hello.template} template was not ready in {seconds:g} s") from late
-        except OSError as lost:
-            raise TemplateFailed(f"the {hello.template} template ended while it got ready") from lost
+        except OSError:
+            answer = b""
         if not answer:
-            raise TemplateFailed(f"the {hello.template} template ended while it got ready")
+            raise TemplateFailed(
+                f"the {hello.template} template ended while it got ready{await self._cause()}"
+            )
         self.report = {"pid": self.pid, **json.loads(answer)}
         if "failed" in self.report:
             raise TemplateFailed(
@@ -96,6 +101,19 @@ class TemplateProcess:
                 self.report["layer"],
             )
         loop.add_reader(self._control, self._read_events)
+
+    async def _cause(self) -> str:
+        """What ended the process, which has hung up, in words that go on a sentence."""
+        try:
+            status = await asyncio.to_thread(self._process.wait, _END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return ""
+        if status == -signal.SIGSYS:
+            return (
+                ": a filter around this service killed it by SIGSYS; let it allow the calls seccomp and "
+                "landlock_* (systemd: SystemCallFilter=@sandbox)"
+            )
+        return f" by {signal.Signals(-status).name}" if status < 0 else f" with status {status}"
 
     async def fork(self) -> Child:
         """A new sealed child that waits for its task. Raises TemplateFailed, or OSError from socketpair."""
