@@ -174,6 +174,7 @@ RUNTIMES = {
     # 20.10.12: runc says that Landlock is unknown, crun and older runc that it is not permitted.
     "docker-20.10": replace(_DOCKER, newest_call=441),
     "docker-20.10-eperm": replace(_DOCKER, refused=f"{_DOCKER_REFUSES} {_LANDLOCK}"),
+    "docker-19.03": replace(_DOCKER, newest_call=433),
     "docker-drop-all": replace(
         _DOCKER, capabilities=(), no_new_privs=True, refused=_DOCKER_REFUSES + " chroot"
     ),

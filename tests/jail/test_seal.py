@@ -253,6 +253,7 @@ def test_only_the_folders_that_are_named_can_be_read(tmp_path):
         ({"without": {"landlock_create_ruleset": errno.ENOSYS}, "landlock": "required"}, "landlock"),
         ({"landlock": "absent", "readable": ["/usr/share/fonts"]}, "landlock"),
         ({"without": {"prlimit64": errno.EPERM}}, "limits"),
+        ({"without": {"pidfd_open": errno.ENOSYS}}, "limits"),
         ({"threads": True}, "threads"),
         ({"personality": 0x0400000}, "seccomp"),
         pytest.param({"without": {"landlock_restrict_self": errno.EPERM}}, "landlock", marks=needs_landlock),

@@ -69,6 +69,7 @@ def seal_template(
     if (count := privileges.threads()) != 1:
         raise SealFailed(Layer.THREADS, f"there are {count}, and a fork would leave the others' locks held")
     _see_that_data_is_not_code()
+    _see_that_children_can_be_killed()
     everything = bpf.prepare(rules.template_rules(may_read_files=bool(readable)))
     version = _landlock_version(landlock, needed=bool(readable))
     privileges.close_all_but({0, 1, 2, *keep})
@@ -153,6 +154,15 @@ def _see_that_data_is_not_code() -> None:
         raise SealFailed(Layer.SECCOMP, f"the personality is unknown: {refusal.strerror}") from refusal
     if personality & _READ_IMPLIES_EXEC:
         raise SealFailed(Layer.SECCOMP, "the personality makes all memory executable")
+
+
+def _see_that_children_can_be_killed() -> None:
+    """The host ends a child by its pidfd, however the template fares."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as refusal:
+        reason = f"a deadline takes the call pidfd_open (Linux 5.3, Docker 20.10): {refusal.strerror}"
+        raise SealFailed(Layer.LIMITS, reason) from refusal
 
 
 def _see_that_the_filter_holds() -> None:
