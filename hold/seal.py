@@ -36,9 +36,9 @@ _REFUSED = {
 def measure(given: Given) -> Sequence[Row]:  # noqa: ARG001  every point has it
     """Run `doctor` and all attacks of tests/attacks under each runtime.
 
-    Bars: no attack harms or reaches a canary, and the next picture is answered after each; all layers hold that
-    the runtime offers; all formats decode, but for SVG where there is no Landlock. Where a runtime forbids a layer
-    that is required, the start ends with status 78 and names it.
+    Bars: no attack harms or reaches a canary, and the next picture is answered after each; all layers hold
+    that the runtime offers; all formats decode, but for SVG where there is no Landlock. Where a runtime
+    forbids a layer that is required, the start ends with status 78 and names it.
     """
     if os.geteuid() != 0:
         raise SystemExit("seal: the runtimes are emulated with namespaces and mounts, which takes root")
