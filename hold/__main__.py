@@ -11,13 +11,14 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
-from . import fairness, overload, shutdown, supply
+from . import fairness, overload, seal, shutdown, supply
 from .point import Given, Measure, Row
 
 POINTS: Mapping[str, Measure] = {
     "overload": overload.measure,
     "fairness": fairness.measure,
     "shutdown": shutdown.measure,
+    "seal": seal.measure,
     "supply": supply.measure,
 }
 """Each point by its name, in the order of the page."""

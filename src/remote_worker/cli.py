@@ -346,7 +346,8 @@ async def _formats(pool: Pool, settings: Settings) -> dict[str, str]:
                 )
             except WorkFailed as failed:
                 if failed.code is not FailureCode.FORMAT_UNAVAILABLE:
-                    words[path.name] = str(failed.code)
+                    detail = f" ({failed.detail})" if failed.detail else ""
+                    words[path.name] = f"{failed.code}{detail}"
             else:
                 words[reply.format] = OK
     return words

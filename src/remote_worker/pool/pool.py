@@ -44,7 +44,7 @@ _BENIGN_PICTURES = {
     FormatName.ICO: "sample.ico",
 }
 """Those first that are nothing to decode: a probe takes the first one that is on."""
-_NO_LANDLOCK = "needs a kernel with Landlock"
+_NO_LANDLOCK = "needs Landlock, which is not offered here"
 _NO_TEMPLATE = "its template is being replaced"
 SYSTEM_FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts")
 _SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS}
