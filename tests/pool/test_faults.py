@@ -29,6 +29,7 @@ from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode
 from remote_worker.contract.limits import Limits
 from remote_worker.contract.messages import Info
+from remote_worker.pool.child import ChildLost, Kill
 from remote_worker.pool.pool import Pool
 from remote_worker.pool.settings import PoolSettings
 
@@ -157,6 +158,27 @@ def test_what_a_document_did_is_never_tried_again(heard: Heard) -> None:
         assert "child_retried" not in heard.words
 
     with_pool(work, limits=Limits(decode_seconds=0.5), crash_burst=1000)
+
+
+@pytest.mark.parametrize(
+    ("status", "killed", "is_mute", "is_from_outside"),
+    [
+        (signal.SIGKILL, None, True, True),
+        (signal.SIGKILL, None, False, False),  # It began to lie before it was killed.
+        (signal.SIGKILL, Kill.STOPPED, True, True),
+        (signal.SIGKILL, Kill.DEADLINE, True, False),
+        (signal.SIGKILL, Kill.TALK, False, False),
+        (None, None, True, True),
+        (None, Kill.DEADLINE, True, False),
+        (signal.SIGXCPU, None, True, False),
+        (0, None, True, False),
+        (1 << 8, None, True, False),
+    ],
+)
+def test_which_losses_are_from_outside(
+    status: int | None, killed: Kill | None, is_mute: bool, is_from_outside: bool
+) -> None:
+    assert ChildLost(status, killed=killed, is_mute=is_mute).is_from_outside is is_from_outside
 
 
 @pytest.mark.parametrize("name", ["spin_in_threads", "spin_deaf"])
