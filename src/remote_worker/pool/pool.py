@@ -212,7 +212,8 @@ class Pool:
             if not _is_passing(trouble) or time.monotonic() + pause >= deadline:
                 raise _failure(trouble) from trouble
             telemetry.emit(Event.CHILD_RETRIED, level=logging.WARNING, reason=_reason(trouble))
-        lender.drop_stopped()
+        for each in self._lenders.values():  # Who stops one process may have stopped them all.
+            each.give_up_what_is_stopped()
         await asyncio.sleep(pause)
         try:
             return await self._attempt(lender, task, document, deadline)
