@@ -40,6 +40,8 @@ DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
 GUEST_SECONDS = 1.0
 """For the head of a connection past the limit."""
+CROWDED_SECONDS = 5
+"""After which who came past the limit may try again: each refusal there costs a connection too."""
 COUNTED_READ_BYTES = 256 * 1024
 """Read at once of a body whose length is known, which is passed on without the parser."""
 
@@ -56,6 +58,10 @@ class _Refused(Exception):
     def __init__(self, code: FailureCode | None = None) -> None:
         super().__init__(code)
         self.code = code
+
+
+def _crowded() -> WorkFailed:
+    return WorkFailed(FailureCode.BUSY, "there are too many connections", retry_seconds=CROWDED_SECONDS)
 
 
 class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
@@ -110,7 +116,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             head_seconds = min(head_seconds, GUEST_SECONDS)
         self._start_clock(head_seconds, self._head_is_late)
         if self._standing is Standing.TURNED_AWAY:
-            self._write_refusal(FailureCode.BUSY)
+            self._write_refusal(_crowded())
             self.transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
@@ -425,7 +431,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
-        refused = self._refused_as_guest() or self.config.admits(cast(Scope, cycle.scope))
+        refused = self.config.admits(cast(Scope, cycle.scope)) or self._refused_as_guest()
         if refused is None:
             self._start_asgi_task(cycle, self.app)
         else:
@@ -437,7 +443,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         has_body = bool(self._counted_bytes) or self._chunked_bytes is not None
         if self.scope["method"] in ("GET", "HEAD") and not has_body:
             return None
-        return WorkFailed(FailureCode.BUSY, "there are too many connections")
+        return _crowded()
 
     # Endings.
 
@@ -469,12 +475,12 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _refuse(self, code: FailureCode) -> None:
         """Answer without the application, and end."""
-        self._write_refusal(code)
+        self._write_refusal(WorkFailed(code))
         self._linger()
 
-    def _write_refusal(self, code: FailureCode) -> None:
+    def _write_refusal(self, failure: WorkFailed) -> None:
         request_id = new_request_id()
-        answer = problems.answer(WorkFailed(code), request_id=request_id)
+        answer = problems.answer(failure, request_id=request_id)
         headers = {
             **answer.headers,
             "content-length": str(len(answer.body)),
@@ -489,7 +495,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             lines += [name, b": ", value, b"\r\n"]
         lines += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
         self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
-        telemetry.emit(Event.REQUEST, request_id=request_id, status=answer.status, code=str(code))
+        telemetry.emit(Event.REQUEST, request_id=request_id, status=answer.status, code=str(failure.code))
 
     def _linger(self) -> None:
         """Half-close, and read on for a moment: a close with unread bytes would take the answer away."""
