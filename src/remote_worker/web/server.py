@@ -139,13 +139,12 @@ class Server(uvicorn.Server):
                 refuse_handshakes(listener)
         await asyncio.sleep(LAST_CALL_SECONDS)
         await self._close_listeners()
-        left = 0.0 if self.force_exit else deadline - asyncio.get_running_loop().time()
-        await self._end_connections(max(left, END_SECONDS))
+        await self._end_connections(deadline)
         self._dating.cancel()
         await self.lifespan.shutdown()
 
-    async def _end_connections(self, seconds: float) -> None:
-        """Close what is idle, cancel what still runs, and let the answers leave for so long."""
+    async def _end_connections(self, deadline: float) -> None:
+        """Close what is idle, cancel what still runs, and let the answers leave."""
         running = list(self.server_state.tasks)
         for connection in self._connections():
             connection.shutdown()
@@ -153,7 +152,10 @@ class Server(uvicorn.Server):
         await asyncio.sleep(0)
         for task in running:
             task.cancel()
-        await self._until(lambda: not self.server_state.connections, seconds=seconds)
+        connections = self.server_state.connections
+        left = deadline - asyncio.get_running_loop().time()
+        await self._until(lambda: self.force_exit or not connections, seconds=left)
+        await self._until(lambda: not connections, seconds=END_SECONDS)
         for connection in self._connections():
             connection.transport.abort()
         if self.server_state.tasks:

@@ -249,6 +249,18 @@ def test_an_answer_that_is_read_slowly_leaves_whole(size: int, is_in_hand: Calla
     assert len(body) == size
 
 
+def test_a_second_stop_waits_for_no_slow_reader() -> None:
+    with serving(shutdown_seconds=3600, write_idle_seconds=3600) as service, service.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(post("/images/prepare_jpeg", form(b"large:393216"), "Accept: image/*"))
+        assert connection.recv(1) == b"H"
+        service.stop()
+        until(lambda: is_gone(service))
+        service.stop()
+
+        assert service.ended()
+
+
 def test_a_head_that_has_only_begun_is_answered_and_does_not_hold_the_stop() -> None:
     with serving(head_seconds=3600) as service, service.connect() as connection:
         connection.sendall(LIVE + b"GET /ping HT")
