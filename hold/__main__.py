@@ -11,9 +11,12 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
+from . import isolation
 from .point import Given, Measure, Row
 
-POINTS: Mapping[str, Measure] = {}
+POINTS: Mapping[str, Measure] = {
+    "isolation": isolation.measure,
+}
 """Each point by its name, in the order of the page."""
 
 PAGE = PROJECT / "docs" / "hold.md"
