@@ -1,4 +1,4 @@
-"""Nothing of one caller in what another gets: markers searched, and outputs compared under poisoned memory."""
+"""Nothing of one caller in what another gets: markers searched, outputs compared under poisoned memory."""
 
 import json
 import subprocess
