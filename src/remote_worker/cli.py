@@ -167,8 +167,10 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:  # noqa: ARG
 
 
 def _descriptors(settings: Settings) -> int:
-    """Two for each connection (socket, upload), three for each child (socket, pidfd, output), and some."""
-    return 2 * settings.web.connections + 3 * (settings.pool.children + settings.pool.ready) + 64
+    """Two for each connection (socket, upload or output), one for each guest past them, three for each child
+    (socket, pidfd, output), and some.
+    """
+    return 3 * settings.web.connections + 3 * (settings.pool.children + settings.pool.ready) + 64
 
 
 async def _serve_until_stopped(settings: Settings) -> None:

@@ -341,18 +341,6 @@ def test_a_body_that_is_cut_is_not_decoded() -> None:
         assert service.decoder.uploads == [b"x"]
 
 
-def test_connections_are_bounded() -> None:
-    with serving(connections=2) as service, service.connect() as first, service.connect() as second:
-        for connection in (first, second):
-            connection.sendall(PING)
-            assert Reader(connection).answer().status == 200
-        with service.connect() as third:
-            assert is_error(Reader(third).answer(), 503, "busy")
-        second.close()
-        first.sendall(PING)
-        assert Reader(first).answer().status == 200
-
-
 def test_stopping_finishes_what_is_under_way() -> None:
     with serving() as service, service.connect() as connection:
         connection.sendall(post("/images/fit/1", form(b"pause")))

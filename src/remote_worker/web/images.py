@@ -17,7 +17,8 @@ from ..contract.messages import OUTPUT_FORMATS, Fit
 from ..service.images import AvatarSet, Described, Images, Made
 from . import problems
 from .answers import json_answer, picture_as_text, pictures_in_json, raw_picture
-from .budget import Budget
+from .budget import Budget, Share
+from .callers import Callers
 from .exchange import exchange_of
 from .negotiation import wants_picture
 from .settings import WebSettings
@@ -55,6 +56,8 @@ class Done(Generic[T]):
     upload_bytes: int
     start: float
     end: float
+    share: Share
+    """Of the memory, for the answer."""
 
     def times(self) -> dict[str, Any]:
         """The members that say how long it took."""
@@ -68,10 +71,11 @@ class Done(Generic[T]):
 class ImageEndpoints:
     """One method for each path; each answers GET with its usage."""
 
-    def __init__(self, images: Images, limits: Limits, settings: WebSettings) -> None:
+    def __init__(self, images: Images, limits: Limits, settings: WebSettings, callers: Callers) -> None:
         self._images = images
+        self._callers = callers
         self._budget = Budget(settings.bodies_bytes)
-        self._uploads = Uploads(limits, settings, self._budget)
+        self._uploads = Uploads(limits, settings)
         self._settings = settings
 
     async def prepare(self, request: Request) -> Response:
@@ -79,16 +83,16 @@ class ImageEndpoints:
         if request.method != "POST":
             return _usage(_PREPARE_USAGE)
 
-        async def use(document: Document, deadline: float) -> Made:
+        async def use(document: Document, deadline: float, caller: str) -> Made:
             keep = _one_of(request.query_params, "metadata", _METADATA, default=False)
-            return await self._images.prepare(document, keep_metadata=keep, deadline=deadline)
+            return await self._images.prepare(document, keep_metadata=keep, deadline=deadline, caller=caller)
 
         done = await self._do(request, "prepare", use)
         picture = done.result.picture
         if wants_picture(request.headers.get("accept", "")):
-            return raw_picture(picture.body, picture.format, self._budget)
+            return raw_picture(picture.body, picture.format, done.share)
         members = {**_OK, "output": picture.body, **done.uploaded(done.result.mime)}
-        return pictures_in_json(members, self._budget)
+        return pictures_in_json(members, done.share)
 
     async def fit(self, request: Request) -> Response:
         """A picture scaled down into a box."""
@@ -96,26 +100,28 @@ class ImageEndpoints:
         if request.method != "POST":
             return _usage(_FIT_USAGE)
 
-        async def use(document: Document, deadline: float) -> Made:
-            return await self._images.fit(document, _fit(box, request.query_params), deadline=deadline)
+        async def use(document: Document, deadline: float, caller: str) -> Made:
+            return await self._images.fit(
+                document, _fit(box, request.query_params), deadline=deadline, caller=caller
+            )
 
         done = await self._do(request, "fit", use)
         picture = done.result.picture
         if _is_on(request.query_params, "simple"):
-            return picture_as_text(picture.body, self._budget)
+            return picture_as_text(picture.body, done.share)
         if wants_picture(request.headers.get("accept", "")):
-            return raw_picture(picture.body, picture.format, self._budget)
+            return raw_picture(picture.body, picture.format, done.share)
         members = {**_OK, **done.times(), "output": picture.body, **done.uploaded(done.result.mime)}
-        return pictures_in_json(members, self._budget)
+        return pictures_in_json(members, done.share)
 
     async def avatars(self, request: Request) -> Response:
         """Square pictures in up to six sizes."""
         if request.method != "POST":
             return _usage(_AVATAR_USAGE)
 
-        async def use(document: Document, deadline: float) -> AvatarSet:
+        async def use(document: Document, deadline: float, caller: str) -> AvatarSet:
             animated = _is_on(request.query_params, "animated")
-            return await self._images.avatars(document, animated=animated, deadline=deadline)
+            return await self._images.avatars(document, animated=animated, deadline=deadline, caller=caller)
 
         done = await self._do(request, "avatars", use)
         avatars = {
@@ -123,15 +129,15 @@ class ImageEndpoints:
             for name, picture in done.result.avatars.items()
         }
         members = {**_OK, **done.times(), **avatars, **done.uploaded(done.result.mime)}
-        return pictures_in_json(members, self._budget)
+        return pictures_in_json(members, done.share)
 
     async def info(self, request: Request) -> Response:
         """What a picture's header says."""
         if request.method != "POST":
             return _usage(_INFO_USAGE)
 
-        async def use(document: Document, deadline: float) -> Described:
-            return await self._images.info(document, deadline=deadline)
+        async def use(document: Document, deadline: float, caller: str) -> Described:
+            return await self._images.info(document, deadline=deadline, caller=caller)
 
         done = await self._do(request, "info", use)
         described = done.result
@@ -140,7 +146,7 @@ class ImageEndpoints:
         )
 
     async def _do(
-        self, request: Request, kind: str, use: Callable[[Document, float], Awaitable[T]]
+        self, request: Request, kind: str, use: Callable[[Document, float, str], Awaitable[T]]
     ) -> Done[T]:
         """Receive the upload, then do the work for as long as its client waits.
 
@@ -148,15 +154,18 @@ class ImageEndpoints:
         """
         exchange = exchange_of(request)
         exchange.kind = kind
-        async with self._uploads.receive(request) as document:
+        caller = self._callers.of(request.scope)
+        share = self._budget.share(caller)
+        self._images.check_room(caller)  # Our own server has asked already, others cannot.
+        async with self._uploads.receive(request, share) as document:
             began, start = time.perf_counter(), time.time()
             deadline = time.monotonic() + self._settings.work_seconds
 
             try:
-                result = await while_wanted(request, use(document, deadline), deadline=deadline)
+                result = await while_wanted(request, use(document, deadline, caller), deadline=deadline)
             finally:
                 took = exchange.decode_seconds = time.perf_counter() - began
-            return Done(result, document.size_bytes, start, start + took)
+            return Done(result, document.size_bytes, start, start + took, share)
 
 
 _OK = {"status": "ok", "success": True}
