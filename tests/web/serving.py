@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,7 @@ class Service:
     decoder: SmallDecoder
     probe: Probe
     server: Server
+    thread: threading.Thread
 
     @property
     def url(self) -> str:
@@ -134,6 +135,19 @@ class Service:
     def connections(self) -> int:
         """How many the server has at the moment."""
         return len(self.server.server_state.connections)
+
+    def in_loop(self, do: Callable[[], object]) -> None:
+        """Have the server's event loop do this before anything that is sent from now on."""
+        self.server.servers[0].get_loop().call_soon_threadsafe(do)
+
+    def stop(self) -> None:
+        """As a SIGTERM does it."""
+        self.in_loop(self.server.stop)
+
+    def ended(self) -> bool:
+        """Wait until the server is gone."""
+        self.thread.join(10)
+        return not self.thread.is_alive()
 
 
 @contextmanager
@@ -154,10 +168,12 @@ def serving(limits: Limits | None = None, **settings: Any) -> Iterator[Service]:
     thread.start()
     try:
         assert listening.wait(10)
-        yield Service(addresses[0], decoder, probe, server)
+        service = Service(addresses[0], decoder, probe, server, thread)
+        yield service
     finally:
         decoder.release.set()
-        server.should_exit = True
+        with suppress(RuntimeError):  # The loop may be closed already.
+            service.stop()
         thread.join(30)
         assert not thread.is_alive()
 
@@ -220,6 +236,11 @@ class Reader:
             self._more()
         body, self._waiting = self._waiting[:length], self._waiting[length:]
         return Answer(int(first.split()[1]), headers, body)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing has come that was not read."""
+        return not self._waiting
 
     def rest(self) -> bytes:
         """All that comes until the connection ends."""

@@ -23,6 +23,7 @@ from . import problems
 from .cycle import READ_BYTES, Cycle
 from .door import Standing
 from .exchange import new_request_id
+from .stopping import Stage, stage_of
 
 if TYPE_CHECKING:
     from .server import Config
@@ -145,6 +146,29 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         # Rings that only the garbage collector would free.
         self.cycle = self._active = None  # type: ignore[assignment]
         self._queue.clear()
+        self.config.progress.set()
+
+    # What the server calls when it stops.
+
+    @property
+    def is_busy(self) -> bool:
+        """A request has no whole answer yet."""
+        return self._active is not None
+
+    def shutdown(self) -> None:
+        """End: when idle at once, else behind the answer under way. What waits for its turn is refused."""
+        for cycle in self._queue:
+            cycle.scope["state"].update(self.app_state)
+        if self._active is not None:
+            self.cycle.keep_alive = False
+        elif self._discarded_bytes is not None:
+            return  # It ends already.
+        elif self._is_in_head:
+            self._refuse(FailureCode.BUSY)
+        elif self.cycle is not None and self.cycle.more_body:
+            self._linger()
+        else:
+            self.transport.close()
 
     # What the parser calls.
 
@@ -235,6 +259,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         if cycle is self.cycle:
             self.flow.resume_reading()
 
+    def is_ending_with(self, cycle: Cycle) -> bool:
+        """The server stops, and no later request is there yet."""
+        return cycle is self.cycle and self._is_server_stopping()
+
     def can_skip_rest(self) -> bool:
         """What is still to come of the newest request's body will come, and is not worth a new connection."""
         known_bytes = self._counted_bytes
@@ -244,6 +272,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
     def on_response_complete(self) -> None:
         """An answer is complete: end, go on with the next request, or wait for one."""
         self.server_state.total_requests += 1
+        self.config.progress.set()
         done, self._active = self._active, None
         if self.transport.is_closing() or done is None:
             return
@@ -252,6 +281,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._start_clock(DRAIN_SECONDS, self.transport.close)
         elif done.more_body or (self._discarded_bytes is not None and not self._queue):
             self._linger()
+        elif not done.keep_alive and self._is_server_stopping():
+            self._linger()  # The client may have sent more before it heard of that.
         elif not done.keep_alive:
             self.transport.close()
         elif self._queue:
@@ -386,6 +417,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         return WorkFailed(FailureCode.BUSY, "there are too many connections")
 
     # Endings.
+
+    def _is_server_stopping(self) -> bool:
+        return stage_of(self.app_state) is not Stage.SERVING
 
     def _head_is_late(self) -> None:
         if self._has_sent_bytes:
