@@ -21,6 +21,7 @@ class Event(StrEnum):
     TEMPLATE_LOST = "template_lost"
     TEMPLATE_FAILED = "template_failed"
     CHILD_CRASHED = "child_crashed"
+    CHILD_RETRIED = "child_retried"
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
     NOTE = "note"  # A line of a library that we run.
