@@ -6,7 +6,6 @@ pixels, metadata and trailing bytes are its marker; the service is the real one,
 (`hijacked.py`) that answer a fit into 7 x 7 pixels with all memory that they can read.
 """
 
-import asyncio
 import base64
 import io
 import json
@@ -19,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,15 +28,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from isolation import hijacked
 from web.serving import BOUNDARY, END, part, post
+from whole_service import whole_service
 
 from remote_worker.contract.document import Document
 from remote_worker.contract.limits import MIB, Limits
 from remote_worker.contract.messages import Reply, Task
 from remote_worker.pool.pool import Pool
 from remote_worker.pool.settings import PoolSettings
-from remote_worker.service.images import Images
-from remote_worker.web.app import create_app
-from remote_worker.web.server import Address, Server
+from remote_worker.web.server import Address
 from remote_worker.web.settings import WebSettings
 
 NONCE = os.urandom(8)
@@ -185,37 +183,6 @@ class Watched:
         return await self._pool.decode(task, document, deadline=deadline, caller=caller)
 
 
-@contextmanager
-def serving(files: set[bytes], findings: Findings, words: Sequence[str]) -> Iterator[Address]:
-    """The whole service in a thread, until the block ends."""
-    web = WebSettings(port=0, work_seconds=120, bodies_bytes=4096 * MIB)
-    listening: list[Address] = []
-    is_listening = threading.Event()
-    servers: list[Server] = []
-
-    def note(address: Address) -> None:
-        listening.append(address)
-        is_listening.set()
-
-    async def run() -> None:
-        settings = PoolSettings(children=3, ready=3, waiting_per_child=1000, crash_burst=10_000)
-        async with Pool(settings, LIMITS, entry=hijacked.entry(*words)) as pool:
-            app = create_app(Images(Watched(pool, files, findings)), pool.check, web, LIMITS)
-            servers.append(Server(app, web, note))
-            await servers[0].serve()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    try:
-        if not is_listening.wait(60):
-            raise SystemExit("the service does not listen")
-        yield listening[0]
-    finally:
-        if servers:
-            servers[0].should_exit = True
-        thread.join(60)
-
-
 def answered(address: Address, request: Request) -> bytes:
     """All that comes back until the connection ends."""
     with socket.create_connection(address, timeout=120) as connection:
@@ -284,7 +251,14 @@ def run(callers: int, words: Sequence[str], rounds: int = 1) -> Findings:
     todo = [request for caller in range(callers) for request in requests(caller)] * rounds
     random.Random(4).shuffle(todo)
     lock = threading.Lock()
-    with serving(files, findings, words) as address, ThreadPoolExecutor(callers) as clients:
+    worker = whole_service(
+        LIMITS,
+        PoolSettings(children=3, ready=3, waiting_per_child=1000, crash_burst=10_000),
+        WebSettings(port=0, work_seconds=120, bodies_bytes=4096 * MIB),
+        entry=hijacked.entry(*words),
+        around=lambda pool: Watched(pool, files, findings),
+    )
+    with worker as address, ThreadPoolExecutor(callers) as clients:
 
         def do(request: Request) -> None:
             answer = answered(address, request)
