@@ -11,11 +11,12 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
-from . import isolation
+from . import isolation, limits
 from .point import Given, Measure, Row
 
 POINTS: Mapping[str, Measure] = {
     "isolation": isolation.measure,
+    "limits": limits.measure,
 }
 """Each point by its name, in the order of the page."""
 

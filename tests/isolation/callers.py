@@ -137,7 +137,7 @@ def requests(caller: int) -> Iterator[Request]:
         if name == "photo.jpg":
             yield asked("/images/prepare_jpeg?metadata=keep", form, RAW)
             yield asked("/images/prepare_jpeg", form)
-    for name in ("small.png", "large.png", "photo.jpg"):
+    for name in ("small.png", "large.png"):
         yield asked("/images/fit/7", part(files[name]) + END, RAW, is_dump=True)
     own, large = marker(caller), files["large.png"]
     garbage = own * 20_000
