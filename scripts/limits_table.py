@@ -111,6 +111,21 @@ _REQUESTS = (
         (f"{CONNECTIONS}test_the_size_of_a_head_is_bounded",),
     ),
     Limit(
+        "what a body in chunks has beside its data",
+        "web.connection:MOST_FRAMING_BYTES",
+        FailureCode.BAD_REQUEST,
+        ("web/test_misbehaving.py::test_an_extension_of_a_chunk_is_bounded",),
+    ),
+    Limit(
+        "more of that for each byte of data, bytes",
+        "web.connection:MOST_FRAMING_PER_BYTE",
+        FailureCode.BAD_REQUEST,
+        (
+            "web/test_misbehaving.py::test_many_chunks_with_extensions_are_one_body",
+            "web/test_misbehaving.py::test_an_extension_of_a_chunk_is_bounded",
+        ),
+    ),
+    Limit(
         "requests taken ahead on a connection",
         "web.connection:MOST_PIPELINED",
         "the connection closes behind the answers to those before",

@@ -253,8 +253,8 @@ _WEB = (
     Row(
         "web",
         "connections",
-        "Connections that may do everything, of which one caller gets two thirds at most. As many more may ask for "
-        "what has no body, such as `/livez`; past those, 503 at once.",
+        "Connections that may do everything; one caller gets two thirds at most. As many more may ask once "
+        "for what has no body, such as `/livez`; past those, 503 at once.",
         least=1,
     ),
     Row("web", "head_seconds", "Longest wait for a request's head.", least=0.1, most=3600),
@@ -280,7 +280,7 @@ _WEB = (
     Row(
         "web",
         "bodies_bytes",
-        "All uploads and answers held in memory at once; past them, 503. One caller's requests get two thirds.",
+        "All uploads and answers held in memory at once; past them, 503. One caller gets two thirds at most.",
         least=MIB,
         most=TIB,
     ),

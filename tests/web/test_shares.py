@@ -37,7 +37,7 @@ def holding(
 
 def is_busy(answer: Answer) -> bool:
     code = (answer.status, answer.json["code"])
-    return code == (503, "busy") and "retry-after" in answer.headers and ends(answer)
+    return code == (503, "busy") and int(answer.headers["retry-after"]) >= 1 and ends(answer)
 
 
 def ends(answer: Answer) -> bool:
@@ -120,6 +120,16 @@ def test_past_the_limit_everything_else_is_refused(request_: bytes) -> None:
         assert is_busy(reader.answer())
         assert reader.rest() == b""
         assert service.decoder.tasks == []
+
+
+@pytest.mark.parametrize(("has_room", "seconds"), [(True, "5"), (False, "7")])
+def test_past_the_limit_the_time_to_come_back_is_the_queues_where_it_is_full(
+    has_room: bool, seconds: str
+) -> None:
+    with serving(connections=1) as service, holding(service, 1):
+        service.decoder.has_room = has_room
+
+        assert ask(service, UPLOAD, POLITE).headers["retry-after"] == seconds
 
 
 def test_past_the_limit_a_head_has_a_second() -> None:

@@ -31,11 +31,17 @@ if TYPE_CHECKING:
 LONGEST_URL = 8 * 1024
 MOST_HEAD_BYTES = 32 * 1024
 MOST_HEADERS = 100
+MOST_FRAMING_BYTES = 2 * READ_BYTES
+"""Of a body in chunks, beside its data."""
+MOST_FRAMING_PER_BYTE = 16
+"""More framing for each byte of data. One in a chunk of its own has five."""
 MOST_PIPELINED = 8
 DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
 GUEST_SECONDS = 1.0
 """For the head of a connection past the limit."""
+CROWDED_SECONDS = 5
+"""After which who came past the limit may try again: each refusal there costs a connection too."""
 COUNTED_READ_BYTES = 256 * 1024
 """Read at once of a body whose length is known, which is passed on without the parser."""
 
@@ -52,6 +58,10 @@ class _Refused(Exception):
     def __init__(self, code: FailureCode | None = None) -> None:
         super().__init__(code)
         self.code = code
+
+
+def _crowded() -> WorkFailed:
+    return WorkFailed(FailureCode.BUSY, "there are too many connections", retry_seconds=CROWDED_SECONDS)
 
 
 class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
@@ -87,6 +97,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._discarded_bytes: int | None = None
         self._counted_bytes: int | None = None
         """What is still to come of a body whose length is known."""
+        self._chunked_bytes: int | None = None
+        """What came of a body in chunks."""
+        self._framed_bytes = 0
+        """What was read while a body in chunks came."""
 
     # What asyncio calls.
 
@@ -102,7 +116,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             head_seconds = min(head_seconds, GUEST_SECONDS)
         self._start_clock(head_seconds, self._head_is_late)
         if self._standing is Standing.TURNED_AWAY:
-            self._write_refusal(FailureCode.BUSY)
+            self._write_refusal(_crowded())
             self.transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
@@ -223,6 +237,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             on_response=self.on_response_complete,
         ).begin(self)
         self._counted_bytes = next((int(v) for name, v in self.headers if name == b"content-length"), None)
+        self._framed_bytes, self._chunked_bytes = 0, None
+        if any(name == b"transfer-encoding" for name, _ in self.headers):
+            self._chunked_bytes = 0
         if self._active is None:
             self._start(self.cycle)
         elif len(self._queue) < MOST_PIPELINED:
@@ -240,13 +257,15 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             return
         if self._counted_bytes is not None:
             self._counted_bytes -= len(body)
+        if self._chunked_bytes is not None:
+            self._chunked_bytes += len(body)
         if not self.cycle.response_complete:
             self.cycle.keep(body)
 
     def on_message_complete(self) -> None:
         """The newest request is complete."""
         if not self._is_upgrade:
-            self._counted_bytes = None
+            self._counted_bytes = self._chunked_bytes = None
             self.cycle.more_body = False
             self.cycle.message_event.set()
             if self.cycle.response_complete and self._discarded_bytes is None:
@@ -355,11 +374,21 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             cause = error.__context__
             self._stop_reading(cause.code if isinstance(cause, _Refused) else FailureCode.BAD_REQUEST)
         else:
-            if self._is_in_head:
+            if self._has_too_much_framing(len(data)):
+                self._stop_reading(FailureCode.BAD_REQUEST)
+            elif self._is_in_head:
                 self._unfinished_head_bytes += len(data)
                 # The first read may have brought the end of a body too.
                 if self._unfinished_head_bytes > MOST_HEAD_BYTES + READ_BYTES:
                     self._stop_reading(FailureCode.HEADERS_TOO_LARGE)
+
+    def _has_too_much_framing(self, read_bytes: int) -> bool:
+        """Whether a body in chunks is all but empty: extensions of chunks may be of any length."""
+        if self._chunked_bytes is None:
+            return False
+        self._framed_bytes += read_bytes
+        most = MOST_FRAMING_BYTES + MOST_FRAMING_PER_BYTE * self._chunked_bytes
+        return self._framed_bytes > most
 
     def _start_over_without_upgrade(self, rest: memoryview) -> None:
         """Upgrades are ignored, but llhttp, once it has seen one, takes the body for another protocol."""
@@ -402,7 +431,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
-        refused = self._refused_as_guest() or self.config.admits(cast(Scope, cycle.scope))
+        refused = self.config.admits(cast(Scope, cycle.scope)) or self._refused_as_guest()
         if refused is None:
             self._start_asgi_task(cycle, self.app)
         else:
@@ -411,10 +440,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
     def _refused_as_guest(self) -> WorkFailed | None:
         if self._standing is Standing.EQUAL:
             return None
-        has_body = bool(self._counted_bytes) or any(name == b"transfer-encoding" for name, _ in self.headers)
+        has_body = bool(self._counted_bytes) or self._chunked_bytes is not None
         if self.scope["method"] in ("GET", "HEAD") and not has_body:
             return None
-        return WorkFailed(FailureCode.BUSY, "there are too many connections")
+        return _crowded()
 
     # Endings.
 
@@ -446,12 +475,12 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _refuse(self, code: FailureCode) -> None:
         """Answer without the application, and end."""
-        self._write_refusal(code)
+        self._write_refusal(WorkFailed(code))
         self._linger()
 
-    def _write_refusal(self, code: FailureCode) -> None:
+    def _write_refusal(self, failure: WorkFailed) -> None:
         request_id = new_request_id()
-        answer = problems.answer(WorkFailed(code), request_id=request_id)
+        answer = problems.answer(failure, request_id=request_id)
         headers = {
             **answer.headers,
             "content-length": str(len(answer.body)),
@@ -466,7 +495,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             lines += [name, b": ", value, b"\r\n"]
         lines += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
         self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
-        telemetry.emit(Event.REQUEST, request_id=request_id, status=answer.status, code=str(code))
+        telemetry.emit(Event.REQUEST, request_id=request_id, status=answer.status, code=str(failure.code))
 
     def _linger(self) -> None:
         """Half-close, and read on for a moment: a close with unread bytes would take the answer away."""
