@@ -11,10 +11,11 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
-from . import isolation, limits
+from . import isolation, limits, shutdown
 from .point import Given, Measure, Row
 
 POINTS: Mapping[str, Measure] = {
+    "shutdown": shutdown.measure,
     "isolation": isolation.measure,
     "limits": limits.measure,
 }

@@ -196,8 +196,8 @@ _REQUESTS = (
         "REMOTE_SHUTDOWN_SECONDS",
         FailureCode.BUSY,
         (
-            "web/test_stopping.py::test_what_is_in_hand_is_finished_and_what_is_new_refused",
-            "web/test_stopping.py::test_work_that_takes_longer_than_the_stop_waits_is_ended_with_an_answer",
+            "web/test_stages_of_a_stop.py::test_what_is_in_hand_is_finished_and_what_is_new_refused",
+            "web/test_stages_of_a_stop.py::test_work_that_takes_longer_than_the_stop_waits_is_ended_with_an_answer",
         ),
     ),
 )

@@ -357,7 +357,7 @@ def start(run: tuple[str, ...], **variables: str) -> "subprocess.CompletedProces
     )
 
 
-def test_a_handed_socket_beyond_loopback_is_refused_like_such_an_address(tmp_path: Path) -> None:
+def test_a_handed_socket_beyond_loopback_is_refused_like_such_an_address() -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener:
         listener.set_inheritable(True)
         refused = start(handed(listener), REMOTE_HOST="127.0.0.1")
@@ -367,8 +367,7 @@ def test_a_handed_socket_beyond_loopback_is_refused_like_such_an_address(tmp_pat
         assert "REMOTE_HOST=0.0.0.0 listens beyond loopback without authentication" in refused.stderr
         assert unsealed.returncode == 78
         assert "REMOTE_JAIL=off is for debugging on loopback only" in unsealed.stderr
-        with serving(tmp_path / "log", run=handed(listener), REMOTE_OPEN="1") as worker:
-            assert worker.address == listener.getsockname()
+        assert "without authentication" not in unsealed.stderr
 
 
 def test_a_socket_for_another_process_is_not_taken() -> None:

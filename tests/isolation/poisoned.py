@@ -34,7 +34,7 @@ from remote_worker.pool.template import ENTRY
 
 BYTES = (0xA5, 0x3C)
 """malloc's fresh memory has their complements."""
-LIMITS = Limits(decode_seconds=20, cpu_seconds=20, memory_bytes=2048 * MIB)
+LIMITS = Limits(decode_seconds=20, cpu_seconds=20, memory_bytes=2048 * MIB, pixels=16_000_000)
 """Poisoning takes time and Python's objects more memory, which is not what is compared here."""
 LATE = str(FailureCode.DEADLINE)
 CHILDREN = 3
@@ -84,7 +84,7 @@ def jobs_of(path: Path, every: bool, cuts: int) -> list[Job]:
     kept = [max(1, int(size * chosen.uniform(LEAST_SHARE, MOST_SHARE))) for _ in range(cuts)]
     return [
         *(Job(path=path, kept_bytes=size, task=task) for task in whole),
-        *(Job(path=path, kept_bytes=part, task=task) for part in kept for task in [*decoded, *prepared]),
+        *(Job(path=path, kept_bytes=part, task=task) for part in kept for task in [decoded[0], *prepared]),
     ]
 
 

@@ -85,6 +85,19 @@ def test_while_draining_everything_is_served_and_every_answer_closes_its_connect
             assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
+def test_what_a_client_sends_before_it_heard_of_the_end_resets_nothing() -> None:
+    with serving(drain_seconds=30) as service, service.connect() as connection:
+        service.stop()
+        connection.sendall(get("/ping"))
+        reader = Reader(connection)
+
+        assert reader.answer().headers["connection"] == "close"
+        assert reader.rest() == b""
+        # A reset by the first would fail the second.
+        connection.sendall(get("/ping"))
+        connection.sendall(get("/ping"))
+
+
 def test_a_second_stop_ends_the_draining() -> None:
     with serving(drain_seconds=3600) as service:
         service.stop()
