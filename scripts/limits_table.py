@@ -323,6 +323,21 @@ _PICTURES = (
         (f"{POOL}test_one_more_than_the_queue_holds_is_told_to_come_back",),
     ),
     Limit(
+        "the `Retry-After` of a full queue",
+        "pool.queue:_LONGEST_WAIT_SECONDS",
+        "no longer wait is asked for",
+        (
+            "pool/test_queue.py::test_the_refused_are_told_to_come_back_one_after_the_other",
+            "pool/test_queue.py::test_before_anything_is_known_a_second_is_told",
+        ),
+    ),
+    Limit(
+        "callers that left whose use is remembered",
+        "pool.queue:_MOST_DEBTS",
+        "those who used least are forgotten",
+        ("pool/test_queue.py::test_callers_that_left_are_forgotten",),
+    ),
+    Limit(
         "time for a template to get ready",
         "REMOTE_START_SECONDS",
         "the start ends with status 78",

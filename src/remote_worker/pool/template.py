@@ -144,10 +144,19 @@ class TemplateProcess:
         """Wait for what it owes, no longer than this. One that is stopped is given up, which answers all."""
         until = time.monotonic() + seconds
         while not answer.done() and (left := until - time.monotonic()) > 0:
-            if self._is_stopped():
-                self._give_up()
+            self.look()
+            if not self.alive:
                 return
             await asyncio.wait([answer], timeout=min(left, _LOOK_SECONDS))
+
+    def look(self) -> None:
+        """Give it up if somebody has stopped it."""
+        if not self.alive:
+            return
+        with contextlib.suppress(ChildProcessError):  # It is dead, as its socket will tell.
+            told = os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+            if told is not None and told.si_code == os.CLD_STOPPED:
+                self._give_up()
 
     def close(self) -> None:
         """Kill the template and its whole process group, and reap it."""
@@ -181,12 +190,6 @@ class TemplateProcess:
                     child.reaped(number)
             elif kind in (FORKED, FORK_FAILED):
                 self._deliver(pid, fds, number)
-
-    def _is_stopped(self) -> bool:
-        if self._process.returncode is not None:
-            return False
-        told = os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
-        return told is not None and told.si_code == os.CLD_STOPPED
 
     def _give_up(self) -> None:
         self.close()
