@@ -11,13 +11,15 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
-from . import fairness, overload, seal, shutdown, supply
+from . import fairness, isolation, limits, overload, seal, shutdown, supply
 from .point import Given, Measure, Row
 
 POINTS: Mapping[str, Measure] = {
     "overload": overload.measure,
     "fairness": fairness.measure,
     "shutdown": shutdown.measure,
+    "isolation": isolation.measure,
+    "limits": limits.measure,
     "seal": seal.measure,
     "supply": supply.measure,
 }

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import limits_table
+
 from remote_worker import settings
 from remote_worker.decoder.codecs import CODECS
 from remote_worker.decoder.formats import FORMATS
@@ -52,7 +54,7 @@ ERRORS_HEAD = """# Errors
 Every failure is JSON with `message`, `status` (`"error"`), `success` (`false`), `code` and `request_id`.
 Compare the code; the message is for people. With `Accept: application/problem+json` the same failure comes
 as RFC 9457: `type` is `urn:remote-worker:error:<code>`, with `title`, `status`, `detail`, `instance`, `code`
-and `request_id`. 503 comes with `Retry-After`.
+and `request_id`. 503 comes with `Retry-After`. What is past which limit: [limits.md](limits.md).
 
 | code | status | message |
 |---|---|---|
@@ -65,6 +67,7 @@ def errors_page() -> str:
     return ERRORS_HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
+<<<<<<< HEAD
 CODECS_HEAD = """# Codecs
 
 <!-- Made by scripts/make-docs from docs/sbom.cdx.json and remote_worker/decoder/codecs.py; edit there. -->
@@ -113,11 +116,45 @@ def codecs_page() -> str:
 _MOST_VERSION = 24
 """Characters; a commit is told by fewer."""
 
+=======
+LIMITS_HEAD = """# Limits
+
+<!-- Made by scripts/make-docs from scripts/limits_table.py; edit there. -->
+
+Everything that a client, a document or a hijacked decoder decides has a bound, which is checked before the
+step that it bounds. Those with a `REMOTE_` name can be set ([settings.md](settings.md)). `value` is the
+default; a document at the value passes, one past it gets the answer of the fourth column
+([errors.md](errors.md)). The tests of the last column, below `tests/`, try both sides of each.
+"""
+
+
+def limits_page() -> str:
+    """docs/limits.md."""
+    sections = (
+        f"\n## {title}\n\n{limits_table.markdown(rows)}" for title, rows in limits_table.SECTIONS.items()
+    )
+    parameters = "".join(
+        f"| `{name}` | {takes} | {past} | `{test.rpartition('::')[2]}` |\n"
+        for name, takes, past, test in limits_table.PARAMETERS
+    )
+    return (
+        LIMITS_HEAD
+        + "".join(sections)
+        + "\n## Parameters of an address\n\n| parameter | takes | else | shown by |\n|---|---|---|---|\n"
+        + parameters
+    )
+
+
+>>>>>>> h-data
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": lambda: SETTINGS_HEAD + settings.markdown(),
     "formats.md": formats_page,
     "errors.md": errors_page,
+<<<<<<< HEAD
     "codecs.md": codecs_page,
+=======
+    "limits.md": limits_page,
+>>>>>>> h-data
 }
 
 
