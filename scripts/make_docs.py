@@ -67,7 +67,6 @@ def errors_page() -> str:
     return ERRORS_HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-<<<<<<< HEAD
 CODECS_HEAD = """# Codecs
 
 <!-- Made by scripts/make-docs from docs/sbom.cdx.json and remote_worker/decoder/codecs.py; edit there. -->
@@ -116,7 +115,6 @@ def codecs_page() -> str:
 _MOST_VERSION = 24
 """Characters; a commit is told by fewer."""
 
-=======
 LIMITS_HEAD = """# Limits
 
 <!-- Made by scripts/make-docs from scripts/limits_table.py; edit there. -->
@@ -145,16 +143,12 @@ def limits_page() -> str:
     )
 
 
->>>>>>> h-data
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": lambda: SETTINGS_HEAD + settings.markdown(),
     "formats.md": formats_page,
     "errors.md": errors_page,
-<<<<<<< HEAD
     "codecs.md": codecs_page,
-=======
     "limits.md": limits_page,
->>>>>>> h-data
 }
 
 
