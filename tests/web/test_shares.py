@@ -222,3 +222,10 @@ def test_a_large_upload_gets_through_while_another_caller_holds_all_it_can() -> 
 
         assert ask(service, post("/images/info", form(bytes(largest))), POLITE).status == 200
         assert service.decoder.callers == [POLITE]
+
+
+def test_a_crowd_past_the_limit_is_told_to_come_back_one_after_the_other() -> None:
+    with serving(connections=1) as service, holding(service, 1):
+        told = [int(ask(service, UPLOAD, POLITE).headers["retry-after"]) for _ in range(27)]
+
+    assert told == [*range(5, 31), 5]

@@ -40,8 +40,6 @@ DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
 GUEST_SECONDS = 1.0
 """For the head of a connection past the limit."""
-CROWDED_SECONDS = 5
-"""After which who came past the limit may try again: each refusal there costs a connection too."""
 COUNTED_READ_BYTES = 256 * 1024
 """Read at once of a body whose length is known, which is passed on without the parser."""
 
@@ -58,10 +56,6 @@ class _Refused(Exception):
     def __init__(self, code: FailureCode | None = None) -> None:
         super().__init__(code)
         self.code = code
-
-
-def _crowded() -> WorkFailed:
-    return WorkFailed(FailureCode.BUSY, "there are too many connections", retry_seconds=CROWDED_SECONDS)
 
 
 class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
@@ -116,7 +110,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             head_seconds = min(head_seconds, GUEST_SECONDS)
         self._start_clock(head_seconds, self._head_is_late)
         if self._standing is Standing.TURNED_AWAY:
-            self._write_refusal(_crowded())
+            self._write_refusal(self._crowded())
             self.transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
@@ -443,7 +437,11 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         has_body = bool(self._counted_bytes) or self._chunked_bytes is not None
         if self.scope["method"] in ("GET", "HEAD") and not has_body:
             return None
-        return _crowded()
+        return self._crowded()
+
+    def _crowded(self) -> WorkFailed:
+        seconds = self.config.door.retry_seconds()
+        return WorkFailed(FailureCode.BUSY, "there are too many connections", retry_seconds=seconds)
 
     # Endings.
 

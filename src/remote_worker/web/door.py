@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Hashable
 from enum import Enum
+from itertools import cycle
 
 from .callers import Callers
+
+RETRY_SECONDS = range(5, 31)
 
 
 class Standing(Enum):
@@ -32,6 +35,7 @@ class Door:
         """The caller of each equal; None for a proxy, which has many."""
         self._guests: set[Hashable] = set()
         self._idle: dict[Hashable, Callable[[], None]] = {}
+        self._retry_seconds = cycle(RETRY_SECONDS)
 
     def enter(self, connection: Hashable, host: str) -> Standing:
         """Let a connection from this address in. Whoever is not turned away must `leave`."""
@@ -67,6 +71,13 @@ class Door:
                 self._held[caller] -= 1
                 if not self._held[caller]:
                     del self._held[caller]
+
+    def retry_seconds(self) -> int:
+        """After how long someone who found no place may come again: each a second after the one before.
+
+        A crowd that is told the same time comes back together, and each such refusal costs a connection.
+        """
+        return next(self._retry_seconds)
 
     def rests(self, connection: Hashable, close: Callable[[], None]) -> None:
         """The connection waits for its next request, and may be closed by this."""
