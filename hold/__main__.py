@@ -11,9 +11,13 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
+from . import fuzzing, mutation
 from .point import Given, Measure, Row
 
-POINTS: Mapping[str, Measure] = {}
+POINTS: Mapping[str, Measure] = {
+    "fuzzing": fuzzing.measure,
+    "mutation": mutation.measure,
+}
 """Each point by its name, in the order of the page."""
 
 PAGE = PROJECT / "docs" / "hold.md"
