@@ -37,11 +37,12 @@ def measure(given: Given) -> Sequence[Row]:
     runs: dict[str, list[campaign.Run]] = {}
     side_by_side = min(2, len(os.sched_getaffinity(0)))
     for run in campaign.run(TARGETS, given.fuzz_seconds, side_by_side=side_by_side):
-        runs.setdefault(_group(run.target), []).append(run)
-    return [_row(group, members, given.fuzz_seconds) for group, members in runs.items()]
+        runs.setdefault(group_of(run.target), []).append(run)
+    return [row(group, members, given.fuzz_seconds) for group, members in runs.items()]
 
 
-def _row(group: str, runs: Sequence[campaign.Run], seconds: float) -> Row:
+def row(group: str, runs: Sequence[campaign.Run], seconds: float) -> Row:
+    """One line for targets that belong together."""
     executions = sum(run.executions for run in runs)
     broken = [run.target for run in runs if run.end]
     measured = f"{executions:,} inputs, {sum(run.features for run in runs)} features, {len(broken)} broken"
@@ -53,6 +54,7 @@ def _row(group: str, runs: Sequence[campaign.Run], seconds: float) -> Row:
     )
 
 
-def _group(target: str) -> str:
+def group_of(target: str) -> str:
+    """What the target belongs to."""
     found = GROUPS_BY_NAME.get(target)
     return found or next(group for start, group in GROUPS.items() if target.startswith(start))

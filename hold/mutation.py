@@ -11,12 +11,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from benchmarks import processes
-from benchmarks.servers import Server, worker
+from benchmarks.servers import worker
 from fuzz.structure.mutate import mutated
 
 from .point import Given, Row
@@ -42,6 +42,8 @@ OVERLOAD = frozenset({503, 504})
 CHECKPOINTS = 6
 """Of which the first ends the warm-up: then every kind of work was done once."""
 MOST_GROWTH_BYTES = 16 * 1024 * 1024
+FOLDER = "remote-worker-mutation"
+"""In the user's cache folder: files that crashed a decoder or took too long."""
 KEPT_CODES = frozenset({"decoder_crashed", "deadline", "internal"})
 _SIGNAL = re.compile(r"child_crashed .*signal=(\d+)")
 
@@ -59,19 +61,19 @@ def measure(given: Given) -> Sequence[Row]:
     print(f"mutation: seed {seed}, {len(files)} files", flush=True)
     cores = set(os.sched_getaffinity(0)) - {given.load_core} or {given.load_core}
     with worker(PORT, cores) as server:
-        load = _Load(server, files, seed)
+        load = _Load(files, seed)
         states = []
         minutes = given.mutation_minutes
         for checkpoint in range(CHECKPOINTS):
             load.run(60 * minutes / CHECKPOINTS, checkpoint)
             states.append(_settled(server.pid))
-            print(f"mutation: {load.sent} requests, {states[-1]}", flush=True)
+            print(f"mutation: {load.told.sent} requests, {states[-1]}", flush=True)
         crashes = Counter(_SIGNAL.findall(_log(server.pid)))
-    return _rows(load, states, crashes, seed)
+    return rows(load.told, states, crashes)
 
 
 @dataclass(slots=True)
-class _State:
+class State:
     """The service while it does nothing."""
 
     pss_bytes: int
@@ -81,24 +83,32 @@ class _State:
     zombies: int
 
 
+@dataclass(slots=True, kw_only=True)
+class Told:
+    """What came back."""
+
+    seed: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    unanswered: int = 0
+    worst_seconds: float = 0.0
+
+    @property
+    def sent(self) -> int:
+        """All requests."""
+        return self.statuses.total() + self.unanswered
+
+
 class _Load:
     """Sends mutated files, and counts what comes back."""
 
-    def __init__(self, server: Server, files: Sequence[bytes], seed: int) -> None:
-        self._server = server
+    def __init__(self, files: Sequence[bytes], seed: int) -> None:
         self._files = files
         self._seed = seed
         self._lock = threading.Lock()
-        self.sent = 0
-        self.statuses: Counter[int] = Counter()
-        self.codes: Counter[str] = Counter()
-        self.hangs = 0
-        self.worst_seconds = 0.0
-        self.operators: Counter[str] = Counter()
-        self.kept = (
-            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "remote-worker-mutation"
-        )
-        self.kept.mkdir(parents=True, exist_ok=True)
+        self._kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / FOLDER
+        self.told = Told(seed=seed)
+        self._kept.mkdir(parents=True, exist_ok=True)
 
     def run(self, seconds: float, part: int) -> None:
         """All connections for so long, until each has its last answer."""
@@ -115,7 +125,7 @@ class _Load:
     def _send(self, until: float, random: Random) -> None:
         connection = self._connect()
         while time.monotonic() < until:
-            data, done = mutated(random.choice(self._files), random.choice(self._files), random)
+            data, _ = mutated(random.choice(self._files), random.choice(self._files), random)
             path = random.choice(ENDPOINTS)
             began = time.monotonic()
             try:
@@ -125,31 +135,28 @@ class _Load:
                 connection.close()
                 connection = self._connect()
                 continue
-            self._count(data, path, done, status, code, time.monotonic() - began)
+            self._count(data, path, status, code, time.monotonic() - began)
         connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", PORT, timeout=ANSWER_SECONDS)
 
-    def _count(self, data: bytes, path: str, done: str, status: int, code: str, seconds: float) -> None:
+    def _count(self, data: bytes, path: str, status: int, code: str, seconds: float) -> None:
         with self._lock:
-            self.sent += 1
-            self.statuses[status] += 1
-            self.codes[code] += 1
-            self.operators.update(done.split("+"))
-            self.worst_seconds = max(self.worst_seconds, seconds)
+            self.told.statuses[status] += 1
+            self.told.codes[code] += 1
+            self.told.worst_seconds = max(self.told.worst_seconds, seconds)
         if code in KEPT_CODES or (status >= 500 and status not in OVERLOAD):
             self._keep(data, path, code)
 
     def _lost(self, data: bytes, path: str, error: str) -> None:
         with self._lock:
-            self.sent += 1
-            self.hangs += 1
+            self.told.unanswered += 1
         self._keep(data, path, f"unanswered {error}")
 
     def _keep(self, data: bytes, path: str, why: str) -> None:
         name = f"{why}{path}-{hashlib.sha256(data).hexdigest()[:12]}"
-        (self.kept / re.sub(r"[^A-Za-z0-9.-]+", "_", name)).write_bytes(data)
+        (self._kept / re.sub(r"[^A-Za-z0-9.-]+", "_", name)).write_bytes(data)
 
 
 def _files(corpus: Path) -> list[bytes]:
@@ -177,7 +184,7 @@ def _ask(connection: http.client.HTTPConnection, path: str, data: bytes) -> tupl
     return answer.status, "" if answer.status == 200 else str(json.loads(said).get("code", ""))
 
 
-def _settled(pid: int) -> _State:
+def _settled(pid: int) -> State:
     """What the service has once its descriptors and processes stay as they are."""
     former, state = None, _state(pid)
     for _ in range(100):
@@ -191,7 +198,7 @@ def _settled(pid: int) -> _State:
     return state
 
 
-def _state(pid: int) -> _State:
+def _state(pid: int) -> State:
     members = processes.tree(pid)
     stats = [_stat(member) for member in members]
     try:
@@ -199,7 +206,7 @@ def _state(pid: int) -> _State:
     except PermissionError:
         pss = 0
     rss_pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return _State(
+    return State(
         pss_bytes=pss,
         host_rss_bytes=rss_pages * os.sysconf("SC_PAGE_SIZE"),
         descriptors=len(os.listdir(f"/proc/{pid}/fd")),
@@ -220,12 +227,13 @@ def _log(pid: int) -> str:
     return Path(f"/proc/{pid}/fd/2").read_text(errors="replace")
 
 
-def _rows(load: _Load, states: Sequence[_State], crashes: Counter[str], seed: int) -> list[Row]:
+def rows(told: "Told", states: Sequence[State], crashes: Counter[str]) -> list[Row]:
+    """The figures and their bars; `crashes` are counted by signal, and the first state is the warm one."""
     first, last = states[0], states[-1]
     server_errors = (
-        sum(count for status, count in load.statuses.items() if status >= 500) - load.codes["deadline"]
+        sum(count for status, count in told.statuses.items() if status >= 500) - told.codes["deadline"]
     )
-    statuses = ", ".join(f"{count} x {status}" for status, count in sorted(load.statuses.items()))
+    statuses = ", ".join(f"{count} x {status}" for status, count in sorted(told.statuses.items()))
     signals = ", ".join(f"{count} by signal {signal}" for signal, count in sorted(crashes.items())) or "none"
     growth = max(last.pss_bytes - first.pss_bytes, last.host_rss_bytes - first.host_rss_bytes)
     memory = [f"{state.pss_bytes / 2**20:.0f}" for state in states]
@@ -233,27 +241,27 @@ def _rows(load: _Load, states: Sequence[_State], crashes: Counter[str], seed: in
     zombies = max(state.zombies for state in states)
     return [
         Row(
-            case=f"{load.sent:,} mutated files, {CONNECTIONS} connections, seed {seed}",
+            case=f"{told.sent:,} mutated files, {CONNECTIONS} connections, seed {told.seed}",
             bar="0 answers of the 500 class",
             measured=f"{server_errors}; {statuses}",
-            holds=server_errors == 0 and load.statuses[200] > 0,
+            holds=server_errors == 0 and told.statuses[200] > 0,
         ),
         Row(
             case="answered in time",
             bar="all",
-            measured=f"{load.hangs} not; slowest {load.worst_seconds:.1f} s",
-            holds=load.hangs == 0,
+            measured=f"{told.unanswered} not; slowest {told.worst_seconds:.1f} s",
+            holds=told.unanswered == 0,
         ),
         Row(
             case="pictures that take too long (504 `deadline`, or killed)",
             bar="reported",
-            measured=f"{load.codes['deadline']}",
+            measured=f"{told.codes['deadline']}",
             holds=True,
         ),
         Row(
             case="decoders that crashed, contained (422)",
             bar="reported",
-            measured=f"{load.codes['decoder_crashed']}; {signals}; files in {load.kept.name}",
+            measured=f"{told.codes['decoder_crashed']}; {signals}; files in {FOLDER}",
             holds=True,
         ),
         Row(
