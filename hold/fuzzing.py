@@ -21,7 +21,7 @@ GROUPS = {
 GROUPS_BY_NAME = {
     **dict.fromkeys(("signatures", "one_format"), "signature table"),
     **dict.fromkeys(("multipart", "content_type"), "multipart upload"),
-    **dict.fromkeys(("host", "accept", "settings"), "settings and headers"),
+    **dict.fromkeys(("requests", "host", "accept", "settings"), "requests and settings"),
     **dict.fromkeys(("task", "message", "record", "parts", "facts"), "wire"),
     **dict.fromkeys(("reply", "reply_built"), "reply checks"),
     **dict.fromkeys(("exif", "xmp", "iptc", "mp4", "profile"), "metadata"),

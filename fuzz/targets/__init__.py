@@ -10,6 +10,7 @@ from . import (
     metadata,
     multipart,
     placement,
+    requests,
     settings,
     signatures,
     verify,
@@ -90,6 +91,18 @@ TARGETS = (
             b'Content-Disposition: form-data; name="file"; filename="a"\r\n',
             b"Content-Length: 3\r\n",
             b"\r\n\r\n",
+        ),
+    ),
+    Target(
+        name="requests",
+        run=requests.same_in_any_pieces,
+        words=(
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"Content-Length: 5\r\n",
+            b"Transfer-Encoding: chunked\r\n",
+            b"Expect: 100-continue\r\n",
+            b"Connection: Upgrade\r\nUpgrade: h2c\r\n",
+            b"5\r\nabcde\r\n0\r\n\r\n",
         ),
     ),
     Target(
