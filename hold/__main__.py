@@ -11,10 +11,12 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
-from . import fairness, isolation, limits, overload, seal, shutdown, supply
+from . import fairness, fuzzing, isolation, limits, mutation, overload, seal, shutdown, supply
 from .point import Given, Measure, Row
 
 POINTS: Mapping[str, Measure] = {
+    "fuzzing": fuzzing.measure,
+    "mutation": mutation.measure,
     "overload": overload.measure,
     "fairness": fairness.measure,
     "shutdown": shutdown.measure,
