@@ -53,7 +53,7 @@ def _cut(body: bytes, sizes: list[int]) -> Iterator[bytes]:
 
 
 def _ours(body: list[bytes], feed: Feed) -> Outcome:
-    with Document() as document, Budget(1 << 20).lease() as lease:
+    with Document() as document, Budget(1 << 20).share("").lease() as lease:
         form = upload._Form(BOUNDARY, document, lease, MOST_BYTES)
         buffer = bytearray(_BUFFER_FRONT + max(map(len, body), default=0))
         try:

@@ -1,11 +1,12 @@
 """Requests on one connection: the application sees the same ones in whatever pieces the bytes arrive."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from remote_worker.web.app import App
 from remote_worker.web.connection import Connection
 from remote_worker.web.server import Config
 from remote_worker.web.settings import WebSettings
@@ -84,7 +85,7 @@ class _Wire(asyncio.Transport):
 async def _sent(stream: bytes, sizes: list[int], kind: type[Connection]) -> tuple[Seen, bytes]:
     seen: Seen = []
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
         while True:
             message: Message = await receive()
@@ -97,6 +98,8 @@ async def _sent(stream: bytes, sizes: list[int], kind: type[Connection]) -> tupl
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok", "more_body": False})
 
+    app = cast(App, answer)
+    app.admits = lambda _: None
     wire = _Wire()
     connection = kind(Config(app, WebSettings()), ServerState(), {}, asyncio.get_running_loop())
     connection.connection_made(wire)
