@@ -190,3 +190,21 @@ def test_a_secret_is_masked_when_it_is_set_and_its_neighbour_is_shown() -> None:
     assert shown(Row("web", "region", "x", secret=True), "hunter2") == "(hidden)"
     assert shown(Row("web", "region", "x", secret=True), "") == ""
     assert shown(Row("web", "region", "x"), "hunter2") == "hunter2"
+
+
+def test_trusted_proxies_are_addresses_and_networks() -> None:
+    given = "10.0.0.0/8, 192.0.2.1, 2001:db8::/32"
+
+    proxies = read({"REMOTE_TRUSTED_PROXIES": given}).web.trusted_proxies
+
+    assert [str(proxy) for proxy in proxies] == ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]
+    assert read({}).web.trusted_proxies == ()
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["proxy.example", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.1, *", "10.0.0.0-10.0.0.9", "::ffff:10.0.0.1"],
+)
+def test_what_is_no_proxys_address_stops_the_start(given: str) -> None:
+    with pytest.raises(BadSettings, match="REMOTE_TRUSTED_PROXIES must be a list of addresses and networks"):
+        read({"REMOTE_TRUSTED_PROXIES": given})

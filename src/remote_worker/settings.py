@@ -10,7 +10,8 @@ from typing import Any, NoReturn, get_type_hints
 from .contract.limits import LONGEST_SIDE, MIB, Limits
 from .pool.settings import PoolSettings
 from .web.auth import is_loopback
-from .web.settings import WebSettings
+from .web.callers import network
+from .web.settings import Network, WebSettings
 
 PREFIX = "REMOTE_"
 PARTS: dict[str, type] = {"web": WebSettings, "limits": Limits, "pool": PoolSettings}
@@ -95,7 +96,7 @@ def shown(row: Row, value: object) -> str:
         case bool():
             return "on" if value else "off"
         case tuple():
-            return ",".join(value)
+            return ",".join(map(str, value))
         case int() if row.field.endswith("_bytes"):
             return _size(value)
         case float():
@@ -197,6 +198,10 @@ def _list(row: Row, text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in _text(row, text).split(",") if word.strip())
 
 
+def _networks(row: Row, text: str) -> tuple[Network, ...]:
+    return tuple(network(word) for word in _list(row, text))
+
+
 def _refuse() -> NoReturn:
     raise ValueError
 
@@ -210,6 +215,7 @@ _READERS: dict[Any, Callable[[Row, str], object]] = {
     bool: _switch,
     str: _text,
     tuple[str, ...]: _list,
+    tuple[Network, ...]: _networks,
 }
 _WORDS: dict[Any, Callable[[Row], str]] = {
     int: lambda row: "bytes (`30MiB` and the like do)" if row.field.endswith("_bytes") else "a whole number",
@@ -217,6 +223,7 @@ _WORDS: dict[Any, Callable[[Row], str]] = {
     bool: lambda _: "`on` or `off`",
     str: lambda _: "text",
     tuple[str, ...]: lambda _: "a list with commas",
+    tuple[Network, ...]: lambda _: "a list of addresses and networks with commas",
 }
 
 GIB = 1024 * MIB
@@ -233,6 +240,12 @@ _WEB = (
         "web",
         "host_names",
         "Names that `Host` may carry besides loopback's while there is no authentication.",
+    ),
+    Row(
+        "web",
+        "trusted_proxies",
+        "Proxies in front, whose `X-Forwarded-For` tells callers apart; one caller's flood then leaves room "
+        "for the others.",
     ),
     Row("web", "uid", "This worker's name in `/hello`.", default="random at each start"),
     Row("web", "region", "This worker's region in `/hello`."),

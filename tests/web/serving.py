@@ -42,17 +42,24 @@ class SmallDecoder:
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []
+        self.callers: list[str] = []
+        self.asked: list[str] = []
+        self.has_room = True
         self.uploads: list[bytes] = []
         self.began = threading.Event()
         self.cancelled = threading.Event()
         self.release = threading.Event()
 
     def check_room(self, caller: str) -> None:
-        """Fill the protocol: there is always room."""
+        """Fill the protocol."""
+        self.asked.append(caller)
+        if not self.has_room:
+            raise WorkFailed(FailureCode.BUSY, retry_seconds=7)
 
     async def decode(self, task: Task, document: Document, *, deadline: float, caller: str = "") -> Reply:
         """Fill the protocol."""
         self.tasks.append(task)
+        self.callers.append(caller)
         fd = document.read_only_fd()
         with open(fd, "rb") as file:
             data = file.read()

@@ -14,13 +14,22 @@ from starlette.types import Lifespan
 from ..contract.failures import WorkFailed
 from ..contract.limits import Limits
 from ..service.images import Images
+from .admission import Admission, Admits
 from .answers import json_answer
+from .callers import Callers
 from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .settings import WebSettings
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class App(Starlette):
+    """The application, with what our own server asks before it passes a request on."""
+
+    admits: Admits
+
 
 _READ = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = ("HEAD", "OPTIONS", "GET", "POST")
@@ -33,10 +42,11 @@ def create_app(
     limits: Limits,
     *,
     lifespan: Lifespan[Starlette] | None = None,
-) -> Starlette:
+) -> App:
     """The application, for our own server or for any other that speaks ASGI."""
     health = HealthEndpoints(readiness)
-    pictures = ImageEndpoints(images, limits, settings)
+    callers = Callers(settings.trusted_proxies)
+    pictures = ImageEndpoints(images, limits, settings, callers)
     about = _About(settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
@@ -53,10 +63,11 @@ def create_app(
         "/images/resize_avatar": pictures.avatars,
         "/images/info": pictures.info,
     }
-    app = Starlette(
+    upload_routes = [_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()]
+    app = App(
         routes=[
             # Looked through in this order.
-            *(_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()),
+            *upload_routes,
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
         middleware=[Middleware(Exchanges, settings)],
@@ -65,6 +76,7 @@ def create_app(
     )
     # A path with a slash behind it is another path.
     app.router.redirect_slashes = False
+    app.admits = Admission(images, callers, upload_routes)
     return app
 
 

@@ -82,6 +82,22 @@ async def answer_failure(request: Request, failure: Exception) -> Response:
     return Response(answer.body, answer.status, answer.headers | headers)
 
 
+Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers and body."""
+
+
+def refusal(scope: Scope, failure: WorkFailed) -> Refusal:
+    """What a client gets, without the application, for a request that is not let in. It is logged too."""
+    headers = Headers(scope=scope)
+    exchange = Exchange(_request_id(headers), code=failure.code)
+    answer = problems.answer(failure, request_id=exchange.request_id, accept=headers.get("accept", ""))
+    exchange.status, exchange.sent_bytes = answer.status, len(answer.body)
+    _log(scope, exchange)
+    told = {**answer.headers, "content-length": str(len(answer.body))}
+    lines = [(name.encode(), value.encode()) for name, value in told.items()]
+    return answer.status, [*lines, *_marks(exchange)], answer.body
+
+
 class Exchanges:
     """Names, times, guards and logs every request; an error of ours becomes a JSON 500."""
 
@@ -95,8 +111,7 @@ class Exchanges:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        given = request.headers.get("x-request-id", "")
-        exchange = Exchange(given if _SANE_ID.fullmatch(given) else new_request_id())
+        exchange = Exchange(_request_id(request.headers))
         scope.setdefault("state", {})["exchange"] = exchange
 
         async def send_marked(message: Message) -> None:
@@ -112,7 +127,7 @@ class Exchanges:
         except ClientGone:
             exchange.code = "client_gone"
         finally:
-            _log(request, exchange)
+            _log(scope, exchange)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -141,6 +156,11 @@ class Exchanges:
             await (await answer_failure(request, failed))(scope, receive, send)
 
 
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _SANE_ID.fullmatch(given) else new_request_id()
+
+
 def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     return [
         (b"x-request-id", exchange.request_id.encode()),
@@ -150,12 +170,12 @@ def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _log(request: Request, exchange: Exchange) -> None:
+def _log(scope: Scope, exchange: Exchange) -> None:
     telemetry.emit(
         Event.REQUEST,
         request_id=exchange.request_id,
-        method=request.method,
-        route=getattr(request.scope.get("route"), "path", ""),
+        method=scope["method"],
+        route=getattr(scope.get("route"), "path", ""),
         status=exchange.status,
         code=exchange.code,
         bytes_in=exchange.received_bytes,

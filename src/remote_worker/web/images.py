@@ -18,6 +18,7 @@ from ..service.images import AvatarSet, Described, Images, Made
 from . import problems
 from .answers import json_answer, picture_as_text, pictures_in_json, raw_picture
 from .budget import Budget
+from .callers import Callers
 from .exchange import exchange_of
 from .negotiation import wants_picture
 from .settings import WebSettings
@@ -68,8 +69,9 @@ class Done(Generic[T]):
 class ImageEndpoints:
     """One method for each path; each answers GET with its usage."""
 
-    def __init__(self, images: Images, limits: Limits, settings: WebSettings) -> None:
+    def __init__(self, images: Images, limits: Limits, settings: WebSettings, callers: Callers) -> None:
         self._images = images
+        self._callers = callers
         self._budget = Budget(settings.bodies_bytes)
         self._uploads = Uploads(limits, settings, self._budget)
         self._settings = settings
@@ -79,9 +81,9 @@ class ImageEndpoints:
         if request.method != "POST":
             return _usage(_PREPARE_USAGE)
 
-        async def use(document: Document, deadline: float) -> Made:
+        async def use(document: Document, deadline: float, caller: str) -> Made:
             keep = _one_of(request.query_params, "metadata", _METADATA, default=False)
-            return await self._images.prepare(document, keep_metadata=keep, deadline=deadline)
+            return await self._images.prepare(document, keep_metadata=keep, deadline=deadline, caller=caller)
 
         done = await self._do(request, "prepare", use)
         picture = done.result.picture
@@ -96,8 +98,10 @@ class ImageEndpoints:
         if request.method != "POST":
             return _usage(_FIT_USAGE)
 
-        async def use(document: Document, deadline: float) -> Made:
-            return await self._images.fit(document, _fit(box, request.query_params), deadline=deadline)
+        async def use(document: Document, deadline: float, caller: str) -> Made:
+            return await self._images.fit(
+                document, _fit(box, request.query_params), deadline=deadline, caller=caller
+            )
 
         done = await self._do(request, "fit", use)
         picture = done.result.picture
@@ -113,9 +117,9 @@ class ImageEndpoints:
         if request.method != "POST":
             return _usage(_AVATAR_USAGE)
 
-        async def use(document: Document, deadline: float) -> AvatarSet:
+        async def use(document: Document, deadline: float, caller: str) -> AvatarSet:
             animated = _is_on(request.query_params, "animated")
-            return await self._images.avatars(document, animated=animated, deadline=deadline)
+            return await self._images.avatars(document, animated=animated, deadline=deadline, caller=caller)
 
         done = await self._do(request, "avatars", use)
         avatars = {
@@ -130,8 +134,8 @@ class ImageEndpoints:
         if request.method != "POST":
             return _usage(_INFO_USAGE)
 
-        async def use(document: Document, deadline: float) -> Described:
-            return await self._images.info(document, deadline=deadline)
+        async def use(document: Document, deadline: float, caller: str) -> Described:
+            return await self._images.info(document, deadline=deadline, caller=caller)
 
         done = await self._do(request, "info", use)
         described = done.result
@@ -140,7 +144,7 @@ class ImageEndpoints:
         )
 
     async def _do(
-        self, request: Request, kind: str, use: Callable[[Document, float], Awaitable[T]]
+        self, request: Request, kind: str, use: Callable[[Document, float, str], Awaitable[T]]
     ) -> Done[T]:
         """Receive the upload, then do the work for as long as its client waits.
 
@@ -148,12 +152,14 @@ class ImageEndpoints:
         """
         exchange = exchange_of(request)
         exchange.kind = kind
+        caller = self._callers.of(request.scope)
+        self._images.check_room(caller)  # Our own server has asked already, others cannot.
         async with self._uploads.receive(request) as document:
             began, start = time.perf_counter(), time.time()
             deadline = time.monotonic() + self._settings.work_seconds
 
             try:
-                result = await while_wanted(request, use(document, deadline), deadline=deadline)
+                result = await while_wanted(request, use(document, deadline, caller), deadline=deadline)
             finally:
                 took = exchange.decode_seconds = time.perf_counter() - began
             return Done(result, document.size_bytes, start, start + took)

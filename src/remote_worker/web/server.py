@@ -7,21 +7,24 @@ from types import FrameType
 from typing import cast
 
 import uvicorn
-from starlette.types import ASGIApp
 from uvicorn._types import ASGI3Application
 
 from ..contract.limits import MIB
 from . import auth
+from .app import App
 from .connection import COUNTED_READ_BYTES, Connection
 from .settings import WebSettings
 
 Address = tuple[str, int]
-BACKLOG = 128
+BACKLOG = 4096
+"""Connections that wait to be accepted, up to net.core.somaxconn; one more loses its SYN, and a second."""
+ACCEPTED_AT_ONCE = 16
+"""In one turn of the event loop, so that a rush of connections holds up no other."""
 KEPT_BYTES = 4 * MIB
 
 
 async def serve(
-    app: ASGIApp, settings: WebSettings, *, on_listening: Callable[[Address], None] | None = None
+    app: App, settings: WebSettings, *, on_listening: Callable[[Address], None] | None = None
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way. Raises UnsafeListening, CannotListen."""
     auth.check_listening(settings)
@@ -46,7 +49,7 @@ class Server(uvicorn.Server):
     """uvicorn's server, which tells where it listens, and returns when it was asked to stop."""
 
     def __init__(
-        self, app: ASGIApp, settings: WebSettings, on_listening: Callable[[Address], None] | None = None
+        self, app: App, settings: WebSettings, on_listening: Callable[[Address], None] | None = None
     ) -> None:
         super().__init__(Config(app, settings))
         self._on_listening = on_listening
@@ -58,6 +61,9 @@ class Server(uvicorn.Server):
         except SystemExit as refused:  # uvicorn has logged what the system says.
             address = f"REMOTE_HOST={self.config.host}, REMOTE_PORT={self.config.port}"
             raise CannotListen(f"cannot listen on {address}: see the line above") from refused
+        for listening in self.servers[0].sockets:
+            with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
+                same.listen(BACKLOG)
         # What is there now stays. Looking through it at each full collection held the loop up for 9 ms.
         gc.collect()
         gc.freeze()
@@ -74,7 +80,7 @@ class Server(uvicorn.Server):
 class Config(uvicorn.Config):
     """uvicorn's configuration with our protocol, its settings, and the buffer all connections read into."""
 
-    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+    def __init__(self, app: App, settings: WebSettings) -> None:
         super().__init__(
             cast(ASGI3Application, app),
             host=settings.host,
@@ -88,9 +94,10 @@ class Config(uvicorn.Config):
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
-            # asyncio accepts as many in one turn, and each failure to accept is a line of log.
-            backlog=BACKLOG,
+            # asyncio takes one number for both: `startup` lengthens the queue afterwards.
+            backlog=ACCEPTED_AT_ONCE,
         )
         self.settings = settings
+        self.admits = app.admits
         # What is read is used up before the event loop reads again, so one will do.
         self.incoming = bytearray(COUNTED_READ_BYTES)

@@ -2,8 +2,11 @@
 
 import secrets
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 
 from ..contract.limits import MIB
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +19,8 @@ class WebSettings:
     """Anyone who reaches the worker may call it; without it the worker listens on loopback alone."""
     host_names: tuple[str, ...] = ()
     """What `Host` may say besides loopback while there is no authentication."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose `X-Forwarded-For` says who calls."""
 
     uid: str = field(default_factory=lambda: secrets.token_hex(6))
     region: str = ""

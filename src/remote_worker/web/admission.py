@@ -1,0 +1,36 @@
+"""Whether an upload is let in, asked when its head is there: refusing it then costs neither side the rest."""
+
+from collections.abc import Callable, Sequence
+
+from starlette.routing import Route
+from starlette.types import Scope
+
+from ..contract.failures import WorkFailed
+from ..service.images import Images
+from .callers import Callers
+
+Admits = Callable[[Scope], WorkFailed | None]
+"""Tells why a request is refused before anything else is done for it."""
+
+
+class Admission:
+    """Refuses uploads that would find no place in the queue."""
+
+    def __init__(self, images: Images, callers: Callers, uploads: Sequence[Route]) -> None:
+        self._images = images
+        self._callers = callers
+        self._uploads = uploads
+
+    def __call__(self, scope: Scope) -> WorkFailed | None:
+        """Why this request is refused; then its scope has its route, for the log."""
+        if scope["method"] != "POST":
+            return None
+        route = next((route for route in self._uploads if route.path_regex.match(scope["path"])), None)
+        if route is None:
+            return None
+        try:
+            self._images.check_room(self._callers.of(scope))
+        except WorkFailed as refused:
+            scope["route"] = route
+            return refused
+        return None

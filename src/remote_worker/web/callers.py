@@ -1,0 +1,72 @@
+"""Who calls, as one word: the key of every share of queue, connections and memory."""
+
+import functools
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+from starlette.types import Scope
+
+from .settings import Network
+
+_MAPPED = IPv6Network("::ffff:0:0/96")
+NOBODY = ""
+"""The word where the server in front of the application does not say who calls."""
+
+
+def network(text: str) -> Network:
+    """One address or a network such as `10.0.0.0/8`. Raises ValueError."""
+    found = ip_network(text)
+    if isinstance(found, IPv6Network) and found.subnet_of(_MAPPED):
+        raise ValueError("an IPv4 address is written as one")
+    return found
+
+
+class Callers:
+    """Tells callers apart: by their address, or behind a trusted proxy by the one that it names."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = trusted
+        self._is_proxy = functools.lru_cache(1024)(self._is_within_trusted)
+
+    def of(self, scope: Scope) -> str:
+        """The caller of this request."""
+        peer = (scope.get("client") or ("",))[0]
+        try:
+            named = self._named(scope["headers"]) if self.is_proxy(peer) else None
+            return named or word(peer)
+        except ValueError:
+            return NOBODY
+
+    def is_proxy(self, peer: str) -> bool:
+        """Whether this address speaks for callers of its own."""
+        return bool(self._trusted) and self._is_proxy(_address(peer))
+
+    def _named(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        """The last address in X-Forwarded-For that is no proxy of ours: what precedes it is hearsay."""
+        lists = [value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for"]
+        for text in reversed(",".join(lists).split(",")):
+            try:
+                address = _address(text.strip())
+            except ValueError:
+                return None
+            if not self._is_proxy(address):
+                return word(text.strip())
+        return None
+
+    def _is_within_trusted(self, address: IPv4Address | IPv6Address) -> bool:
+        return any(address in trusted for trusted in self._trusted)
+
+
+@functools.lru_cache(4096)
+def word(text: str) -> str:
+    """An IPv4 address itself; of IPv6 the /64, as one subscriber has all of it. Raises ValueError."""
+    address = _address(text)
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(IPv6Network((int(address), 64), strict=False))
+
+
+@functools.lru_cache(4096)
+def _address(text: str) -> IPv4Address | IPv6Address:
+    address = ip_address(text)
+    return address if isinstance(address, IPv4Address) else address.ipv4_mapped or address
