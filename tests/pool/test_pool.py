@@ -239,6 +239,44 @@ def test_the_template_is_replaced_on_schedule_and_every_job_is_answered() -> Non
     with_pool(work, template_jobs=5)
 
 
+def test_renewed_templates_are_fresh_and_running_work_goes_on() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        former = {name: template_pid(pool, name) for name in ("raster", "svg")}
+        await until(lambda: len(children_of(former["raster"])) == 1)
+        (child,) = children_of(former["raster"])
+        slow = asyncio.create_task(pool.decode(attack("sleep"), document, deadline=soon(4.0)))
+        await asyncio.sleep(0)
+
+        await pool.renew()
+
+        assert not set(former.values()) & {template_pid(pool, name) for name in former}
+        assert is_running(child)
+        assert await code_of(slow) is FailureCode.DEADLINE
+        assert await pool.decode(Info(), document, deadline=soon())
+
+    with_pool(work, children=2)
+
+
+def test_a_renewal_that_fails_keeps_the_former_template(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    program = f"import os, sys; os.path.exists({str(broken)!r}) and sys.exit(1); {entry()[1]}"
+
+    async def run() -> None:
+        async with Pool(PoolSettings(children=1, ready=1), LIMITS, entry=["-c", program]) as pool:
+            former = template_pid(pool)
+            broken.touch()
+            with pytest.raises(TemplateFailed):
+                await pool.renew()
+            assert template_pid(pool) == former
+            with Document.of(PICTURE) as document:
+                assert await pool.decode(Info(), document, deadline=soon())
+            broken.unlink()
+            await pool.renew()
+            assert template_pid(pool) != former
+
+    asyncio.run(run())
+
+
 def test_a_burst_of_crashes_replaces_the_template() -> None:
     async def work(pool: Pool, document: Document) -> None:
         first = template_pid(pool)

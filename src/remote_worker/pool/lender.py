@@ -58,6 +58,16 @@ class Lender:
         """What the present template said of its layers and formats; empty while there is none."""
         return self._template.report if self._template else {}
 
+    async def renew(self) -> None:
+        """Replace the template by a freshly started one; running jobs go on.
+
+        Raises TemplateFailed; the former template then stays.
+        """
+        # A start that is under way may have begun before what the caller wants to see: it does not count.
+        while self._starting is not None:
+            await asyncio.wait([self._starting])
+        await asyncio.shield(self._start())
+
     async def lend(self) -> Child:
         """A child that waits for its task. Raises TemplateFailed when no template can be had."""
         while self._ready:

@@ -118,6 +118,17 @@ class Pool:
         async with self._slot(deadline):
             return await self._work(task, document, deadline)
 
+    async def renew(self) -> None:
+        """Replace every template by a freshly started one; running jobs go on.
+
+        Raises TemplateFailed when one could not be made ready; the former then stays in its place.
+        """
+        renewals = (lender.renew() for lender in self._lenders.values())
+        outcomes = await asyncio.gather(*renewals, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
     async def check(self) -> Health:
         """Send a benign picture through every template, past the queue."""
         reason = "" if self._settings.jail else "REMOTE_JAIL is off"

@@ -57,19 +57,10 @@ class TemplateProcess:
     @classmethod
     async def start(cls, hello: Hello, *, entry: Sequence[str] = ENTRY, seconds: float) -> "TemplateProcess":
         """Start, wait until it is warm and sealed. Raises TemplateFailed with the layer that is missing."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            process = subprocess.Popen(  # noqa: S603  our own interpreter, no stranger's word in it
-                [sys.executable, "-I", "-B", *entry, str(theirs.fileno())],
-                env=_ENVIRONMENT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-                cwd="/",
-            )
-        ours.setblocking(False)
-        template = cls(process, ours)
+        try:
+            template = cls(*_execute(entry))
+        except OSError as error:
+            raise TemplateFailed(f"the {hello.template} template cannot be started: {error}") from error
         try:
             await template._meet(hello, seconds)
         except BaseException:
@@ -184,3 +175,24 @@ class TemplateProcess:
         for child in self._children.values():
             child.reaped(None)
         self._children.clear()
+
+
+def _execute(entry: Sequence[str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """The process and our end of its control socket. Raises OSError."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            process = subprocess.Popen(  # noqa: S603  our own interpreter, no stranger's word in it
+                [sys.executable, "-I", "-B", *entry, str(theirs.fileno())],
+                env=_ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+                cwd="/",
+            )
+        except BaseException:
+            ours.close()
+            raise
+    ours.setblocking(False)
+    return process, ours
