@@ -11,9 +11,13 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
+from . import fairness, overload
 from .point import Given, Measure, Row
 
-POINTS: Mapping[str, Measure] = {}
+POINTS: Mapping[str, Measure] = {
+    "overload": overload.measure,
+    "fairness": fairness.measure,
+}
 """Each point by its name, in the order of the page."""
 
 PAGE = PROJECT / "docs" / "hold.md"

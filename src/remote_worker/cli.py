@@ -8,6 +8,8 @@ import os
 import platform
 import re
 import resource
+import signal
+import socket
 import sys
 import tempfile
 import time
@@ -27,6 +29,7 @@ from .settings import BadSettings, Settings, effective, read
 from .telemetry import Event
 from .web import server
 from .web.app import create_app
+from .web.listening import CannotListen, handed_over
 
 FAILED = 1
 CANNOT_START = 78
@@ -64,11 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     try:
         settings = read(_environment(options))
+        return _COMMANDS[options.command](options, settings)
     except BadSettings as bad:
         return _complain("\n".join(bad.problems), CANNOT_START)
-    try:
-        return _COMMANDS[options.command](options, settings)
-    except (TemplateFailed, server.CannotListen) as failed:
+    except (TemplateFailed, CannotListen) as failed:
         return _complain(str(failed), CANNOT_START)
     except KeyboardInterrupt:
         return 130
@@ -135,11 +137,19 @@ def _output(text: str) -> Path:
 
 
 def _environment(options: argparse.Namespace) -> dict[str, str]:
-    """The variables, with what the command line says instead of them."""
+    """The variables, with what the command line or a socket of a supervisor says instead of them.
+
+    Raises CannotListen.
+    """
     environment = dict(os.environ)
     for name in ("host", "port"):
         if getattr(options, name, None) is not None:
             environment[f"REMOTE_{name.upper()}"] = getattr(options, name)
+    options.listener = handed_over(environment) if options.command == "serve" else None
+    if options.listener is not None:
+        # What is judged safe must be the address that is listened on.
+        host, port = options.listener.getsockname()[:2]
+        environment |= {"REMOTE_HOST": host, "REMOTE_PORT": str(port)}
     return environment
 
 
@@ -148,7 +158,7 @@ def _complain(text: str, status: int) -> int:
     return status
 
 
-def _serve(options: argparse.Namespace, settings: Settings) -> int:  # noqa: ARG001  every command has them
+def _serve(options: argparse.Namespace, settings: Settings) -> int:
     telemetry.configure()
     if not settings.pool.jail:
         telemetry.emit(Event.JAIL_OFF, level=logging.WARNING, text="strangers' images are decoded UNSEALED")
@@ -161,7 +171,8 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:  # noqa: ARG
             CANNOT_START,
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    asyncio.run(_serve_until_stopped(settings))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # What starts now is fresh.
+    asyncio.run(_serve_until_stopped(settings, options.listener))
     telemetry.emit(Event.STOPPED)
     return 0
 
@@ -171,10 +182,11 @@ def _descriptors(settings: Settings) -> int:
     return 2 * settings.web.connections + 3 * (settings.pool.children + settings.pool.ready) + 64
 
 
-async def _serve_until_stopped(settings: Settings) -> None:
-    async with wiring.open_pool(settings) as pool:
+async def _serve_until_stopped(settings: Settings, listener: socket.socket | None) -> None:
+    async with wiring.open_pool(settings) as pool, wiring.renewal(pool) as renew:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
         app = create_app(wiring.images(pool), wiring.health(pool), settings.web, settings.limits)
-        await server.serve(app, settings.web, on_listening=_tell_address)
+        await server.serve(app, settings.web, listener=listener, on_listening=_tell_address)
 
 
 def _tell_address(address: server.Address) -> None:

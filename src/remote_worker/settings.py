@@ -264,7 +264,13 @@ _WEB = (
         most=3600,
     ),
     Row("web", "write_seconds", "Longest time for a whole answer to leave.", least=0.1, most=3600),
-    Row("web", "shutdown_seconds", "How long a stop waits for requests in hand.", most=3600),
+    Row(
+        "web",
+        "drain_seconds",
+        "How long a stop serves on while `/readyz` already says 503.",
+        most=3600,
+    ),
+    Row("web", "shutdown_seconds", "How long a stop then waits for requests in hand.", most=3600),
     Row(
         "web",
         "bodies_bytes",

@@ -14,7 +14,10 @@ class Event(StrEnum):
     """A stable word for each thing that is logged."""
 
     SERVING = "serving"
+    STOPPING = "stopping"
     STOPPED = "stopped"
+    RENEWED = "renewed"
+    RENEWAL_FAILED = "renewal_failed"
     JAIL_OFF = "jail_off"
     TEMPLATE_READY = "template_ready"
     TEMPLATE_LOST = "template_lost"

@@ -151,7 +151,7 @@ def serving(limits: Limits | None = None, **settings: Any) -> Iterator[Service]:
         yield Service(addresses[0], decoder, probe, server)
     finally:
         decoder.release.set()
-        server.should_exit = True
+        server.servers[0].get_loop().call_soon_threadsafe(server.stop)
         thread.join(30)
         assert not thread.is_alive()
 

@@ -21,6 +21,7 @@ from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .settings import WebSettings
+from .stopping import Refusals
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -70,7 +71,7 @@ def create_app(
             *upload_routes,
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
-        middleware=[Middleware(Exchanges, settings)],
+        middleware=[Middleware(Exchanges, settings), Middleware(Refusals)],
         exception_handlers={WorkFailed: answer_failure, HTTPException: answer_failure},
         lifespan=lifespan,
     )

@@ -22,6 +22,7 @@ from ..telemetry import Event
 from . import problems
 from .cycle import READ_BYTES, Cycle
 from .exchange import new_request_id
+from .stopping import Stage, stage_of
 
 if TYPE_CHECKING:
     from .server import Config
@@ -133,6 +134,27 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             if cycle is not None and not cycle.response_complete:
                 cycle.gone()
         super().connection_lost(exc)
+        self.config.progress.set()
+
+    # What the server calls when it stops.
+
+    @property
+    def is_busy(self) -> bool:
+        """A request has no whole answer yet."""
+        return self._active is not None
+
+    def shutdown(self) -> None:
+        """End: when idle at once, else behind the answer under way. What waits for its turn is refused."""
+        for cycle in self._queue:
+            cycle.scope["state"].update(self.app_state)
+        if self._active is not None:
+            self.cycle.keep_alive = False
+        elif self._discarded_bytes is not None:
+            return  # It ends already.
+        elif self._is_in_head:
+            self._refuse(FailureCode.BUSY)
+        else:
+            self.transport.close()
 
     # What the parser calls.
 
@@ -226,9 +248,14 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         known_bytes = self._counted_bytes
         return known_bytes is not None and known_bytes <= DRAIN_BYTES and not self.expect_100_continue
 
+    def is_ending_with(self, cycle: Cycle) -> bool:
+        """The server stops, and no later request is there yet."""
+        return cycle is self.cycle and self._is_server_stopping()
+
     def on_response_complete(self) -> None:
         """An answer is complete: end, go on with the next request, or wait for one."""
         self.server_state.total_requests += 1
+        self.config.progress.set()
         done, self._active = self._active, None
         if self.transport.is_closing() or done is None:
             return
@@ -237,6 +264,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._start_clock(DRAIN_SECONDS, self.transport.close)
         elif done.more_body or (self._discarded_bytes is not None and not self._queue):
             self._linger()
+        elif not done.keep_alive and self._is_server_stopping():
+            self._linger()  # The client may have sent more before it heard of that.
         elif not done.keep_alive:
             self.transport.close()
         elif self._queue:
@@ -361,6 +390,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             cycle.refuse(refused)
 
     # Endings.
+
+    def _is_server_stopping(self) -> bool:
+        return stage_of(self.app_state) is not Stage.SERVING
 
     def _head_is_late(self) -> None:
         if self._has_sent_bytes:

@@ -12,6 +12,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from . import problems
 from .answers import json_answer
 from .exchange import exchange_of
+from .stopping import REASON, Stage, stage_of
 
 FRESH_SECONDS = 1.5
 PROBE_SECONDS = 12.0
@@ -56,20 +57,15 @@ class HealthEndpoints:
         return json_answer({"status": "ok", "success": True})
 
     async def ready(self, request: Request) -> Response:
-        """The seal holds and a benign image goes through, or 503."""
+        """The worker is not about to stop, the seal holds and a benign image goes through; or 503."""
+        if stage_of(request.scope["state"]) is not Stage.SERVING:
+            return _unready(request, WorkFailed(FailureCode.BUSY, REASON), {"reason": REASON})
         health = await self._current()
         more = {} if health is None else {"templates": _told(health.templates)}
         if health is not None and health.ok:
             return json_answer({"status": "ok", "success": True, **more})
-        exchange = exchange_of(request)
-        exchange.code = FailureCode.JAIL_UNAVAILABLE
-        answer = problems.answer(
-            WorkFailed(FailureCode.JAIL_UNAVAILABLE),
-            request_id=exchange.request_id,
-            accept=request.headers.get("accept", ""),
-            more={**more, "reason": "the probe failed" if health is None else health.reason},
-        )
-        return Response(answer.body, answer.status, answer.headers)
+        reason = "the probe failed" if health is None else health.reason
+        return _unready(request, WorkFailed(FailureCode.JAIL_UNAVAILABLE), {**more, "reason": reason})
 
     async def _current(self) -> Health | None:
         if time.monotonic() - self._found_at < FRESH_SECONDS:
@@ -89,3 +85,12 @@ class HealthEndpoints:
             self._found_at = time.monotonic()
             self._probing = None
         return self._found
+
+
+def _unready(request: Request, failure: WorkFailed, more: Mapping[str, Any]) -> Response:
+    exchange = exchange_of(request)
+    exchange.code = failure.code
+    answer = problems.answer(
+        failure, request_id=exchange.request_id, accept=request.headers.get("accept", ""), more=more
+    )
+    return Response(answer.body, answer.status, answer.headers)

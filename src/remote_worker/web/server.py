@@ -1,19 +1,25 @@
-"""Runs our HTTP server: uvicorn with the connections of `connection`."""
+"""Runs our HTTP server: uvicorn with the connections of `connection`, and a stop that loses no request."""
 
+import asyncio
+import contextlib
 import gc
+import signal
 import socket
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import uvicorn
 from uvicorn._types import ASGI3Application
 
+from .. import telemetry
 from ..contract.limits import MIB
+from ..telemetry import Event
 from . import auth
 from .app import App
-from .connection import COUNTED_READ_BYTES, Connection
+from .connection import COUNTED_READ_BYTES, DRAIN_SECONDS, Connection
+from .listening import CannotListen, refuse_handshakes
 from .settings import WebSettings
+from .stopping import Stage, enter
 
 Address = tuple[str, int]
 BACKLOG = 4096
@@ -21,15 +27,31 @@ BACKLOG = 4096
 ACCEPTED_AT_ONCE = 16
 """In one turn of the event loop, so that a rush of connections holds up no other."""
 KEPT_BYTES = 4 * MIB
+LAST_CALL_SECONDS = 0.2
+"""For requests that are on their way: their connections are open as far as their clients know."""
+END_SECONDS = DRAIN_SECONDS + 0.5
+"""For the answers to what was cancelled: a little more than a client has to read an early answer."""
 
 
 async def serve(
-    app: App, settings: WebSettings, *, on_listening: Callable[[Address], None] | None = None
+    app: App,
+    settings: WebSettings,
+    *,
+    listener: socket.socket | None = None,
+    on_listening: Callable[[Address], None] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is under way. Raises UnsafeListening, CannotListen."""
+    """Serve until SIGINT or SIGTERM, then finish what is under way; a second one ends it at once.
+
+    `listener` is a listening socket that a supervisor keeps: a stop begins with leaving it to our successor.
+    Raises UnsafeListening, CannotListen.
+    """
     auth.check_listening(settings)
     _keep_freed_memory()
-    await Server(app, settings, on_listening).serve()
+    server = Server(app, settings, on_listening, listener=listener)
+    # They stay until the loop closes, because others have things to close after us.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+    await server.serve([listener] if listener else None)
 
 
 def _keep_freed_memory() -> None:
@@ -41,18 +63,38 @@ def _keep_freed_memory() -> None:
     del block
 
 
-class CannotListen(Exception):
-    """The address is taken, or is not this machine's."""
-
-
 class Server(uvicorn.Server):
-    """uvicorn's server, which tells where it listens, and returns when it was asked to stop."""
+    """uvicorn's server, which tells where it listens, and stops in stages (`stopping.Stage`)."""
+
+    config: "Config"
 
     def __init__(
-        self, app: App, settings: WebSettings, on_listening: Callable[[Address], None] | None = None
+        self,
+        app: App,
+        settings: WebSettings,
+        on_listening: Callable[[Address], None] | None = None,
+        *,
+        listener: socket.socket | None = None,
     ) -> None:
         super().__init__(Config(app, settings))
+        self._settings = settings
         self._on_listening = on_listening
+        self._is_handed_over = listener is not None
+
+    def stop(self) -> None:
+        """Begin to stop. The second time, wait for nothing any more."""
+        if self.should_exit:
+            self.force_exit = True
+        else:
+            self.should_exit = True
+            enter(Stage.DRAINING, self.lifespan.state)
+            telemetry.emit(Event.STOPPING)
+        self.config.progress.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `serve`: uvicorn would raise them again when it has stopped."""
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. Raises CannotListen."""
@@ -67,14 +109,74 @@ class Server(uvicorn.Server):
         # What is there now stays. Looking through it at each full collection held the loop up for 9 ms.
         gc.collect()
         gc.freeze()
+        self._dating = asyncio.create_task(self._date())
         if self._on_listening is not None:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._on_listening((host, port))
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop gracefully, and do not raise the signal again: others have things to close after us."""
-        super().handle_exit(sig, frame)
-        self._captured_signals.clear()
+    async def main_loop(self) -> None:
+        """Serve until asked to stop."""
+        await self._until(lambda: self.should_exit)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's
+        """Serve on for a while, finish what is in hand and refuse the rest; then end everything."""
+        if self._is_handed_over:
+            self._close_listeners()
+        await self._until(lambda: self.force_exit, seconds=self._settings.drain_seconds)
+        enter(Stage.REFUSING, self.lifespan.state)
+        deadline = asyncio.get_running_loop().time() + self._settings.shutdown_seconds
+        in_hand = {connection for connection in self._connections() if connection.is_busy}
+
+        def is_finished() -> bool:
+            in_hand.difference_update([connection for connection in in_hand if not connection.is_busy])
+            return self.force_exit or not in_hand
+
+        await self._until(is_finished, seconds=self._settings.shutdown_seconds)
+        for server in self.servers:
+            for listener in server.sockets:
+                refuse_handshakes(listener)
+        await asyncio.sleep(LAST_CALL_SECONDS)
+        self._close_listeners()
+        left = 0.0 if self.force_exit else deadline - asyncio.get_running_loop().time()
+        await self._end_connections(max(left, END_SECONDS))
+        self._dating.cancel()
+        await self.lifespan.shutdown()
+
+    async def _end_connections(self, seconds: float) -> None:
+        """Close what is idle, cancel what still runs, and let the answers leave for so long."""
+        running = list(self.server_state.tasks)
+        for connection in self._connections():
+            connection.shutdown()
+        # A task that was cancelled before its first step would not answer.
+        await asyncio.sleep(0)
+        for task in running:
+            task.cancel()
+        await self._until(lambda: not self.server_state.connections, seconds=seconds)
+        for connection in self._connections():
+            connection.transport.abort()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=END_SECONDS)
+
+    async def _until(self, is_done: Callable[[], bool], *, seconds: float | None = None) -> None:
+        """Wait for what may come with a signal or the progress of a connection, but not longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not is_done():
+                    self.config.progress.clear()
+                    await self.config.progress.wait()
+
+    async def _date(self) -> None:
+        """Keep the `Date` of answers; the rest of uvicorn's tick is not in use."""
+        while True:
+            await self.on_tick(0)
+            await asyncio.sleep(1)
+
+    def _connections(self) -> list[Connection]:
+        return cast(list[Connection], list(self.server_state.connections))
+
+    def _close_listeners(self) -> None:
+        for server in self.servers:
+            server.close()
 
 
 class Config(uvicorn.Config):
@@ -93,7 +195,6 @@ class Config(uvicorn.Config):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
             # asyncio takes one number for both: `startup` lengthens the queue afterwards.
             backlog=ACCEPTED_AT_ONCE,
         )
@@ -101,3 +202,5 @@ class Config(uvicorn.Config):
         self.admits = app.admits
         # What is read is used up before the event loop reads again, so one will do.
         self.incoming = bytearray(COUNTED_READ_BYTES)
+        self.progress = asyncio.Event()
+        """Set whenever a connection has answered or ended, for who waits for that."""

@@ -38,6 +38,9 @@ class WebSettings:
     """How long a client may take nothing of its answer."""
     write_seconds: float = 120.0
     """How long the whole answer may take to leave."""
+    drain_seconds: float = 0.0
+    """How long a stop serves on, so that whoever asks `/readyz` can send requests elsewhere first."""
     shutdown_seconds: float = 20.0
+    """How long a stop then waits for requests in hand."""
     bodies_bytes: int = 512 * MIB
     """Of all uploads held in memory at once."""
