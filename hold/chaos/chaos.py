@@ -17,6 +17,8 @@ RECOVERY_SECONDS = 10.0
 """A fault is not waited for any longer."""
 CALM_SECONDS = 1.0
 """Load goes on for so long once right answers come again."""
+SLOW_SECONDS = 0.5
+"""Who waits longer for a right answer to a small picture still feels the fault."""
 REST_SECONDS = 30.0
 WARM_SECONDS = 2.0
 PAUSE_SECONDS = 0.03
@@ -29,8 +31,8 @@ class Recovery:
 
     fault: str
     seconds: float
-    refused: int
-    """Honest refusals while it lasted and until then."""
+    spoilt: int
+    """Answers to questions asked after its end that were refusals, or slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,18 +99,19 @@ def _do(fault: Fault, scene: Scene) -> Recovery:
         time.sleep(0.05)
         now = time.monotonic()
         answers = [event for event in scene.record.events(since=struck) if event.template in fault.hits]
-        spoilt = [event.came for event in answers if event.verdict is not Verdict.RIGHT]
-        first_right = [
-            min((event.came for event in answers if _is_right(event, kind)), default=now)
+        spoilt = [event.came for event in answers if not _is_good(event)]
+        good = [
+            [event.came for event in answers if event.template == kind and _is_good(event)]
             for kind in fault.hits
         ]
-        settled = max([*first_right, *spoilt])
-        if now - settled >= CALM_SECONDS or now - struck > RECOVERY_SECONDS:
-            return Recovery(fault=fault.name, seconds=settled - struck, refused=len(spoilt))
+        settled = max([*spoilt, *(min(came, default=now) for came in good)])
+        is_calm = all(came and max(came) > settled + CALM_SECONDS for came in good)
+        if is_calm or now - struck > RECOVERY_SECONDS:
+            return Recovery(fault=fault.name, seconds=settled - struck, spoilt=len(spoilt))
 
 
-def _is_right(event: Event, kind: str) -> bool:
-    return event.template == kind and event.verdict is Verdict.RIGHT
+def _is_good(event: Event) -> bool:
+    return event.verdict is Verdict.RIGHT and event.came - event.asked < SLOW_SECONDS
 
 
 def _callers(questions: Sequence[Question]) -> list[Caller]:
