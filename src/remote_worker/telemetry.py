@@ -23,6 +23,7 @@ class Event(StrEnum):
     TEMPLATE_LOST = "template_lost"
     TEMPLATE_FAILED = "template_failed"
     CHILD_CRASHED = "child_crashed"
+    CHILD_RETRIED = "child_retried"
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
     LINES_LOST = "lines_lost"

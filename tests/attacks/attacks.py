@@ -493,6 +493,13 @@ def spin_in_threads(_: int, __: str) -> object:
 
 
 @attack
+def spin_deaf(_: int, __: str) -> object:
+    """It does not hear the signal of the limit of processor time."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+    return spin(0, "")
+
+
+@attack
 def leave_a_thread(_: int, __: str) -> object:
     """The main thread ends and another one lives on."""
     threading.Thread(target=spin, args=(0, ""), daemon=True).start()

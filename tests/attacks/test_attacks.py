@@ -19,7 +19,7 @@ SETTINGS = [
     for user in ([0, ORDINARY_UID] if IS_ROOT else [os.geteuid()])
     for landlock in ("if_available", "absent")
 ]
-ENDED_BY_DEADLINE = {"spin", "sleep", "spin_in_threads", "leave_a_thread"}
+ENDED_BY_DEADLINE = {"spin", "sleep", "spin_in_threads", "spin_deaf", "leave_a_thread"}
 CRASHES = {"segfault": {"SIGSEGV"}, "abort": {"SIGABRT", "SIGSEGV", "SIGSYS", "SIGILL"}}
 LIES = {
     "reply_garbage",

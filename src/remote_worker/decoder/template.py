@@ -13,6 +13,7 @@ import json
 import mmap
 import os
 import select
+import signal
 import sys
 from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket
 from typing import Any, NoReturn
@@ -55,7 +56,7 @@ def main(control_fd: int) -> NoReturn:
         sys.exit(1)
     os.dup2(0, 2)  # Until here an error is told on the host's standard error; a child must not write there.
     control.send(json.dumps(report).encode())
-    _serve(control, seal)
+    _serve(control, seal, hello.limits["cpu_seconds"])
 
 
 def _make_ready(hello: Hello, control_fd: int) -> tuple[ChildSeal | None, dict[str, Any]]:
@@ -121,7 +122,7 @@ def _see_font() -> None:
         raise SealFailed(Layer.PRIVILEGES, reason) from refusal
 
 
-def _serve(control: socket, seal: ChildSeal | None) -> NoReturn:
+def _serve(control: socket, seal: ChildSeal | None, cpu_seconds: float) -> NoReturn:
     poll = select.poll()
     poll.register(control.fileno(), select.POLLIN)
     children: dict[int, int] = {}
@@ -133,7 +134,9 @@ def _serve(control: socket, seal: ChildSeal | None) -> NoReturn:
                 poll.unregister(fd)
                 os.close(fd)
                 pid = children.pop(fd)
-                _, status = os.waitpid(pid, 0)
+                _, status, usage = os.wait4(pid, 0)
+                if status == signal.SIGKILL and usage.ru_utime + usage.ru_stime >= cpu_seconds:
+                    status = signal.SIGXCPU  # The hard limit ended it: it had blocked the soft one's signal.
                 control.send(EVENT.pack(REAPED, pid, status))
 
 

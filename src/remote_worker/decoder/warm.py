@@ -1,7 +1,7 @@
 """Decodes our own samples before the seal, so that every lazy file, table and library is loaded."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -66,7 +66,7 @@ _CODECS = ("libjpeg_turbo", "jpg_2000", "zlib", "libtiff", "webp", "avif", "litt
 
 _TIMES = 10
 """From the eighth call on the interpreter fits a function's code to its work; more changed nothing."""
-_REHEARSAL: dict[Template, tuple[str, list[Task]]] = {
+_REHEARSAL: dict[Template, tuple[str, Sequence[Task]]] = {
     Template.RASTER: ("sample.jpg", [Fit(width=24, height=24), Avatars()] * _TIMES),
     # Avatars are each drawn anew, 20 ms in all, and what they need beyond Fit showed no gain from more.
     Template.SVG: ("sample-plain.svg", [Avatars()] * 2 + [Fit(width=24, height=24)] * _TIMES),
@@ -85,7 +85,7 @@ def _tasks(name: str, *, is_first: bool) -> list[Task]:
     return tasks
 
 
-def _word(tasks: Iterable[Task], data: bytes, template: Template, limits: Limits) -> str:
+def _word(tasks: Sequence[Task], data: bytes, template: Template, limits: Limits) -> str:
     for task in tasks:
         try:
             job.run(task, data, limits, template)

@@ -6,10 +6,14 @@ import contextlib
 import fcntl
 import mmap
 import os
+import select
 import signal
 import socket
 import time
 from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
 
 from ..contract import wire
 from ..contract.document import Document
@@ -24,27 +28,83 @@ _DEATH_SECONDS = 5.0
 """A killed process is gone in milliseconds; one that is not after this long is the kernel's trouble."""
 
 
-class ChildLost(Exception):
-    """The child ended without a well-formed reply. `status` is None when its template went too."""
+_LOOK_SECONDS = 0.2
+"""How often a child at work is looked at; the quick are done before the first look."""
 
-    def __init__(self, status: int | None, *, by_deadline: bool) -> None:
-        super().__init__(status, by_deadline)
+CRASHES = frozenset(
+    {
+        signal.SIGSEGV,
+        signal.SIGSYS,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGILL,
+        signal.SIGFPE,
+        signal.SIGTRAP,
+    }
+)
+"""Signals by which a process ends over what it did itself."""
+
+
+class Kill(StrEnum):
+    """Why the host killed a child."""
+
+    DEADLINE = "deadline"
+    TALK = "too many bytes"
+    LINGER = "alive after its reply"
+    STOPPED = "stopped"
+    """Somebody stopped it (SIGSTOP): it would hold its place until the deadline."""
+
+
+class Debtor(Protocol):
+    """The child's template, which owes the word of its end."""
+
+    async def wait_for(self, answer: asyncio.Future[Any], seconds: float) -> None:
+        """Wait until the answer is there, the time is over or the template will never give it."""
+        ...
+
+
+class ChildLost(Exception):
+    """The child ended without a well-formed reply.
+
+    `status` is None when its template went too, `killed` says why we killed it if we did, and `is_mute` that
+    it had not said a word.
+    """
+
+    def __init__(self, status: int | None, *, killed: Kill | None, is_mute: bool) -> None:
+        super().__init__(status, killed, is_mute)
         self.status = status
-        self.by_deadline = by_deadline
+        self.killed = killed
+        self.is_mute = is_mute
+
+    @property
+    def by_deadline(self) -> bool:
+        """Time killed it."""
+        return self.killed is Kill.DEADLINE
 
     @property
     def signal(self) -> int:
         """The signal that ended it, 0 when none did."""
         return os.WTERMSIG(self.status) if self.status is not None and os.WIFSIGNALED(self.status) else 0
 
+    @property
+    def is_from_outside(self) -> bool:
+        """It is no fault of its input: somebody stopped or killed the child or its template.
+
+        A sealed child cannot signal itself, and one that spoke badly before its end is not believed.
+        """
+        if self.killed is not None or not self.is_mute:
+            return self.killed is Kill.STOPPED
+        return self.status is None or (self.signal > 0 and self.signal not in CRASHES | {signal.SIGXCPU})
+
 
 class Child:
     """Owns the host's end of a child. It does one task; `close` kills whatever is left of it."""
 
-    def __init__(self, pid: int, pidfd: int, channel: socket.socket) -> None:
+    def __init__(self, pid: int, pidfd: int, channel: socket.socket, template: Debtor) -> None:
         self.pid = pid
         self._pidfd = pidfd
         self._channel = channel
+        self._template = template
         self._status: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     def reaped(self, status: int | None) -> None:
@@ -55,23 +115,40 @@ class Child:
     @property
     def is_gone(self) -> bool:
         """It has ended already, so it must not be lent."""
-        return self._status.done()
+        if self._status.done():
+            return True
+        # The template tells it later, and not at all while it is stopped itself.
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    @property
+    def is_stopped(self) -> bool:
+        """Somebody has stopped it; False as well when that cannot be seen."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_bytes()
+        except OSError:
+            return False
+        return stat.rpartition(b")")[2].split()[:1] == [b"T"]
 
     async def work(
         self, task: Task, document: Document, *, output_bytes: int, until: float
     ) -> tuple[wire.Record, memoryview]:
         """Hand over the task, wait for the end of the child, and give its reply and body.
 
-        `until` is a `time.monotonic` value; at that moment the child is killed. Raises ChildLost.
+        `until` is a `time.monotonic` value; at that moment the child is killed. Raises ChildLost, or OSError
+        when descriptors or memory are short.
         """
         try:
             with _output(output_bytes) as output_fd:
                 self._send(task, document, output_fd)
-                message, by_deadline = await self._reply(until)
+                exchange = _Exchange(self, self._pidfd, self._channel)
+                message = await exchange.reply(until)
                 try:
                     record = wire.read_record(message, most_body_bytes=output_bytes)
                 except wire.BadReply as broken:
-                    raise ChildLost(await self._wait_status(), by_deadline=by_deadline) from broken
+                    status = await self._wait_status()
+                    raise ChildLost(status, killed=exchange.killed, is_mute=not message) from broken
                 # Nobody can write to it any more: the child is dead, and it had no way to pass the memory on.
                 return record, read_body(output_fd, record.body_bytes, output_bytes)
         finally:
@@ -80,82 +157,100 @@ class Child:
     def close(self) -> None:
         """Kill it and let go of its descriptors; safe to call again."""
         if self._pidfd >= 0:
-            self._kill()
+            _kill(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
             self._channel.close()
 
     async def _wait_status(self) -> int | None:
-        try:
-            return await asyncio.wait_for(asyncio.shield(self._status), _DEATH_SECONDS)
-        except TimeoutError:
-            return None
+        await self._template.wait_for(self._status, _DEATH_SECONDS)
+        return self._status.result() if self._status.done() else None
 
     def _send(self, task: Task, document: Document, output_fd: int) -> None:
         input_fd = document.read_only_fd()
         rights = array.array("i", [input_fd, output_fd])
         try:
-            with contextlib.suppress(OSError):  # It may have died while it waited; the empty reply tells.
+            # It may have died while it waited; the empty reply tells.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self._channel.sendmsg([encode_task(task)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         finally:
             os.close(input_fd)
 
-    async def _reply(self, until: float) -> tuple[bytes, bool]:
-        """What it wrote until it was dead (at most one byte too many), and whether time killed it."""
-        loop = asyncio.get_running_loop()
+
+class _Exchange:
+    """What happens between the task and the child's death; `killed` says why we killed it if we did."""
+
+    def __init__(self, child: Child, pidfd: int, channel: socket.socket) -> None:
+        self.killed: Kill | None = None
+        self._child = child
+        self._pidfd = pidfd
+        self._channel = channel
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._received = bytearray()
         # By number: for what it does not watch yet asyncio words an error with its repr, 10 us for a socket.
-        channel_fd = self._channel.fileno()
-        ended: asyncio.Future[None] = loop.create_future()
-        received = bytearray()
-        late = False
-        is_heard = True
+        self._heard_fd = channel.fileno()
+        self._was_stopped = False
 
-        def on_death() -> None:
-            if not ended.done():
-                ended.set_result(None)
-
-        def hush() -> None:
-            nonlocal is_heard
-            if is_heard:
-                is_heard = False
-                loop.remove_reader(channel_fd)
-
-        def on_words() -> None:
-            try:
-                chunk = self._channel.recv(wire.RECORD.size + 1)
-            except BlockingIOError:
-                return
-            except OSError:
-                chunk = b""
-            received.extend(chunk)
-            if len(received) > wire.RECORD.size:
-                self._kill()
-            if not chunk or len(received) > wire.RECORD.size:
-                hush()
-            elif len(received) == wire.RECORD.size:
-                timers.append(loop.call_later(_LINGER_SECONDS, self._kill))
-
-        def on_deadline() -> None:
-            nonlocal late
-            late = True
-            self._kill()
-
-        timers = [loop.call_later(max(0.0, until - time.monotonic()), on_deadline)]
-        loop.add_reader(self._pidfd, on_death)
-        loop.add_reader(channel_fd, on_words)
+    async def reply(self, until: float) -> bytes:
+        """What it wrote until it was dead, at most one byte too many."""
+        self._linger: asyncio.TimerHandle | None = None
+        self._look = self._loop.call_later(_LOOK_SECONDS, self._on_look)
+        deadline = self._loop.call_later(max(0.0, until - time.monotonic()), self._on_kill, Kill.DEADLINE)
+        self._loop.add_reader(self._pidfd, self._on_death)
+        self._loop.add_reader(self._heard_fd, self._on_words)
         try:
-            await ended
-            on_words()
-            return bytes(received), late
+            await self._ended
+            self._on_words()
+            return bytes(self._received)
         finally:
-            for timer in timers:
-                timer.cancel()
-            loop.remove_reader(self._pidfd)
-            hush()
+            for timer in (deadline, self._look, self._linger):
+                if timer is not None:
+                    timer.cancel()
+            self._loop.remove_reader(self._pidfd)
+            self._hush()
 
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+    def _on_death(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _on_words(self) -> None:
+        try:
+            chunk = self._channel.recv(wire.RECORD.size + 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk = b""
+        self._received.extend(chunk)
+        if len(self._received) > wire.RECORD.size:
+            self._on_kill(Kill.TALK)
+            self._hush()
+        elif not chunk:
+            self._hush()
+        elif len(self._received) == wire.RECORD.size:
+            self._linger = self._loop.call_later(_LINGER_SECONDS, self._on_kill, Kill.LINGER)
+
+    def _on_look(self) -> None:
+        """Two looks in a row: somebody who traces a process stops it for a moment."""
+        is_stopped = self._child.is_stopped
+        if is_stopped and self._was_stopped:
+            self._on_kill(Kill.STOPPED)
+        self._was_stopped = is_stopped
+        self._look = self._loop.call_later(_LOOK_SECONDS, self._on_look)
+
+    def _on_kill(self, why: Kill) -> None:
+        self.killed = self.killed or why
+        _kill(self._pidfd)
+
+    def _hush(self) -> None:
+        if self._heard_fd >= 0:
+            self._loop.remove_reader(self._heard_fd)
+            self._heard_fd = -1
+
+
+def _kill(pidfd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 @contextlib.contextmanager

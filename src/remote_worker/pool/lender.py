@@ -1,6 +1,7 @@
 """Lends children of one kind of template: keeps some ready, replaces the template when due."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -12,7 +13,7 @@ from ..contract.control import Hello
 from ..telemetry import Event
 from .child import Child
 from .settings import PoolSettings
-from .template import TemplateFailed, TemplateProcess
+from .template import TemplateFailed, TemplateLost, TemplateProcess
 
 _RETRY_SECONDS = 1.0
 _BURST_SECONDS = 60.0
@@ -69,13 +70,25 @@ class Lender:
         await asyncio.shield(self._start())
 
     async def lend(self) -> Child:
-        """A child that waits for its task. Raises TemplateFailed when no template can be had."""
+        """A child that waits for its task, forked by the next template if the present one is lost.
+
+        Raises TemplateFailed when no template can be started, or OSError when there is no room for a child.
+        """
         while self._ready:
             child = self._ready.popleft()
             if not child.is_gone:
                 return child
             child.close()
-        return await (await self._alive()).fork()
+        while True:
+            template = await self._alive()
+            with contextlib.suppress(TemplateLost):
+                return await template.fork()
+
+    def drop_stopped(self) -> None:
+        """Close the ready children that somebody has stopped: who stops one may have stopped them all."""
+        for child in [child for child in self._ready if child.is_stopped]:
+            self._ready.remove(child)
+            child.close()
 
     def after_job(self, *, crashed: bool) -> None:
         """Count a finished job; refill, and replace the template when it is due. Call it after the reply."""
@@ -95,16 +108,13 @@ class Lender:
         self._refill_soon()
 
     async def _alive(self) -> TemplateProcess:
-        if self._template is not None:
-            return self._template
-        starting = self._starting
-        if starting is None:
-            if time.monotonic() - self._failed_at < _RETRY_SECONDS:
-                raise TemplateFailed("the template could not be started a moment ago")
-            starting = self._start()
-        await asyncio.shield(starting)
-        if self._template is None:
-            raise TemplateFailed("the template was lost again")
+        while self._template is None:
+            starting = self._starting
+            if starting is None:
+                if time.monotonic() - self._failed_at < _RETRY_SECONDS:
+                    raise TemplateFailed("the template could not be started a moment ago")
+                starting = self._start()
+            await asyncio.shield(starting)
         return self._template
 
     def _start(self) -> asyncio.Task[None]:
@@ -122,9 +132,10 @@ class Lender:
             )
 
     async def _replace(self) -> None:
-        template = await TemplateProcess.start(
-            self._hello, entry=self._entry, seconds=self._settings.start_seconds
-        )
+        try:
+            template = await self._started_template()
+        except TemplateLost:
+            template = await self._started_template()
         former, self._template = self._template, template
         template.on_loss = lambda: self._lost(template)
         self._jobs, self._born_at = 0, time.monotonic()
@@ -139,6 +150,10 @@ class Lender:
                 seconds, self._close_retired, former
             )
         self._refill_soon()
+
+    async def _started_template(self) -> TemplateProcess:
+        seconds = self._settings.start_seconds
+        return await TemplateProcess.start(self._hello, entry=self._entry, seconds=seconds)
 
     def _close_retired(self, template: TemplateProcess) -> None:
         self._retired.pop(template).cancel()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import time
@@ -20,7 +21,7 @@ from ..contract.messages import Fit, Reply, Task
 from ..contract.signatures import Template, template_of
 from ..telemetry import Event
 from . import verify
-from .child import ChildLost
+from .child import CRASHES, Child, ChildLost
 from .lender import Lender
 from .settings import PoolSettings
 from .template import ENTRY, TemplateFailed
@@ -28,7 +29,10 @@ from .template import ENTRY, TemplateFailed
 _BENIGN = Path(__file__).parents[1] / "decoder" / "samples"
 _BENIGN_PICTURES = {Template.RASTER: "sample.png", Template.SVG: "sample.svg"}
 SYSTEM_FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts")
-_CRASHES = {signal.SIGSEGV, signal.SIGSYS, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
+_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS}
+"""Descriptors, memory or processes are short, which may be over in a moment."""
+_PAUSE_SECONDS = 0.05
+"""That moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +178,28 @@ class Pool:
             self._waiting -= 1
 
     async def _work(self, task: Task, document: Document, deadline: float) -> Reply:
+        """Try it, and once more when the first time was lost to nothing that the document did."""
         lender = self._lenders.get(template_of(document.prefix()))
         if lender is None:
             raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE, "SVG needs a kernel with Landlock")
+        try:
+            return await self._attempt(lender, task, document, deadline)
+        except (ChildLost, OSError) as trouble:
+            pause = 0.0 if isinstance(trouble, ChildLost) else _PAUSE_SECONDS
+            if not _is_passing(trouble) or time.monotonic() + pause >= deadline:
+                raise _failure(trouble) from trouble
+            telemetry.emit(Event.CHILD_RETRIED, level=logging.WARNING, reason=_reason(trouble))
+        lender.drop_stopped()
+        await asyncio.sleep(pause)
+        try:
+            return await self._attempt(lender, task, document, deadline)
+        except (ChildLost, OSError) as trouble:
+            raise _failure(trouble) from trouble
+
+    async def _attempt(self, lender: Lender, task: Task, document: Document, deadline: float) -> Reply:
         crashed = False
         try:
-            child = await lender.lend()
+            child = await _lend(lender, deadline)
             until = min(deadline, time.monotonic() + self._limits.decode_seconds)
             record, body = await child.work(
                 task, document, output_bytes=self._limits.output_bytes, until=until
@@ -187,16 +207,11 @@ class Pool:
             if record.failure is not None:
                 raise WorkFailed(record.failure, in_header=record.in_header)
             return verify.reply(task, body)
-        except (TemplateFailed, OSError) as trouble:
-            raise WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(trouble)) from trouble
+        except TemplateFailed as failed:
+            raise WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(failed)) from failed
         except ChildLost as lost:
-            code = _code_of(lost)
-            crashed = lost.signal in _CRASHES
-            if code is FailureCode.DECODER_CRASHED:
-                telemetry.emit(
-                    Event.CHILD_CRASHED, level=logging.WARNING, signal=lost.signal, status=lost.status
-                )
-            raise WorkFailed(code) from lost
+            crashed = lost.signal in CRASHES
+            raise
         except verify.HostileReply as hostile:
             crashed = True
             telemetry.emit(Event.CHILD_CRASHED, level=logging.WARNING, reason="a reply that lies")
@@ -209,9 +224,33 @@ class Pool:
             await lender.close()
 
 
-def _code_of(lost: ChildLost) -> FailureCode:
-    if lost.by_deadline or lost.signal == signal.SIGXCPU:
-        return FailureCode.DEADLINE
-    if lost.status is None:
-        return FailureCode.JAIL_UNAVAILABLE
-    return FailureCode.DECODER_CRASHED
+async def _lend(lender: Lender, deadline: float) -> Child:
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            return await lender.lend()
+    except TimeoutError as late:
+        raise WorkFailed(FailureCode.DEADLINE, "it waited too long for a process") from late
+
+
+def _is_passing(trouble: ChildLost | OSError) -> bool:
+    """A second try has a good chance, and the first cannot have been ended by the document."""
+    return trouble.is_from_outside if isinstance(trouble, ChildLost) else trouble.errno in _SHORTAGES
+
+
+def _reason(trouble: ChildLost | OSError) -> str:
+    if isinstance(trouble, OSError):
+        return trouble.strerror or str(trouble)
+    if trouble.killed is not None:
+        return trouble.killed
+    return (signal.strsignal(trouble.signal) or "") if trouble.signal else "template lost"
+
+
+def _failure(trouble: ChildLost | OSError) -> WorkFailed:
+    if isinstance(trouble, OSError):
+        return WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(trouble))
+    if trouble.by_deadline or trouble.signal == signal.SIGXCPU:
+        return WorkFailed(FailureCode.DEADLINE)
+    if trouble.is_from_outside:
+        return WorkFailed(FailureCode.JAIL_UNAVAILABLE, _reason(trouble))
+    telemetry.emit(Event.CHILD_CRASHED, level=logging.WARNING, signal=trouble.signal, status=trouble.status)
+    return WorkFailed(FailureCode.DECODER_CRASHED)

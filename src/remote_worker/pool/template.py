@@ -3,12 +3,14 @@
 import array
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -30,7 +32,9 @@ _ENVIRONMENT = {
 
 _HELLO_BYTES = 64 * 1024
 _FORK_SECONDS = 2.0
-"""A fork takes a millisecond; a template that needs this long is stopped or stuck."""
+"""A fork takes a millisecond; a template that needs this long is stuck."""
+_LOOK_SECONDS = 0.1
+"""How often a template that owes something is looked at: one that is stopped will never answer."""
 
 
 class TemplateFailed(Exception):
@@ -39,6 +43,10 @@ class TemplateFailed(Exception):
     def __init__(self, reason: str, layer: str = "") -> None:
         super().__init__(reason)
         self.layer = layer
+
+
+class TemplateLost(TemplateFailed):
+    """Somebody killed or stopped it, or it is stuck: another one has a good chance."""
 
 
 class TemplateProcess:
@@ -56,7 +64,10 @@ class TemplateProcess:
 
     @classmethod
     async def start(cls, hello: Hello, *, entry: Sequence[str] = ENTRY, seconds: float) -> "TemplateProcess":
-        """Start, wait until it is warm and sealed. Raises TemplateFailed with the layer that is missing."""
+        """Start, wait until it is warm and sealed.
+
+        Raises TemplateFailed with the layer that is missing, or TemplateLost.
+        """
         try:
             template = cls(*_execute(entry))
         except OSError as error:
@@ -70,16 +81,24 @@ class TemplateProcess:
 
     async def _meet(self, hello: Hello, seconds: float) -> None:
         loop = asyncio.get_running_loop()
+        hearing = asyncio.ensure_future(loop.sock_recv(self._control, _HELLO_BYTES))
         try:
-            async with asyncio.timeout(seconds):
-                await loop.sock_sendall(self._control, json.dumps(asdict(hello)).encode())
-                answer = await loop.sock_recv(self._control, _HELLO_BYTES)
-        except TimeoutError as late:
-            raise TemplateFailed(f"the {hello.template} template was not ready in {seconds:g} s") from late
-        except OSError as lost:
-            raise TemplateFailed(f"the {hello.template} template ended while it got ready") from lost
+            await loop.sock_sendall(self._control, json.dumps(asdict(hello)).encode())
+            await self.wait_for(hearing, seconds)
+            if not self.alive:
+                raise TemplateLost(f"the {hello.template} template was stopped while it got ready")
+            if not hearing.done():
+                raise TemplateFailed(f"the {hello.template} template was not ready in {seconds:g} s")
+            answer = hearing.result()
+        except OSError:
+            answer = b""
+        finally:
+            hearing.cancel()
         if not answer:
-            raise TemplateFailed(f"the {hello.template} template ended while it got ready")
+            self.close()
+            # Its own failures end with an exit status.
+            kind = TemplateLost if self._process.returncode < 0 else TemplateFailed
+            raise kind(f"the {hello.template} template ended while it got ready")
         self.report = {"pid": self.pid, **json.loads(answer)}
         if "failed" in self.report:
             raise TemplateFailed(
@@ -89,9 +108,12 @@ class TemplateProcess:
         loop.add_reader(self._control, self._read_events)
 
     async def fork(self) -> Child:
-        """A new sealed child that waits for its task. Raises TemplateFailed, or OSError from socketpair."""
+        """A new sealed child that waits for its task.
+
+        Raises TemplateLost, or OSError when descriptors, memory or processes are short here or there.
+        """
         if not self.alive:
-            raise TemplateFailed("the template is gone")
+            raise TemplateLost("the template is gone")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
         born: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
@@ -99,28 +121,41 @@ class TemplateProcess:
             try:
                 rights = array.array("i", [theirs.fileno()])
                 self._control.sendmsg([FORK], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-            except OSError as error:
+            except (BrokenPipeError, ConnectionResetError) as error:
                 ours.close()
-                raise TemplateFailed("the template takes no requests") from error
+                self._give_up()
+                raise TemplateLost("the template takes no requests") from error
+            except OSError:
+                ours.close()
+                raise
         self._forks.append((ours, born))
         try:
-            async with asyncio.timeout(_FORK_SECONDS):
-                return await born
+            await self.wait_for(born, _FORK_SECONDS)
         except asyncio.CancelledError:
             # It may have been born in the very turn in which its caller was told to stop.
-            if born.done() and not born.cancelled() and born.exception() is None:
+            if not born.cancel() and born.exception() is None:
                 born.result().close()
             raise
-        except TimeoutError as stuck:
+        if not born.done():
             self._give_up()
-            raise TemplateFailed("the template does not answer") from stuck
+        return born.result()
+
+    async def wait_for(self, answer: asyncio.Future[Any], seconds: float) -> None:
+        """Wait for what it owes, no longer than this. One that is stopped is given up, which answers all."""
+        until = time.monotonic() + seconds
+        while not answer.done() and (left := until - time.monotonic()) > 0:
+            if self._is_stopped():
+                self._give_up()
+                return
+            await asyncio.wait([answer], timeout=min(left, _LOOK_SECONDS))
 
     def close(self) -> None:
         """Kill the template and its whole process group, and reap it."""
         if self._control.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()
-        if self._process.poll() is None:
+        if self._process.returncode is None:
+            # While it is not reaped, nobody else has its number; children that it left behind go as well.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
@@ -147,6 +182,12 @@ class TemplateProcess:
             elif kind in (FORKED, FORK_FAILED):
                 self._deliver(pid, fds, number)
 
+    def _is_stopped(self) -> bool:
+        if self._process.returncode is not None:
+            return False
+        told = os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+        return told is not None and told.si_code == os.CLD_STOPPED
+
     def _give_up(self) -> None:
         self.close()
         self.on_loss()
@@ -156,9 +197,11 @@ class TemplateProcess:
         if not fds:
             channel.close()
             if not born.done():
-                born.set_exception(TemplateFailed(f"fork failed: {os.strerror(number)}"))
+                # A descriptor that came and found no room here is not handed on.
+                number = number or errno.EMFILE
+                born.set_exception(OSError(number, f"fork failed: {os.strerror(number)}"))
             return
-        child = Child(pid, fds[0], channel)
+        child = Child(pid, fds[0], channel, self)
         self._children[pid] = child
         if born.done():
             child.close()
@@ -170,7 +213,7 @@ class TemplateProcess:
         for channel, born in self._forks:
             channel.close()
             if not born.done():
-                born.set_exception(TemplateFailed("the template is gone"))
+                born.set_exception(TemplateLost("the template is gone"))
         self._forks.clear()
         for child in self._children.values():
             child.reaped(None)

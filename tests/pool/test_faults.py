@@ -1,0 +1,351 @@
+"""What is lost to no fault of its input is tried once more; what the input did is not."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pool.test_pool import (
+    LIMITS,
+    PICTURE,
+    attack,
+    children_of,
+    code_of,
+    entry,
+    is_running,
+    soon,
+    template_pid,
+    until,
+    with_pool,
+)
+
+from remote_worker.contract.document import Document
+from remote_worker.contract.failures import FailureCode
+from remote_worker.contract.limits import Limits
+from remote_worker.contract.messages import Info
+from remote_worker.pool.pool import Pool
+from remote_worker.pool.settings import PoolSettings
+
+
+class Heard(logging.Handler):
+    """The words of the events, in order; `act` is called within the first retry's event."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.act: Callable[[], object] = lambda: None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.words.append(record.getMessage())
+        if self.words[-1] == "child_retried":
+            self.act()
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    handler = Heard()
+    logger = logging.getLogger("remote_worker")
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+
+
+async def ready_children(pool: Pool, count: int) -> set[int]:
+    """The children that wait, once the host has all of them in its hands."""
+    await until(lambda: len(children_of(template_pid(pool))) == count)
+    pids = children_of(template_pid(pool))
+    await until(lambda: pids <= held())
+    for _ in range(5):  # From reading the word of a birth to having a child to lend it is some turns.
+        await asyncio.sleep(0)
+    return pids
+
+
+async def only_child(pool: Pool) -> int:
+    (child,) = await ready_children(pool, 1)
+    return child
+
+
+def held() -> set[int]:
+    """The processes that this one has a pidfd of."""
+    pids = set()
+    for info in Path("/proc/self/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            lines = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+            pids.add(int(lines.get("Pid", -1)))
+    return pids
+
+
+async def stop(*pids: int) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    await until(lambda: all(state_of(pid) == "T" for pid in pids))
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+async def given_to_a_stopped_child(pool: Pool, document: Document) -> tuple[int, asyncio.Task[Any]]:
+    """A child that has a task in its socket and cannot begin with it."""
+    child = await only_child(pool)
+    await stop(child)
+    job = asyncio.create_task(pool.decode(Info(), document, deadline=soon()))
+    await asyncio.sleep(0)
+    return child, job
+
+
+def end(pid: int, ending: signal.Signals) -> None:
+    os.kill(pid, ending)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_work_whose_child_is_killed_from_outside_is_done_by_another(
+    heard: Heard, ending: signal.Signals
+) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        child, job = await given_to_a_stopped_child(pool, document)
+        end(child, ending)
+
+        assert (await job).mime == "image/png"
+        assert heard.words.count("child_retried") == 1
+
+    with_pool(work)
+
+
+@pytest.mark.parametrize(
+    "ending", [signal.SIGSEGV, signal.SIGSYS, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE]
+)
+def test_a_signal_that_a_document_can_cause_is_never_tried_again(
+    heard: Heard, ending: signal.Signals
+) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        child, job = await given_to_a_stopped_child(pool, document)
+        end(child, ending)
+
+        assert await code_of(job) is FailureCode.DECODER_CRASHED
+        assert "child_retried" not in heard.words
+
+    with_pool(work)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("segfault", FailureCode.DECODER_CRASHED),
+        ("abort", FailureCode.DECODER_CRASHED),
+        ("execute", FailureCode.DECODER_CRASHED),
+        ("leave_silently", FailureCode.DECODER_CRASHED),
+        ("reply_garbage", FailureCode.DECODER_CRASHED),
+        ("reply_short", FailureCode.DECODER_CRASHED),
+        ("reply_long", FailureCode.DECODER_CRASHED),
+        ("sleep", FailureCode.DEADLINE),
+    ],
+)
+def test_what_a_document_did_is_never_tried_again(heard: Heard, name: str, code: FailureCode) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        assert await code_of(pool.decode(attack(name), document, deadline=soon())) is code
+        assert "child_retried" not in heard.words
+
+    with_pool(work, limits=Limits(decode_seconds=0.5))
+
+
+@pytest.mark.parametrize("name", ["spin_in_threads", "spin_deaf"])
+def test_a_child_that_used_up_its_processor_time_is_not_tried_again(heard: Heard, name: str) -> None:
+    """One that blocks SIGXCPU is killed by the kernel as others are killed from outside."""
+
+    async def work(pool: Pool, document: Document) -> None:
+        assert await code_of(pool.decode(attack(name), document, deadline=soon())) is FailureCode.DEADLINE
+        assert "child_retried" not in heard.words
+
+    with_pool(work, limits=Limits(decode_seconds=30.0, cpu_seconds=1))
+
+
+def test_a_second_loss_is_told_as_the_workers_own_trouble(heard: Heard) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        job = asyncio.create_task(pool.decode(attack("sleep"), document, deadline=soon()))
+        first = await only_child(pool)
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: children_of(template_pid(pool)) not in ({first}, set()))
+        os.kill(await only_child(pool), signal.SIGKILL)
+
+        assert await code_of(job) is FailureCode.JAIL_UNAVAILABLE
+        assert heard.words.count("child_retried") == 1
+        assert "child_crashed" not in heard.words
+        assert await pool.decode(Info(), document, deadline=soon())
+
+    with_pool(work, ready=0)
+
+
+def test_stopped_children_do_not_hold_their_work_until_the_deadline(heard: Heard) -> None:
+    """Two are stopped, and the second try meets neither."""
+
+    async def work(pool: Pool, document: Document) -> None:
+        stopped = await ready_children(pool, 2)
+        await stop(*stopped)
+
+        assert await pool.decode(Info(), document, deadline=soon())
+        assert heard.words.count("child_retried") == 1
+        await until(lambda: not any(is_running(pid) for pid in stopped))
+
+    with_pool(work, ready=2)
+
+
+def test_a_child_that_goes_on_at_once_is_left_alone(heard: Heard) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        child, job = await given_to_a_stopped_child(pool, document)
+        os.kill(child, signal.SIGCONT)
+
+        assert await job
+        assert "child_retried" not in heard.words
+
+    with_pool(work)
+
+
+def test_a_ready_child_that_died_is_not_lent(heard: Heard) -> None:
+    """The template, which would tell that it died, is stopped."""
+
+    async def work(pool: Pool, document: Document) -> None:
+        child = await only_child(pool)
+        await stop(template_pid(pool))
+        os.kill(child, signal.SIGKILL)
+        await until(lambda: not is_running(child))
+
+        assert await pool.decode(Info(), document, deadline=soon())
+        assert "child_retried" not in heard.words
+
+    with_pool(work)
+
+
+def test_work_whose_template_is_killed_is_done_by_the_next_ones_child(heard: Heard) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        _, job = await given_to_a_stopped_child(pool, document)
+        os.kill(template_pid(pool), signal.SIGKILL)
+
+        assert await job
+        assert heard.words.count("child_retried") == 1
+
+    with_pool(work)
+
+
+def test_everything_stopped_at_once_is_replaced(heard: Heard) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        child = await only_child(pool)
+        template = template_pid(pool)
+        await stop(child, template)
+
+        assert await pool.decode(Info(), document, deadline=soon())
+        await until(lambda: not is_running(child) and not is_running(template))
+
+    with_pool(work)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP])
+def test_those_who_come_while_a_template_restarts_wait_for_it(ending: signal.Signals) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        former = template_pid(pool)
+        os.kill(former, ending)
+        replies = await asyncio.gather(
+            *(pool.decode(Info(), document, deadline=soon()) for _ in range(4)),
+            return_exceptions=True,
+        )
+
+        assert [getattr(reply, "mime", reply) for reply in replies] == ["image/png"] * 4
+        assert template_pid(pool) != former
+
+    with_pool(work, ready=0, children=4)
+
+
+def test_a_template_that_does_not_come_in_time_is_told_by_the_deadline() -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        os.kill(template_pid(pool), signal.SIGKILL)
+
+        assert await code_of(pool.decode(Info(), document, deadline=soon(0.02))) is FailureCode.DEADLINE
+        assert await pool.decode(Info(), document, deadline=soon())
+
+    with_pool(work, ready=0)
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[Callable[[], None]]:
+    """No further descriptor can be opened until the yielded call, or the end."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def free() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield free
+    finally:
+        free()
+
+
+@pytest.mark.parametrize("ready", [0, 1])
+def test_a_shortage_of_descriptors_that_passes_is_not_noticed(heard: Heard, ready: int) -> None:
+    """Without a ready child it is the socket that cannot be had, with one the memory of the output."""
+
+    async def work(pool: Pool, document: Document) -> None:
+        await ready_children(pool, ready)
+        with no_descriptor_left() as free:
+            heard.act = free
+
+            assert await pool.decode(Info(), document, deadline=soon())
+        assert heard.words.count("child_retried") == 1
+
+    with_pool(work, ready=ready)
+
+
+@pytest.mark.parametrize("ready", [0, 1])
+def test_a_shortage_of_descriptors_that_lasts_is_told(heard: Heard, ready: int) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        await ready_children(pool, ready)
+        with no_descriptor_left():
+            code = await code_of(pool.decode(Info(), document, deadline=soon()))
+
+        assert code is FailureCode.JAIL_UNAVAILABLE
+        assert await pool.decode(Info(), document, deadline=soon())
+
+    with_pool(work, ready=ready)
+
+
+def test_a_template_that_cannot_fork_is_asked_twice_and_kept(heard: Heard) -> None:
+    """No process may be added to its user's: fork fails with EAGAIN."""
+    program = f"import resource; resource.setrlimit(resource.RLIMIT_NPROC, (0, 0)); {entry()[1]}"
+
+    async def run() -> None:
+        async with Pool(PoolSettings(children=1, ready=0), LIMITS, entry=["-c", program]) as pool:
+            template = template_pid(pool)
+            if Path(f"/proc/{template}").stat().st_uid == 0:
+                pytest.skip("this limit does not hold for root")
+            with Document.of(PICTURE) as document:
+                code = await code_of(pool.decode(Info(), document, deadline=soon()))
+
+            assert code is FailureCode.JAIL_UNAVAILABLE
+            assert heard.words.count("child_retried") == 1
+            assert template_pid(pool) == template
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_template_that_is_lost_while_it_starts_is_started_again(ending: signal.Signals) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        known = {template_pid(pool, name) for name in ("raster", "svg")}
+        os.kill(template_pid(pool), signal.SIGKILL)
+        job = asyncio.create_task(pool.decode(Info(), document, deadline=soon()))
+        await until(lambda: bool(children_of(os.getpid()) - known))
+        (starting,) = children_of(os.getpid()) - known
+        os.kill(starting, ending)
+
+        assert await job
+        assert template_pid(pool) not in (known | {starting})
+
+    with_pool(work, ready=0)
