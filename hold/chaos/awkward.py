@@ -26,9 +26,15 @@ class Client:
     """One connection and the bytes that came over it."""
 
     def __init__(
-        self, address: tuple[str, int], source: str, stop: threading.Event, choice: random.Random
+        self,
+        address: tuple[str, int],
+        source: str,
+        stop: threading.Event,
+        choice: random.Random,
+        record: Record,
     ) -> None:
         self.choice = choice
+        self.record = record
         self.stop = stop
         self.asked = time.monotonic()
         self.socket = socket.create_connection(address, timeout=MOST_SECONDS, source_address=(source, 0))
@@ -115,7 +121,7 @@ def _go_on(
     while not stop.is_set():
         question = choice.choice(questions)
         asked = time.monotonic()
-        client = Client(address, source, stop, choice)
+        client = Client(address, source, stop, choice, record)
         try:
             wrong = kind.behave(client, question, learnt)
             verdict = Verdict.RIGHT if not wrong else Verdict.INTERNAL if "500" in wrong else Verdict.WRONG
@@ -191,7 +197,7 @@ def _pipelines(client: Client, question: Question, learnt: Learnt) -> str:
         answer = client.answer()
         if answer is None:
             return f"answer {number + 1} of {PIPELINED} did not come"
-        verdict, said = judge(answer, learnt[question])
+        verdict, said = judge(answer, learnt[question], memory_is_short=client.record.memory_is_short)
         if verdict not in (Verdict.RIGHT, Verdict.REFUSED):
             return f"answer {number + 1} is {verdict}: {said}"
         if answer.headers.get("connection") == "close":

@@ -31,6 +31,16 @@ class Census:
     template_pss_kb: int
     children_pss_kb: int
 
+    @property
+    def all_template_descriptors(self) -> int:
+        """Over all templates; 0 where we may not see them."""
+        return sum(count for template in self.template_descriptors for _, count in template)
+
+    @property
+    def jailed_pss_kb(self) -> int:
+        """Of templates and children; 0 where we may not see it."""
+        return self.template_pss_kb + self.children_pss_kb
+
     def counts(self) -> dict[str, object]:
         """All that has to be the same before and after; memory is not."""
         return {

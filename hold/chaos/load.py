@@ -1,6 +1,7 @@
 """Well-behaved callers, each a thread of its own, and a record of what every answer was worth."""
 
 import http.client
+import os
 import random
 import threading
 import time
@@ -56,6 +57,17 @@ class Record:
     def failures(self) -> list[Event]:
         """Everything that should not be."""
         return [event for event in self.events() if event.verdict in FAILURES]
+
+
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """This process and its threads run on one core until the block ends."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 Learnt = Mapping[Question, Essence]
@@ -126,17 +138,13 @@ class Load:
         asked = time.monotonic()
         was_short = self._record.memory_is_short
         try:
-            verdict, said = judge(ask(connection, question), self._learnt[question])
+            answer = ask(connection, question)
+            is_short = was_short or self._record.memory_is_short
+            verdict, said = judge(answer, self._learnt[question], memory_is_short=is_short)
         except TimeoutError as late:
             verdict, said = Verdict.HANG, repr(late)
         except (OSError, http.client.HTTPException) as cut:
             verdict, said = Verdict.LOST, repr(cut)
-        if (
-            verdict is Verdict.WRONG
-            and said == "422 too_much_memory"
-            and (was_short or self._record.memory_is_short)
-        ):
-            verdict = Verdict.REFUSED
         return Event(
             who=caller.name,
             verdict=verdict,

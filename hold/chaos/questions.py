@@ -25,6 +25,8 @@ _PASSING = {"start", "end", "cost", "request_id"}
 """Members of an answer that differ each time."""
 _HONEST = {(503, "busy"), (503, "jail_unavailable"), (504, "deadline")}
 """What a request may be told that is lost to no fault of its own, as status and code."""
+_OUT_OF_MEMORY = (422, "too_much_memory")
+"""Honest too while we keep memory from the decoders: they cannot know why there is none."""
 _TIMING = re.compile(r"dur=(-?[0-9.]+)")
 
 Essence = tuple[int, str]
@@ -100,7 +102,7 @@ class Answer:
         return bool(timings) and min(*timings, cost, end) >= 0
 
 
-def judge(answer: Answer, alone: Essence) -> tuple[Verdict, str]:
+def judge(answer: Answer, alone: Essence, *, memory_is_short: bool = False) -> tuple[Verdict, str]:
     """What the answer is worth to whom got `alone` from the quiet service, and what it was in short."""
     code = str(answer.json.get("code", "")) if answer.status != 200 else ""
     said = f"{answer.status} {code}".strip()
@@ -110,6 +112,8 @@ def judge(answer: Answer, alone: Essence) -> tuple[Verdict, str]:
         return Verdict.WRONG, f"{said}, a time that runs backwards"
     if answer.essence() == alone:
         return Verdict.RIGHT, said
+    if memory_is_short and (answer.status, code) == _OUT_OF_MEMORY:
+        return Verdict.REFUSED, said
     if (answer.status, code) not in _HONEST:
         return Verdict.WRONG, said
     if answer.status == 503 and not re.fullmatch("[1-9][0-9]*", answer.headers.get("retry-after", "")):

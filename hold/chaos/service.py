@@ -1,5 +1,6 @@
 """The service as a subprocess in surroundings that are not what it hopes for."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -20,6 +21,8 @@ from benchmarks.servers import PROJECT
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+PIPE_BYTES = 4096
+"""Full after some twenty lines of log."""
 
 SETTINGS = {
     "REMOTE_CHILDREN": "2",
@@ -129,6 +132,12 @@ class Service:
             return False
 
 
+def all_but(core: int) -> frozenset[int]:
+    """The cores that are left for the service beside the load's; all when there is only one."""
+    cores = frozenset(os.sched_getaffinity(0))
+    return cores - {core} or cores
+
+
 def why_not_read_only() -> str:
     """Why no service can be started on read-only file systems here; empty when it can."""
     if shutil.which("unshare") is None or shutil.which("mount") is None:
@@ -179,6 +188,7 @@ def _errors(kind: Errors, log: Path) -> Iterator[tuple[BinaryIO, BinaryIO | None
     log.touch()
     if kind is Errors.UNREAD:
         read, write = os.pipe()
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         with os.fdopen(read, "rb") as reader, os.fdopen(write, "wb", buffering=0) as writer:
             yield writer, reader
     else:
