@@ -11,12 +11,14 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
-from . import fairness, overload
+from . import fairness, faults, overload, soak
 from .point import Given, Measure, Row
 
 POINTS: Mapping[str, Measure] = {
+    "faults": faults.measure,
     "overload": overload.measure,
     "fairness": fairness.measure,
+    "soak": soak.measure,
 }
 """Each point by its name, in the order of the page."""
 

@@ -1,4 +1,4 @@
-"""Faults under load: what is killed, stopped, starved, filled up, cut off and set back, and what callers get."""
+"""Faults under load: what is killed, stopped, starved, filled up or cut off, and what callers get."""
 
 import random
 import tempfile

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -89,9 +89,9 @@ class Awkward:
 
 
 def behaviours(
-    address: tuple[str, int], learnt: Learnt, record: Record, seed: int
+    address: tuple[str, int], learnt: Learnt, record: Record, kinds: Sequence[Awkward], seed: int
 ) -> list[Callable[[threading.Event], None]]:
-    """Each awkward client as something that goes on until its event is set."""
+    """A client of each kind as something that goes on until its event is set."""
     valid = [question for question in learnt if not question.is_hostile]
     return [
         partial(
@@ -104,7 +104,7 @@ def behaviours(
             record,
             random.Random(f"{seed} {kind.name}"),
         )
-        for number, kind in enumerate(KINDS)
+        for number, kind in enumerate(kinds)
     ]
 
 
@@ -255,11 +255,14 @@ def _sends_chunks_without_end(client: Client, question: Question, _: Learnt) -> 
     return _is_one_of(client.answer(), 408, 413)
 
 
-KINDS = (
-    Awkward(name="sends a byte of the body a second", behave=_drips_body),
-    Awkward(name="sends a byte of the head a second", behave=_drips_head),
+DISCONNECTING = (
     Awkward(name="stops in the middle", behave=_stops_in_the_middle),
     Awkward(name="resets", behave=_resets),
+)
+KINDS = (
+    *DISCONNECTING,
+    Awkward(name="sends a byte of the body a second", behave=_drips_body),
+    Awkward(name="sends a byte of the head a second", behave=_drips_head),
     Awkward(name="never reads the answer", behave=_never_reads),
     Awkward(name="pipelines", behave=_pipelines),
     Awkward(name="states too small a length", behave=_says_too_little),

@@ -55,18 +55,18 @@ def count(service: Service) -> Census:
     """Count now."""
     templates = service.templates()
     children = [child for template in templates for child in service.children(template)]
-    states = [_state(pid) for pid in (service.pid, *templates, *children)]
+    states = [state(pid) for pid in (service.pid, *templates, *children)]
     return Census(
-        host_descriptors=_descriptors(service.pid),
-        template_descriptors=tuple(sorted(tuple(sorted(_descriptors(pid).items())) for pid in templates)),
+        host_descriptors=descriptors(service.pid),
+        template_descriptors=tuple(sorted(tuple(sorted(descriptors(pid).items())) for pid in templates)),
         templates=len(templates),
         children=len(children),
         zombies=states.count("Z"),
         is_calm=set(states) <= {"S", "I"},
-        host_rss_kb=_memory_kb(service.pid, "Rss"),
-        host_pss_kb=_memory_kb(service.pid, "Pss"),
-        template_pss_kb=sum(_memory_kb(pid, "Pss") for pid in templates),
-        children_pss_kb=sum(_memory_kb(pid, "Pss") for pid in children),
+        host_rss_kb=memory_kb(service.pid, "Rss"),
+        host_pss_kb=memory_kb(service.pid, "Pss"),
+        template_pss_kb=sum(memory_kb(pid, "Pss") for pid in templates),
+        children_pss_kb=sum(memory_kb(pid, "Pss") for pid in children),
     )
 
 
@@ -85,7 +85,8 @@ def at_rest(service: Service, *, like: Census | None = None, within: float) -> C
         time.sleep(SAMPLE_SECONDS)
 
 
-def _descriptors(pid: int) -> Counter[str]:
+def descriptors(pid: int) -> Counter[str]:
+    """Those of this process by kind; none when it is gone or we may not see them."""
     kinds: Counter[str] = Counter()
     try:
         numbers = os.listdir(f"/proc/{pid}/fd")
@@ -106,14 +107,16 @@ def _kind(link: str) -> str:
     return (named[1] or named[2]) if named else "file"
 
 
-def _state(pid: int) -> str:
+def state(pid: int) -> str:
+    """The letter of proc(5), or that it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return "gone"
 
 
-def _memory_kb(pid: int, name: str) -> int:
+def memory_kb(pid: int, name: str) -> int:
+    """Its `Rss` or `Pss`; 0 when it is gone or we may not see it."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:

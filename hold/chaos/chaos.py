@@ -69,12 +69,14 @@ def run(
     with started(folder, surroundings) as service:
         learnt = learnt or learn(service.address, questions)
         load = Load(service.address, learnt, record, work_seconds=WORK_SECONDS)
-        callers = _callers(list(learnt))
+        crowd = callers(list(learnt), pause_seconds=PAUSE_SECONDS)
 
-        with load.running(callers, [], seed):  # What is kept once used is there before the first count.
+        with load.running(crowd, [], seed):  # What is kept once used is there before the first count.
             time.sleep(WARM_SECONDS)
         before = census.at_rest(service, within=REST_SECONDS)
-        with load.running(callers, awkward.behaviours(service.address, learnt, record, seed), seed + 1):
+        with load.running(
+            crowd, awkward.behaviours(service.address, learnt, record, awkward.KINDS, seed), seed + 1
+        ):
             scene = Scene(service=service, record=record, choice=random.Random(seed))
             for fault in faults:
                 recoveries.append(_do(fault, scene))
@@ -114,7 +116,7 @@ def _is_good(event: Event) -> bool:
     return event.verdict is Verdict.RIGHT and event.came - event.asked < SLOW_SECONDS
 
 
-def _callers(questions: Sequence[Question]) -> list[Caller]:
+def callers(questions: Sequence[Question], *, pause_seconds: float) -> list[Caller]:
     """Eight, each from an address of its own; some ask for SVG alone, so that both templates work."""
     valid = [question for question in questions if not question.is_hostile]
     raster = [question for question in valid if question.template == "raster"]
@@ -126,16 +128,16 @@ def _callers(questions: Sequence[Question]) -> list[Caller]:
         ("newly connected", valid, False, 2),
         ("hostile", hostile, True, 1),
     ]
-    callers: list[Caller] = []
+    crowd: list[Caller] = []
     for name, asked, keeps_connection, count in kinds:
         for number in range(count):
-            callers.append(
+            crowd.append(
                 Caller(
                     name=f"{name} {number + 1}",
-                    source=f"127.0.0.{len(callers) + 2}",
+                    source=f"127.0.0.{len(crowd) + 2}",
                     questions=asked,
-                    pause_seconds=PAUSE_SECONDS,
+                    pause_seconds=pause_seconds,
                     keeps_connection=keeps_connection,
                 )
             )
-    return callers
+    return crowd

@@ -1,4 +1,4 @@
-"""Whatever fails around the service under load, an answer is right or an honest refusal, and nothing leaks."""
+"""Whatever fails around the service under load, answers are right or honest refusals, and nothing leaks."""
 
 from collections.abc import Sequence
 from pathlib import Path
