@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from .chaos import awkward, census, chaos
@@ -77,7 +78,7 @@ def fit(series: Series) -> Line:
     rest = [value - slope * at - intercept for at, value in zip(hours, values, strict=True)]
     squares = sum(one * one for one in rest)
     # Of a first-order autoregression: the share of independent samples is (1 - r) / (1 + r).
-    alike = sum(one * other for one, other in zip(rest, rest[1:], strict=False)) / squares if squares else 0.0
+    alike = sum(one * other for one, other in pairwise(rest)) / squares if squares else 0.0
     alike = min(0.99, max(0.0, alike))
     spread = sum((at - statistics.fmean(hours)) ** 2 for at in hours)
     error = math.sqrt(squares / (count - 2) / spread * (1 + alike) / (1 - alike))
@@ -154,8 +155,8 @@ def measure(given: Given) -> Sequence[Row]:
         tempfile.TemporaryDirectory() as folder,
         started(Path(folder), surroundings) as service,
     ):
-        learnt = learn(service.address, questions(everything=True))
         before = census.at_rest(service, within=REST_SECONDS)
+        learnt = learn(service.address, questions(everything=True))
         sampler = Sampler(service)
         disconnecting = awkward.behaviours(service.address, learnt, record, awkward.DISCONNECTING, SEED)
         load = Load(service.address, learnt, record, work_seconds=WORK_SECONDS)
@@ -170,11 +171,11 @@ def _growth(sampler: Sampler) -> Iterator[Row]:
     for name, series in sampler.series.items():
         line = fit(series)
         unit = "" if name.startswith("descriptors") else " kB"
+        slope = f"{line.slope / 60:+.2f} ± {2 * line.error / 60:.2f}{unit} a minute"
         yield Row(
             case=name,
             bar=f"grows by less than {GROWTH_BAR_PERCENT:g} % an hour, or within noise",
-            measured=f"{line.middle:.0f}{unit}, {line.slope / 60:+.2f}{unit} a minute ± {2 * line.error / 60:.2f}, "
-            f"{line.percent:+.1f} % an hour",
+            measured=f"{line.middle:.0f}{unit}, {slope}, {line.percent:+.1f} % an hour",
             holds=min(line.percent, line.least_percent) < GROWTH_BAR_PERCENT,
         )
 

@@ -70,13 +70,11 @@ def run(
         learnt = learnt or learn(service.address, questions)
         load = Load(service.address, learnt, record, work_seconds=WORK_SECONDS)
         crowd = callers(list(learnt), pause_seconds=PAUSE_SECONDS)
-
         with load.running(crowd, [], seed):  # What is kept once used is there before the first count.
             time.sleep(WARM_SECONDS)
         before = census.at_rest(service, within=REST_SECONDS)
-        with load.running(
-            crowd, awkward.behaviours(service.address, learnt, record, awkward.KINDS, seed), seed + 1
-        ):
+        rude = awkward.behaviours(service.address, learnt, record, awkward.KINDS, seed)
+        with load.running(crowd, rude, seed + 1):
             scene = Scene(service=service, record=record, choice=random.Random(seed))
             for fault in faults:
                 recoveries.append(_do(fault, scene))

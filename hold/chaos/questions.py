@@ -143,16 +143,15 @@ def learn(address: tuple[str, int], questions: Sequence[Question]) -> dict[Quest
     learnt = {}
     connection = connect(address, seconds=60)
     for question in questions:
-        first, second = (ask(connection, question) for _ in range(2))
-        if question.is_hostile and (
-            first.came - first.asked > MOST_SECONDS_ALONE
-            or first.status >= 500
-            or first.essence() != second.essence()
-        ):
+        first = ask(connection, question)
+        is_slow = first.came - first.asked > MOST_SECONDS_ALONE
+        if question.is_hostile and (is_slow or first.status >= 500):
             continue
-        if not question.is_hostile and (first.status, first.essence()) != (200, second.essence()):
+        is_same = ask(connection, question).essence() == first.essence()
+        if not question.is_hostile and not (is_same and first.status == 200):
             raise AssertionError(f"{question.name} is answered {first.status}, or not the same twice")
-        learnt[question] = first.essence()
+        if is_same:
+            learnt[question] = first.essence()
     connection.close()
     return learnt
 
