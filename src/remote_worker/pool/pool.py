@@ -1,12 +1,11 @@
-"""The pool: a bounded queue in front of sealed children, one child for each document."""
+"""The pool: a bounded, fair queue in front of sealed children, one child for each document."""
 
 import asyncio
-import contextlib
 import errno
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +24,7 @@ from .child import CRASHES, Child, ChildLost
 from .lender import Lender
 from .settings import PoolSettings
 from .template import ENTRY, TemplateFailed
+from .turns import Turns
 
 _BENIGN = Path(__file__).parents[1] / "decoder" / "samples"
 _BENIGN_PICTURES = {Template.RASTER: "sample.png", Template.SVG: "sample.svg"}
@@ -33,6 +33,8 @@ _SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOB
 """Descriptors, memory or processes are short, which may be over in a moment."""
 _PAUSE_SECONDS = 0.05
 """That moment."""
+_UNTYPICAL = {FailureCode.DEADLINE, FailureCode.JAIL_UNAVAILABLE}
+"""Failures whose time says nothing of other work: pictures that hang must not get everybody's refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +59,7 @@ class Pool:
     ) -> None:
         self._settings = settings
         self._limits = limits
-        self._slots = asyncio.Semaphore(settings.children)
-        self._waiting = 0
+        self._turns = Turns(slots=settings.children, places=settings.waiting_per_child * settings.children)
         self._lenders = {
             template: Lender(
                 Hello(
@@ -100,27 +101,28 @@ class Pool:
     ) -> None:
         await self._close()
 
-    def check_room(self, caller: str) -> None:  # noqa: ARG002  all callers still share one queue
-        """Refuse early what would find the queue full. Raises WorkFailed."""
-        if self._is_full():
-            raise WorkFailed(FailureCode.BUSY)
+    def check_room(self, caller: str) -> None:
+        """Refuse early what of this caller would find no place to wait. Raises WorkFailed."""
+        self._turns.check_room(caller)
 
-    async def decode(
-        self,
-        task: Task,
-        document: Document,
-        *,
-        deadline: float,
-        caller: str = "",  # noqa: ARG002
-    ) -> Reply:
+    async def decode(self, task: Task, document: Document, *, deadline: float, caller: str = "") -> Reply:
         """Do the task on the document in a child of its own. `deadline` is a `time.monotonic` value.
 
-        Raises WorkFailed. Cancelling kills the child.
+        Callers share the children fairly. Raises WorkFailed. Cancelling kills the child.
         """
         if document.size_bytes == 0:
             raise WorkFailed(FailureCode.EMPTY_FILE)
-        async with self._slot(deadline):
-            return await self._work(task, document, deadline)
+        ticket = await self._turns.take(caller, task.kind, deadline)
+        is_typical = False
+        try:
+            reply = await self._work(task, document, deadline)
+            is_typical = True
+        except WorkFailed as failed:
+            is_typical = failed.code not in _UNTYPICAL
+            raise
+        finally:
+            self._turns.give_back(ticket, is_typical=is_typical)
+        return reply
 
     async def renew(self) -> None:
         """Replace every template by a freshly started one; running jobs go on.
@@ -149,33 +151,6 @@ class Pool:
     def reports(self) -> dict[str, dict[str, Any]]:
         """What each template said of itself: its pid, its layers and its formats."""
         return {str(template): lender.report for template, lender in self._lenders.items()}
-
-    @contextlib.asynccontextmanager
-    async def _slot(self, deadline: float) -> AsyncIterator[None]:
-        if self._is_full():
-            raise WorkFailed(FailureCode.BUSY)
-        if self._slots.locked():
-            await self._wait_for_slot(deadline)
-        else:
-            await self._slots.acquire()
-        try:
-            yield
-        finally:
-            self._slots.release()
-
-    def _is_full(self) -> bool:
-        most = self._settings.waiting_per_child * self._settings.children
-        return self._slots.locked() and self._waiting >= most
-
-    async def _wait_for_slot(self, deadline: float) -> None:
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                await self._slots.acquire()
-        except TimeoutError as late:
-            raise WorkFailed(FailureCode.DEADLINE, "it waited too long for its turn") from late
-        finally:
-            self._waiting -= 1
 
     async def _work(self, task: Task, document: Document, deadline: float) -> Reply:
         """Try it, and once more when the first time was lost to nothing that the document did."""

@@ -1,0 +1,49 @@
+"""Waiting for one's turn: the queue's decisions, with a clock and a future for each job that waits."""
+
+import asyncio
+import time
+
+from ..contract.failures import FailureCode, WorkFailed
+from .queue import Queue, Ticket
+
+
+class Turns:
+    """Hands out slots. Whoever was given one gives it back."""
+
+    def __init__(self, *, slots: int, places: int) -> None:
+        self._queue = Queue(slots=slots, places=places)
+        self._calls: dict[Ticket, asyncio.Future[None]] = {}
+
+    def check_room(self, caller: str) -> None:
+        """Tell early that a job of this caller would find no place. Raises WorkFailed."""
+        self._queue.check_room(caller, time.monotonic())
+
+    async def take(self, caller: str, kind: str, deadline: float) -> Ticket:
+        """A slot, when it is the job's turn. `deadline` is a `time.monotonic` value. Raises WorkFailed."""
+        now = time.monotonic()
+        ticket = self._queue.arrive(caller, kind, deadline, now)
+        if ticket.is_waiting:
+            await self._called(ticket, deadline - now)
+        return ticket
+
+    def give_back(self, ticket: Ticket, *, is_typical: bool) -> None:
+        """The job is over; `is_typical` says that its time tells something of others of its kind."""
+        for called in self._queue.leave(ticket, time.monotonic(), is_typical=is_typical):
+            call = self._calls[called]
+            # One that is cancelled already gives its slot back in its own turn.
+            if not call.done():
+                call.set_result(None)
+
+    async def _called(self, ticket: Ticket, seconds: float) -> None:
+        call = self._calls[ticket] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await call
+        except BaseException as reason:
+            # It may have been called in the very turn in which it was told to stop.
+            self.give_back(ticket, is_typical=False)
+            if isinstance(reason, TimeoutError):
+                raise WorkFailed(FailureCode.DEADLINE, "it waited too long for its turn") from reason
+            raise
+        finally:
+            del self._calls[ticket]
