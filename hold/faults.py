@@ -42,7 +42,8 @@ def measure(given: Given) -> Sequence[Row]:
             asked,
             seed=SEED,
         )
-        rows += [*_recoveries(everything), _answers("all these", everything), *_leftovers(everything)]
+        retried = f"all these, {everything.logged['child_retried']} documents tried again"
+        rows += [*_recoveries(everything), _answers(retried, everything), *_leftovers(everything)]
         for case, surroundings, kinds in _surroundings(cores):
             report = chaos.run(
                 folder,

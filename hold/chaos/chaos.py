@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class Report:
     after: Census
     is_alive: bool
     """The same process serves and is ready."""
+    logged: Counter[str]
+    """How often each event stands in the log, where that is a file."""
     seconds: float
 
 
@@ -88,6 +91,7 @@ def run(
         before=before,
         after=after,
         is_alive=is_alive,
+        logged=Counter(line.split(maxsplit=3)[2] for line in (folder / "log").read_text().splitlines()),
         seconds=time.monotonic() - began,
     )
 

@@ -35,8 +35,10 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Report:
 def test_every_answer_under_every_fault_is_right_or_an_honest_refusal(ordinary: Report) -> None:
     assert not ordinary.record.failures()
     assert ordinary.record.verdicts()[Verdict.RIGHT] > 1000
-    # Else the faults did not reach it: without descriptors and processes no request can be done.
+    # Else the faults did not reach it, or only what was idle.
     assert ordinary.record.verdicts()[Verdict.REFUSED] > 0
+    assert ordinary.logged["child_retried"] > 0
+    assert ordinary.logged["template_lost"] > 0
     assert {event.who for event in ordinary.record.events()} > {kind.name for kind in awkward.KINDS}
 
 
