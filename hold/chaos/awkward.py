@@ -66,6 +66,17 @@ class Client:
                     break
         self.socket.settimeout(MOST_SECONDS)
 
+    def pour(self, data: bytes) -> None:
+        """Send it again and again until the service answers, ends, or nobody wants it any longer."""
+        self.socket.settimeout(0.01)
+        deadline = time.monotonic() + MOST_SECONDS
+        while time.monotonic() < deadline and not self.stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                self.socket.sendall(data)
+                if not self._more() or self._waiting:
+                    break
+        self.socket.settimeout(MOST_SECONDS)
+
     def reset(self) -> None:
         """End the connection with RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -241,16 +252,8 @@ def _sends_chunks_without_end(client: Client, question: Question, _: Learnt) -> 
     )
     start = form(b"")[: -len(f"\r\n--{BOUNDARY}--\r\n")]
     client.socket.sendall(head + b"\r\n\r\n" + b"%x\r\n" % len(start) + start + b"\r\n")
-    chunk = b"1000\r\n" + b"a" * 4096 + b"\r\n"
-    client.socket.settimeout(0.01)
-    deadline = time.monotonic() + MOST_SECONDS
-    while time.monotonic() < deadline and not client.stop.is_set():
-        with contextlib.suppress(TimeoutError):
-            client.socket.sendall(chunk)
-            if not client._more() or client._waiting:
-                break
-    client.socket.settimeout(MOST_SECONDS)
-    if client.stop.is_set() and not client._waiting:
+    client.pour(b"1000\r\n" + b"a" * 4096 + b"\r\n")
+    if client.stop.is_set():
         return ""
     return _is_one_of(client.answer(), 408, 413)
 
