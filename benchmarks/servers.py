@@ -31,10 +31,11 @@ class Server:
 
 
 @contextmanager
-def worker(port: int, cores: set[int]) -> Iterator[Server]:
-    """The service as scripts/serve starts it, with default settings whatever the environment says."""
+def worker(port: int, cores: set[int], **settings: str) -> Iterator[Server]:
+    """The service as scripts/serve starts it, with these variables and no other `REMOTE_` ones."""
     command = [str(Path(sys.executable).parent / "remote-worker"), "serve", "--port", str(port)]
-    with _started("remote-worker", command, _own_environment(), PROJECT, port, cores, "/readyz") as server:
+    environment = _own_environment() | settings
+    with _started("remote-worker", command, environment, PROJECT, port, cores, "/readyz") as server:
         if not all(report.get("layers") for report in server.about["templates"].values()):
             raise SystemExit("the jail is off: nothing was measured")
         yield server

@@ -11,14 +11,19 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
-from . import fairness, faults, overload, soak
+from . import fairness, faults, isolation, limits, overload, seal, shutdown, soak, supply
 from .point import Given, Measure, Row
 
 POINTS: Mapping[str, Measure] = {
     "faults": faults.measure,
     "overload": overload.measure,
     "fairness": fairness.measure,
+    "shutdown": shutdown.measure,
     "soak": soak.measure,
+    "isolation": isolation.measure,
+    "limits": limits.measure,
+    "seal": seal.measure,
+    "supply": supply.measure,
 }
 """Each point by its name, in the order of the page."""
 

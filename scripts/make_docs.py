@@ -1,10 +1,14 @@
 """Writes the documentation pages that are made from tables in the code, or tells which are stale."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import limits_table
+
 from remote_worker import settings
+from remote_worker.decoder.codecs import CODECS
 from remote_worker.decoder.formats import FORMATS
 from remote_worker.web.problems import PROBLEMS
 
@@ -27,6 +31,8 @@ The bytes decide: neither a file's name nor its declared type is looked at. Each
 decoder, in a child of the template that is named here. `fit` writes what the table says unless
 `?format=` asks for `png`, `jpeg`, `webp` or `avif`; avatars are always PNG.
 
+All are on unless `REMOTE_FORMATS` says otherwise: [how](codec-fixes.md#switching-a-format-off).
+
 | format | type | template | `fit` writes | with alpha | all frames with `?animated=1` |
 |---|---|---|---|---|---|
 """
@@ -48,7 +54,7 @@ ERRORS_HEAD = """# Errors
 Every failure is JSON with `message`, `status` (`"error"`), `success` (`false`), `code` and `request_id`.
 Compare the code; the message is for people. With `Accept: application/problem+json` the same failure comes
 as RFC 9457: `type` is `urn:remote-worker:error:<code>`, with `title`, `status`, `detail`, `instance`, `code`
-and `request_id`. 503 comes with `Retry-After`.
+and `request_id`. 503 comes with `Retry-After`. What is past which limit: [limits.md](limits.md).
 
 | code | status | message |
 |---|---|---|
@@ -61,10 +67,88 @@ def errors_page() -> str:
     return ERRORS_HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
+CODECS_HEAD = """# Codecs
+
+<!-- Made by scripts/make-docs from docs/sbom.cdx.json and remote_worker/decoder/codecs.py; edit there. -->
+
+What the wheels bring besides their Python code, as of the lock: every shared library, and the parts of
+those and of the extension modules that meet a picture. [sbom.cdx.json](sbom.cdx.json) (CycloneDX 1.6, made
+by `scripts/sbom`) has all packages and crates. `remote-worker doctor` prints the versions that are
+installed on a machine, and `scripts/audit` holds them against known holes; [a fix within a
+day](codec-fixes.md) says what to do about one.
+
+The licence's text is in the wheel's `.dist-info/licenses`, in the file that is named, behind the colon its
+heading there. Two wheels hold code under the GNU GPL: pillow-jxl-plugin is GPL-3.0-or-later as a whole,
+with the crates that bind libjxl, and pillow-heif brings x265 (GPL-2.0-or-later), for which it puts its
+wheel under the GPL; libheif and libde265 are under the LGPL. Who passes the worker on together with these
+wheels has to keep to those terms. Without them (uninstalled) the worker runs, and HEIC or JPEG XL are
+`format_unavailable`.
+
+| codec | version | told by | in the wheel | serves | licence | its text |
+|---|---|---|---|---|---|---|
+"""
+
+
+def codecs_page() -> str:
+    """docs/codecs.md. The versions are those of the bill that scripts/sbom makes, so any Python will do."""
+    bill = json.loads((DOCS / "sbom.cdx.json").read_text())
+    versions = {
+        part["bom-ref"]: part["version"]
+        for wheel in bill["components"]
+        for part in wheel.get("components", ())
+    }
+    rows = (
+        (
+            codec.name,
+            versions[codec.reference][:_MOST_VERSION] if codec.wheel else "of the machine",
+            codec.told_by,
+            codec.wheel or "none",
+            codec.serves,
+            codec.licence,
+            codec.licence_text,
+        )
+        for codec in CODECS
+    )
+    return CODECS_HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+_MOST_VERSION = 24
+"""Characters; a commit is told by fewer."""
+
+LIMITS_HEAD = """# Limits
+
+<!-- Made by scripts/make-docs from scripts/limits_table.py; edit there. -->
+
+Everything that a client, a document or a hijacked decoder decides has a bound, which is checked before the
+step that it bounds. Those with a `REMOTE_` name can be set ([settings.md](settings.md)). `value` is the
+default; a document at the value passes, one past it gets the answer of the fourth column
+([errors.md](errors.md)). The tests of the last column, below `tests/`, try both sides of each.
+"""
+
+
+def limits_page() -> str:
+    """docs/limits.md."""
+    sections = (
+        f"\n## {title}\n\n{limits_table.markdown(rows)}" for title, rows in limits_table.SECTIONS.items()
+    )
+    parameters = "".join(
+        f"| `{name}` | {takes} | {past} | `{test.rpartition('::')[2]}` |\n"
+        for name, takes, past, test in limits_table.PARAMETERS
+    )
+    return (
+        LIMITS_HEAD
+        + "".join(sections)
+        + "\n## Parameters of an address\n\n| parameter | takes | else | shown by |\n|---|---|---|---|\n"
+        + parameters
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": lambda: SETTINGS_HEAD + settings.markdown(),
     "formats.md": formats_page,
     "errors.md": errors_page,
+    "codecs.md": codecs_page,
+    "limits.md": limits_page,
 }
 
 

@@ -192,6 +192,31 @@ def test_a_secret_is_masked_when_it_is_set_and_its_neighbour_is_shown() -> None:
     assert shown(Row("web", "region", "x"), "hunter2") == "hunter2"
 
 
+@pytest.mark.parametrize(
+    ("given", "on"),
+    [
+        ("webp, jpeg", "jpeg,webp"),
+        ("-svg,-jxl", "jpeg,jp2,png,gif,bmp,tiff,webp,heic,avif,psd,icns,ico"),
+        ("", "jpeg,jp2,png,gif,bmp,tiff,webp,heic,avif,psd,icns,ico,jxl,svg"),
+    ],
+)
+def test_formats_are_named_one_by_one_or_left_out_one_by_one(given: str, on: str) -> None:
+    told = dict(settings.effective(read({"REMOTE_FORMATS": given})))
+
+    assert told["REMOTE_FORMATS"] == on
+    assert read({"REMOTE_FORMATS": on}).pool.formats == tuple(on.split(","))
+
+
+@pytest.mark.parametrize("given", ["jpeg,-png", "jpg", "-pgn"])
+def test_a_format_that_does_not_exist_stops_the_start_with_those_that_do(given: str) -> None:
+    with pytest.raises(BadSettings) as bad:
+        read({"REMOTE_FORMATS": given})
+
+    assert bad.value.problems[0].startswith("REMOTE_FORMATS must be a list with commas, `jpeg,png` for these")
+    assert "out of jpeg, jp2, png" in bad.value.problems[0]
+    assert bad.value.problems[0].endswith(f"not {given!r}")
+
+
 def test_trusted_proxies_are_addresses_and_networks() -> None:
     given = "10.0.0.0/8, 192.0.2.1, 2001:db8::/32"
 

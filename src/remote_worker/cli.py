@@ -20,6 +20,7 @@ from pathlib import Path
 from . import __version__, telemetry, wiring
 from .contract.document import Document
 from .contract.failures import FailureCode, WorkFailed
+from .contract.formats import OFF, OK
 from .contract.limits import LONGEST_SIDE
 from .contract.messages import OUTPUT_FORMATS, Fit, Picture
 from .pool.pool import Health, Pool
@@ -178,8 +179,10 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _descriptors(settings: Settings) -> int:
-    """Two for each connection (socket, upload), three for each child (socket, pidfd, output), and some."""
-    return 2 * settings.web.connections + 3 * (settings.pool.children + settings.pool.ready) + 64
+    """Two for each connection (socket, upload or output), one for each guest past them, three for each child
+    (socket, pidfd, output), and some.
+    """
+    return 3 * settings.web.connections + 3 * (settings.pool.children + settings.pool.ready) + 64
 
 
 async def _serve_until_stopped(settings: Settings, listener: socket.socket | None) -> None:
@@ -287,13 +290,10 @@ async def _examine(settings: Settings) -> int:
     async with wiring.open_pool(settings) as pool:
         health = await pool.check()
         _print_templates(health)
-        words = {
-            name: word
-            for report in health.templates.values()
-            for name, word in report.get("formats", {}).items()
-        }
+        await _print_libraries()
+        words = {name: report.word for name, report in health.formats.items()}
         for name, word in (await _formats(pool, settings)).items():
-            if words.get(name, "ok") == "ok":
+            if words.get(name, OK) == OK:
                 words[name] = word
         for name, word in sorted(words.items()):
             print(f"format    {name}: {word}")
@@ -301,7 +301,7 @@ async def _examine(settings: Settings) -> int:
     print(
         "seal      holds" if sealed else f"seal      DOES NOT HOLD: {health.reason or 'REMOTE_JAIL is off'}"
     )
-    return 0 if sealed and all(word == "ok" for word in words.values()) else FAILED
+    return 0 if sealed and all(word in (OK, OFF) for word in words.values()) else FAILED
 
 
 def _print_templates(health: Health) -> None:
@@ -309,11 +309,21 @@ def _print_templates(health: Health) -> None:
         for layer, state in report.get("layers", {}).items():
             held = ("yes" if state else "NO") if isinstance(state, bool) else state
             print(f"layer     {template} {layer}: {held}")
-    versions = {name: metadata.version(name) for name in IMAGE_PACKAGES if _is_installed(name)}
-    for report in health.templates.values():
-        versions |= report.get("versions", {})
-    for name, text in sorted(versions.items()):
-        print(f"library   {name} {text}")
+
+
+async def _print_libraries() -> None:
+    for name in IMAGE_PACKAGES:
+        if _is_installed(name):
+            print(f"library   {name} {metadata.version(name)}")
+    # In a process of its own: here no image library is loaded.
+    asking = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-m", "remote_worker.decoder.codecs", stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await asking.communicate()
+    if asking.returncode:
+        raise OSError(f"asking the libraries for their versions ended with {asking.returncode}")
+    for name, (version, wheel) in sorted(json.loads(told).items()):
+        print(f"library   {name} {version} ({wheel or 'the system'})")
 
 
 def _is_installed(package: str) -> bool:
@@ -321,17 +331,25 @@ def _is_installed(package: str) -> bool:
 
 
 async def _formats(pool: Pool, settings: Settings) -> dict[str, str]:
-    """Each format's word after a sealed child has decoded our sample of it."""
+    """Each format's word after a sealed child has decoded our sample of it.
+
+    Samples of a format that is off, or holds one that is, are left out.
+    """
     words: dict[str, str] = {}
+    target = next((name for name in OUTPUT_FORMATS if name in settings.pool.formats), None)
     for path in sorted(SAMPLES.iterdir()):
         with Document.of(path.read_bytes()) as document:
             deadline = time.monotonic() + settings.limits.decode_seconds
             try:
-                reply = await pool.decode(Fit(width=16, height=16, format="png"), document, deadline=deadline)
+                reply = await pool.decode(
+                    Fit(width=16, height=16, format=target), document, deadline=deadline
+                )
             except WorkFailed as failed:
-                words[path.name] = str(failed.code)
+                if failed.code is not FailureCode.FORMAT_UNAVAILABLE:
+                    detail = f" ({failed.detail})" if failed.detail else ""
+                    words[path.name] = f"{failed.code}{detail}"
             else:
-                words[reply.format] = "ok"
+                words[reply.format] = OK
     return words
 
 

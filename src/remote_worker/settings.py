@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, get_type_hints
 
+from .contract.formats import FormatName, switched_on
 from .contract.limits import LONGEST_SIDE, MIB, Limits
 from .pool.settings import PoolSettings
 from .web.auth import is_loopback
@@ -198,6 +199,10 @@ def _list(row: Row, text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in _text(row, text).split(",") if word.strip())
 
 
+def _formats(row: Row, text: str) -> tuple[FormatName, ...]:
+    return switched_on(_list(row, text))
+
+
 def _networks(row: Row, text: str) -> tuple[Network, ...]:
     return tuple(network(word) for word in _list(row, text))
 
@@ -215,6 +220,7 @@ _READERS: dict[Any, Callable[[Row, str], object]] = {
     bool: _switch,
     str: _text,
     tuple[str, ...]: _list,
+    tuple[FormatName, ...]: _formats,
     tuple[Network, ...]: _networks,
 }
 _WORDS: dict[Any, Callable[[Row], str]] = {
@@ -223,6 +229,10 @@ _WORDS: dict[Any, Callable[[Row], str]] = {
     bool: lambda _: "`on` or `off`",
     str: lambda _: "text",
     tuple[str, ...]: lambda _: "a list with commas",
+    tuple[FormatName, ...]: lambda _: (
+        "a list with commas, `jpeg,png` for these alone or `-jp2,-psd` for all but these, out of "
+        + ", ".join(FormatName)
+    ),
     tuple[Network, ...]: lambda _: "a list of addresses and networks with commas",
 }
 
@@ -250,7 +260,13 @@ _WEB = (
     Row("web", "uid", "This worker's name in `/hello`.", default="random at each start"),
     Row("web", "region", "This worker's region in `/hello`."),
     Row("web", "country", "This worker's country in `/hello`."),
-    Row("web", "connections", "Most connections at once.", least=1),
+    Row(
+        "web",
+        "connections",
+        "Connections that may do everything; one caller gets two thirds at most. As many more may ask once "
+        "for what has no body, such as `/livez`; past those, 503 at once.",
+        least=1,
+    ),
     Row("web", "head_seconds", "Longest wait for a request's head.", least=0.1, most=3600),
     Row("web", "keep_alive_seconds", "How long a connection may stay without a request.", most=3600),
     Row("web", "body_seconds", "Longest time for a whole body.", least=0.1, most=3600),
@@ -274,7 +290,7 @@ _WEB = (
     Row(
         "web",
         "bodies_bytes",
-        "All uploads and answers held in memory at once; past them, 503.",
+        "All uploads and answers held in memory at once; past them, 503. One caller gets two thirds at most.",
         least=MIB,
         most=TIB,
     ),
@@ -313,6 +329,7 @@ _POOL = (
         "jail",
         "The seal. `off` is for debugging, works on loopback only, and decodes strangers' bytes unsealed.",
     ),
+    Row("pool", "formats", "Formats that are read and written; the others answer 415.", default="all"),
 )
 TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL)
 """Every setting there is."""

@@ -70,6 +70,58 @@ NUMBERS = {
     "quotactl": (179, 60),
     "acct": (163, 89),
     "io_setup": (206, 0),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "process_madvise": (440, 440),
+    "process_mrelease": (448, 448),
+    "landlock_create_ruleset": (444, 444),
+    "landlock_restrict_self": (446, 446),
+    "request_key": (249, 218),
+    "name_to_handle_at": (303, 264),
+    "quotactl_fd": (443, 443),
+    "fanotify_init": (300, 262),
+    "lookup_dcookie": (212, 18),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "shmat": (30, 196),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "modify_ldt": (154, -1),
+    "iopl": (172, -1),
+    "arch_prctl": (158, -1),
+    "tgkill": (234, 131),
+    "setrlimit": (160, 164),
+    "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274),
+    "ioprio_set": (251, 30),
+    "setitimer": (38, 103),
+    "timer_create": (222, 107),
+    "timerfd_create": (283, 85),
+    "alarm": (37, -1),
+    "eventfd2": (290, 19),
+    "epoll_create1": (291, 20),
+    "signalfd4": (289, 74),
+    "pipe2": (293, 59),
+    "rt_sigaction": (13, 134),
+    "fallocate": (285, 47),
+    "vmsplice": (278, 75),
+    "splice": (275, 76),
+    "sendfile": (40, 71),
+    "copy_file_range": (326, 285),
+    "mincore": (27, 232),
+    "cachestat": (451, 451),
+    "mlock": (149, 228),
+    "mbind": (237, 235),
+    "remap_file_pages": (216, 234),
+    "statmount": (457, 457),
+    "lsm_set_self_attr": (460, 460),
+    "map_shadow_stack": (453, 453),
+    "mseal": (462, 462),
+    "mprotect": (10, 226),
+    "mmap": (9, 222),
+    "madvise": (28, 233),
+    "prctl": (157, 167),
+    "pwrite64": (18, 68),
 }
 AF_INET, AF_UNIX, AF_NETLINK, AF_PACKET, AF_VSOCK = 2, 1, 16, 17, 40
 ATTACKS: dict[str, Callable[[int, str], object]] = {}
@@ -280,6 +332,21 @@ def slow_process_down(pid: int, _: str) -> object:
     return syscall("setpriority", 0, pid, 19)
 
 
+@attack
+def signal_thread(pid: int, _: str) -> object:
+    return syscall("tgkill", pid, pid, signal.SIGKILL)
+
+
+@attack
+def fake_credentials(host: int, _: str) -> object:
+    """Speak to the host as root of its own process."""
+    channel = socket.socket(fileno=3, family=AF_UNIX, type=1, proto=0)
+    try:
+        return channel.sendmsg([b"\0"], [(socket.SOL_SOCKET, 2, struct.pack("<3i", host, 0, 0))])
+    finally:
+        channel.detach()
+
+
 # Memory that executes, secrets, kernel doors.
 
 
@@ -293,6 +360,75 @@ def make_executable(_: int, __: str) -> object:
     page = mmap.mmap(-1, 4096)
     address = ctypes.addressof(ctypes.c_char.from_buffer(page))
     return _checked(LIBC.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(4096), 7))
+
+
+@attack
+def map_input_executable(_: int, __: str) -> object:
+    return mmap.mmap(_inherited()[0], 4, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+
+
+@attack
+def lock_memory(_: int, __: str) -> object:
+    """MAP_LOCKED takes memory that the kernel cannot take back."""
+    if raw(NUMBERS["mmap"][0 if IS_X86 else 1], 0, 1 << 20, 3, 0x2022, -1, 0) < 0:
+        raise OSError(errno.EPERM, "not locked")
+    return "locked"
+
+
+@attack
+def punch_input(_: int, __: str) -> object:
+    """MADV_REMOVE on the shared input would take its pages from the host too."""
+    page = mmap.mmap(_inherited()[0], 4, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+    return page.madvise(9, 0, 4)
+
+
+@attack
+def memory_of_others(_: int, halves: str) -> object:
+    """Look through all memory around our own for words that only the host, or an earlier picture, held.
+
+    The kernel reads for us where a fault would end us: pwrite to the output answers EFAULT. The words come in
+    halves, so that our own task is not taken for them.
+    """
+    head, tail = (half.encode() for half in halves.split("|"))
+    out = _inherited()[1]
+    chunk = 1 << 16
+    LIBC.sbrk.restype = ctypes.c_void_p
+    heap_end = LIBC.sbrk(ctypes.c_long(0))
+    around = (
+        id(object()),
+        ctypes.addressof(ctypes.c_char()),
+        ctypes.addressof(ctypes.c_char.in_dll(LIBC, "environ")),
+    )
+    spans = [(heap_end - (96 << 20), heap_end), *((at - (96 << 20), at + (96 << 20)) for at in around)]
+    seen: set[int] = set()
+    mapped = 0
+    for start, end in spans:
+        for address in range(start & -chunk, end, chunk):
+            if address in seen:
+                continue
+            seen.add(address)
+            try:
+                written = syscall("pwrite64", out, address, chunk, 0)
+            except OSError:
+                continue
+            mapped += written
+            held = os.pread(out, written, 0)
+            at = held.find(head)
+            while at >= 0:
+                if held[at + len(head) :].startswith(tail):
+                    return address + at
+                at = held.find(head, at + 1)
+    if mapped < 8 << 20:
+        return "found too little of its own memory to say anything"
+    raise PermissionError("no such word")
+
+
+@attack
+def variables(_: int, __: str) -> object:
+    """Harm when there are more variables than the template is given."""
+    if strange := os.environ.keys() - {"LD_BIND_NOW", "GLIBC_TUNABLES", "LC_CTYPE"}:
+        return strange
+    raise PermissionError("nothing of the host's")
 
 
 @attack
@@ -361,6 +497,94 @@ plain("swapon", 0, 0)
 plain("quotactl", 0, 0, 0, 0)
 plain("acct", 0)
 plain("io_setup", 8, 0)
+plain("io_uring_enter", 3, 1, 0, 0, 0)
+plain("io_uring_register", 3, 0, 0, 0)
+plain("process_madvise", 3, 0, 0, 4, 0)
+plain("process_mrelease", 3, 0)
+plain("landlock_create_ruleset", 0, 0, 1)
+plain("landlock_restrict_self", 3, 0)
+plain("request_key", 0, 0, 0, 0)
+plain("name_to_handle_at", 4, 0, 0, 0, 0x1000)
+plain("quotactl_fd", 4, 0, 0, 0)
+plain("fanotify_init", 0, 0)
+plain("lookup_dcookie", 0, 0, 0)
+plain("semget", 1, 1, 0o1600)
+plain("msgget", 1, 0o1600)
+plain("shmat", 0, 0, 0)
+plain("mq_open", 0, 0o102, 0o600, 0)
+plain("mq_unlink", 0)
+plain("modify_ldt", 1, 0, 0)
+plain("iopl", 3)
+plain("arch_prctl", 0x2003, 0)  # ARCH_MAP_VDSO_64: executable memory without mmap
+plain("setrlimit", 9, 0)
+plain("sched_setscheduler", 0, 3, 0)
+plain("sched_setattr", 0, 0, 0)
+plain("ioprio_set", 1, 0, 1 << 13)
+plain("setitimer", 0, 0, 0)
+plain("timer_create", 1, 0, 0)
+plain("timerfd_create", 1, 0)
+plain("alarm", 1)
+plain("eventfd2", 0, 0)
+plain("epoll_create1", 0)
+plain("signalfd4", -1, 0, 8, 0)
+plain("pipe2", 0, 0)
+plain("rt_sigaction", signal.SIGXCPU, 0, 0, 8)
+plain("fallocate", 5, 0, 0, 1)
+plain("vmsplice", 3, 0, 0, 0)
+plain("splice", 4, 0, 3, 0, 1, 0)
+plain("sendfile", 5, 4, 0, 1)
+plain("copy_file_range", 4, 0, 5, 0, 1, 0)
+plain("mincore", 0, 0, 0)
+plain("cachestat", 4, 0, 0, 0)
+plain("mlock", 0, 4096)
+plain("mbind", 0, 0, 0, 0, 0, 0)
+plain("remap_file_pages", 0, 0, 0, 0, 0)
+plain("statmount", 0, 0, 0, 0)
+plain("lsm_set_self_attr", 100, 0, 0, 0)
+plain("map_shadow_stack", 0, 4096, 0)
+plain("mseal", 0, 0, 0)
+
+# Commands of fcntl and options of prctl that reach beyond one's own descriptor or process, by <linux/fcntl.h>
+# and <linux/prctl.h>. Descriptor 3 is the socket, 4 the input, 5 the output.
+FCNTL = {
+    "setfl_async": (3, 4, 0x2000),
+    "setlk": (4, 6, 0),
+    "setown_host": (3, 8, 0),
+    "setsig": (3, 10, signal.SIGKILL),
+    "setown_ex": (3, 15, 0),
+    "ofd_setlk": (4, 37, 0),
+    "setlease": (4, 1024, 0),
+    "notify": (4, 1026, 1),
+    "setpipe_size": (3, 1031, 1 << 20),
+    "seal_input": (4, 1033, 8),
+    "seal_output": (5, 1033, 8),
+    "set_rw_hint": (5, 1036, 0),
+}
+for _name, _arguments in FCNTL.items():
+    ATTACKS[f"fcntl_{_name}"] = lambda number, _t, arguments=_arguments: fcntl.fcntl(
+        arguments[0], arguments[1], arguments[2] or number
+    )
+
+PRCTL = {
+    "keep_capabilities": (8, 1),
+    "strict_seccomp": (22, 1),
+    "another_filter": (22, 2),
+    "speed_of_clock": (26, 2),
+    "securebits": (28, 0),
+    "timer_slack": (29, 1),
+    "memory_map": (35, 1),
+    "subreaper": (36, 1),
+    "new_privileges": (38, 0),
+    "no_huge_pages": (41, 1),
+    "ambient_capability": (47, 2),
+    "speculation": (53, 0),
+    "io_flusher": (57, 1),
+    "user_dispatch": (59, 1),
+    "core_scheduling": (62, 1),
+    "ptracer": (0x59616D61, -1),
+}
+for _name, _arguments in PRCTL.items():
+    ATTACKS[f"prctl_{_name}"] = lambda _n, _t, arguments=_arguments: syscall("prctl", *arguments, 0, 0, 0)
 
 
 @attack
@@ -472,6 +696,20 @@ def memory_of_threads(size: int, _: str) -> object:
     for thread in arenas:
         thread.start()
     return memory_in_steps(size, "")
+
+
+@attack
+def threads_without_end(most: int, _: str) -> object:
+    """Harm when there are more than `most`: each takes a number, and memory that no limit counts."""
+    attributes = ctypes.create_string_buffer(64)
+    LIBC.pthread_attr_init(attributes)
+    LIBC.pthread_attr_setstacksize(attributes, ctypes.c_size_t(16 << 10))
+    thread = ctypes.c_void_p()
+    for _ in range(most + 1):
+        code = LIBC.pthread_create(ctypes.byref(thread), attributes, LIBC.sleep, ctypes.c_void_p(60))
+        if code:
+            raise OSError(code, "no more threads")
+    return most + 1
 
 
 @attack
@@ -589,6 +827,21 @@ def reply_with_descriptors(_: int, __: str) -> object:
     channel = socket.socket(fileno=3, family=AF_UNIX, type=1, proto=0)
     channel.sendmsg([b"\xff" * 16], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     return os._exit(0)
+
+
+@attack
+def reply_with_many_descriptors(_: int, __: str) -> object:
+    rights = struct.pack("<253i", *[4] * 253)  # SCM_MAX_FD
+    channel = socket.socket(fileno=3, family=AF_UNIX, type=1, proto=0)
+    for _ in range(64):
+        channel.sendmsg([b"\xff"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], socket.MSG_DONTWAIT)
+    return os._exit(0)
+
+
+@attack
+def hang_up_and_stay(_: int, __: str) -> object:
+    socket.socket(fileno=3, family=AF_UNIX, type=1, proto=0).shutdown(socket.SHUT_RDWR)
+    return time.sleep(3600)
 
 
 @attack

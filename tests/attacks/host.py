@@ -36,6 +36,8 @@ from remote_worker.pool.settings import PoolSettings
 HERE = Path(__file__).parent
 SAMPLE = next((HERE.parents[1] / "src/remote_worker/decoder/samples").glob("sample.png"))
 LIMITS = Limits(decode_seconds=1.0, cpu_seconds=3, memory_bytes=256 << 20)
+MOST_THREADS = 8192
+"""Of one user: a limit of ChildSeal's."""
 MARKER = "a marker that only the picture before this one held"
 
 
@@ -86,8 +88,8 @@ class Canaries:
         return reached
 
 
-def attacks(canaries: Canaries, template_pid: int) -> list[Attack]:
-    """Every attack, some of them at several targets."""
+def attacks(canaries: Canaries, template_pid: int, only: list[str] | None) -> list[Attack]:
+    """Every attack, or those that are named, some of them at several targets."""
     tcp = canaries.tcp.getsockname()[1]
     udp = canaries.udp.getsockname()[1]
     host = os.getpid()
@@ -102,6 +104,8 @@ def attacks(canaries: Canaries, template_pid: int) -> list[Attack]:
                 f"/proc/{host}/maps",
                 "/proc/self/environ",
                 "/dev/urandom",
+                "/dev/userfaultfd",
+                "/sys/kernel/mm/ksm/run",
                 __file__,
             )
         ],
@@ -123,12 +127,16 @@ def attacks(canaries: Canaries, template_pid: int) -> list[Attack]:
         "abstract_unix": [{"text": canaries.abstract_name}],
         "path_unix": [{"text": str(canaries.folder / "socket")}],
         "send_to_address": [{"number": tcp}],
+        "fcntl_setown_host": [{"number": host}],
+        "fake_credentials": [{"number": host}],
+        "memory_of_others": [{"text": halves(MARKER)}, {"text": halves(os.environ.get("KEY", "no key|"))}],
         "stale_input": [{"text": MARKER}],
         "grow_output": [{"number": LIMITS.output_bytes + 1}],
         "write_behind_output": [{"number": LIMITS.output_bytes}],
         "memory_at_once": [{"number": 8 << 30}],
         "memory_in_steps": [{"number": 8 << 30}],
         "memory_of_threads": [{"number": 8 << 30}],
+        "threads_without_end": [{"number": MOST_THREADS}],
     }
     for name in (
         "kill_process",
@@ -138,11 +146,22 @@ def attacks(canaries: Canaries, template_pid: int) -> list[Attack]:
         "limit_process",
         "open_pidfd",
         "slow_process_down",
+        "signal_thread",
     ):
         told[name] = [{"number": host}, {"number": template_pid}]
     from attacks import ATTACKS
 
-    return [Attack(name=name, **target) for name in ATTACKS for target in told.get(name, [{}])]
+    return [
+        Attack(name=name, **target)
+        for name in ATTACKS
+        if only is None or name in only
+        for target in told.get(name, [{}])
+    ]
+
+
+def halves(word: str) -> str:
+    """So that the word itself is not in what a child is told."""
+    return f"{word[: len(word) // 2]}|{word[len(word) // 2 :]}"
 
 
 async def end_of(lender: Lender, task: Any, document: Document) -> str:
@@ -182,7 +201,7 @@ async def against_a_sibling(lender: Lender, name: str, document: Document) -> st
     return "refused" if record.failure is None else "HARM"
 
 
-async def main(landlock: str) -> None:
+async def main(landlock: str, only: list[str] | None = None) -> None:
     settings = PoolSettings(children=2, ready=2, crash_burst=10_000)
     hello = Hello(template=Template.RASTER, limits=asdict(LIMITS), landlock=landlock)
     lender = Lender(hello, settings, ready=2, entry=entry())
@@ -194,7 +213,7 @@ async def main(landlock: str) -> None:
         with Document.of(picture + MARKER.encode()) as marked:
             assert await end_of(lender, Info(), marked) == "done"
         template_pid = lender.report["pid"]
-        for attack in attacks(canaries, template_pid):
+        for attack in attacks(canaries, template_pid, only):
             started = time.monotonic()
             outcome = await end_of(lender, attack, benign)
             seconds = time.monotonic() - started

@@ -11,7 +11,7 @@ from PIL import Image
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.messages import AVATAR_SIZES, Avatars, Fit, Info
-from remote_worker.decoder.loaders import svg as loader
+from remote_worker.decoder.loaders import fonts
 
 from .pictures import corners, do, output, saved
 
@@ -184,7 +184,7 @@ def test_text_is_drawn_with_the_packaged_font_where_there_is_none() -> None:
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)}, timeout=60
     )
-    assert loader.FALLBACK_FONT.with_name("LICENSE.txt").read_text().count("Bitstream") >= 4
+    assert fonts.FALLBACK_FONT.with_name("LICENSE.txt").read_text().count("Bitstream") >= 4
 
 
 @pytest.mark.parametrize("prolog", ["", '<?xml version="1.0" encoding="utf-16"?>'])

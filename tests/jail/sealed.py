@@ -218,6 +218,17 @@ def flood_of_descriptors() -> str:
         return f"{errno.errorcode[refusal.errno or 0]} after {made}"
 
 
+def flood_of_threads() -> str:
+    threads = 0
+    try:
+        while threads < 100:
+            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+            threads += 1
+    except RuntimeError:
+        return f"refused after {threads}"
+    return str(threads)
+
+
 def outlive() -> None:
     os.write(jail.CHILD_SOCKET, b"sealed")
     time.sleep(120)
@@ -242,6 +253,7 @@ PROBES: dict[str, Callable[[], object]] = {
     "getuid": os.getuid,
     "descriptors": open_descriptors,
     "flood_of_descriptors": flood_of_descriptors,
+    "flood_of_threads": flood_of_threads,
     "open": lambda: Path("/etc/passwd").read_bytes(),
     "open_for_writing": lambda: Path("/tmp/written").write_text(""),
     "list": lambda: os.listdir("/"),

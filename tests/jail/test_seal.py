@@ -163,6 +163,16 @@ def test_descriptors_are_limited():
     assert attempt("flood_of_descriptors", budget={"descriptors": 16})["outcome"] == "EMFILE after 12"
 
 
+@needs_root
+def test_threads_of_the_user_are_limited():
+    # Of a user that has nothing else: the template, the child, and as many threads as are left.
+    plan = {"uid": 31_337, "budget": {"threads_of_user": 16}}
+
+    assert attempt("flood_of_threads", **plan)["outcome"] == "refused after 14"
+    assert attempt("thread", uid=31_337, budget={"threads_of_user": 3})["outcome"] == "ran"
+    assert attempt("thread", uid=31_337, budget={"threads_of_user": 2})["outcome"] == "RuntimeError"
+
+
 def test_a_child_does_not_outlive_its_template():
     # The child would sleep on with our end of the pipe in its hand, and the run would end by its timeout.
     finished = subprocess.run(
@@ -243,6 +253,7 @@ def test_only_the_folders_that_are_named_can_be_read(tmp_path):
         ({"without": {"landlock_create_ruleset": errno.ENOSYS}, "landlock": "required"}, "landlock"),
         ({"landlock": "absent", "readable": ["/usr/share/fonts"]}, "landlock"),
         ({"without": {"prlimit64": errno.EPERM}}, "limits"),
+        ({"without": {"pidfd_open": errno.ENOSYS}}, "limits"),
         ({"threads": True}, "threads"),
         ({"personality": 0x0400000}, "seccomp"),
         pytest.param({"without": {"landlock_restrict_self": errno.EPERM}}, "landlock", marks=needs_landlock),

@@ -29,6 +29,7 @@ from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode
 from remote_worker.contract.limits import Limits
 from remote_worker.contract.messages import Info
+from remote_worker.pool.child import ChildLost, Kill
 from remote_worker.pool.pool import Pool
 from remote_worker.pool.settings import PoolSettings
 
@@ -106,55 +107,78 @@ def end(pid: int, ending: signal.Signals) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
-def test_work_whose_child_is_killed_from_outside_is_done_by_another(
-    heard: Heard, ending: signal.Signals
-) -> None:
+def test_work_whose_child_is_killed_from_outside_is_done_by_another(heard: Heard) -> None:
     async def work(pool: Pool, document: Document) -> None:
-        child, job = await given_to_a_stopped_child(pool, document)
-        end(child, ending)
+        for ending in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGRTMIN):
+            heard.words.clear()
+            child, job = await given_to_a_stopped_child(pool, document)
+            end(child, ending)
 
-        assert (await job).mime == "image/png"
-        assert heard.words.count("child_retried") == 1
+            assert (await job).mime == "image/png", ending
+            assert heard.words == ["child_retried"], ending
 
     with_pool(work)
 
 
-@pytest.mark.parametrize(
-    "ending", [signal.SIGSEGV, signal.SIGSYS, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE]
-)
-def test_a_signal_that_a_document_can_cause_is_never_tried_again(
-    heard: Heard, ending: signal.Signals
-) -> None:
+def test_a_signal_that_a_document_can_cause_is_never_tried_again(heard: Heard) -> None:
     async def work(pool: Pool, document: Document) -> None:
-        child, job = await given_to_a_stopped_child(pool, document)
-        end(child, ending)
+        for ending in (
+            signal.SIGSEGV,
+            signal.SIGSYS,
+            signal.SIGABRT,
+            signal.SIGBUS,
+            signal.SIGILL,
+            signal.SIGFPE,
+            signal.SIGTRAP,
+        ):
+            heard.words.clear()
+            child, job = await given_to_a_stopped_child(pool, document)
+            end(child, ending)
 
-        assert await code_of(job) is FailureCode.DECODER_CRASHED
+            assert await code_of(job) is FailureCode.DECODER_CRASHED, ending
+            assert heard.words == ["child_crashed"], ending
+
+    with_pool(work, crash_burst=1000)
+
+
+def test_what_a_document_did_is_never_tried_again(heard: Heard) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        for name in (
+            "segfault",
+            "abort",
+            "execute",
+            "leave_silently",
+            "reply_garbage",
+            "reply_short",
+            "reply_long",
+        ):
+            code = await code_of(pool.decode(attack(name), document, deadline=soon()))
+            assert code is FailureCode.DECODER_CRASHED, name
+        assert await code_of(pool.decode(attack("sleep"), document, deadline=soon())) is FailureCode.DEADLINE
         assert "child_retried" not in heard.words
 
-    with_pool(work)
+    with_pool(work, limits=Limits(decode_seconds=0.5), crash_burst=1000)
 
 
 @pytest.mark.parametrize(
-    ("name", "code"),
+    ("status", "killed", "is_mute", "is_from_outside"),
     [
-        ("segfault", FailureCode.DECODER_CRASHED),
-        ("abort", FailureCode.DECODER_CRASHED),
-        ("execute", FailureCode.DECODER_CRASHED),
-        ("leave_silently", FailureCode.DECODER_CRASHED),
-        ("reply_garbage", FailureCode.DECODER_CRASHED),
-        ("reply_short", FailureCode.DECODER_CRASHED),
-        ("reply_long", FailureCode.DECODER_CRASHED),
-        ("sleep", FailureCode.DEADLINE),
+        (signal.SIGKILL, None, True, True),
+        (signal.SIGKILL, None, False, False),  # It began to lie before it was killed.
+        (signal.SIGKILL, Kill.STOPPED, True, True),
+        (signal.SIGKILL, Kill.DEADLINE, True, False),
+        (signal.SIGKILL, Kill.TALK, False, False),
+        (None, None, True, True),
+        (None, Kill.DEADLINE, True, False),
+        (signal.SIGXCPU, None, True, False),
+        (0, None, True, False),
+        (1 << 8, None, True, False),
     ],
 )
-def test_what_a_document_did_is_never_tried_again(heard: Heard, name: str, code: FailureCode) -> None:
-    async def work(pool: Pool, document: Document) -> None:
-        assert await code_of(pool.decode(attack(name), document, deadline=soon())) is code
-        assert "child_retried" not in heard.words
-
-    with_pool(work, limits=Limits(decode_seconds=0.5))
+def test_which_losses_are_from_outside(
+    status: int | None, killed: Kill | None, is_mute: bool, is_from_outside: bool
+) -> None:
+    assert ChildLost(status, killed=killed, is_mute=is_mute).is_from_outside is is_from_outside
 
 
 @pytest.mark.parametrize("name", ["spin_in_threads", "spin_deaf"])
@@ -231,6 +255,25 @@ def test_work_whose_template_is_killed_is_done_by_the_next_ones_child(heard: Hea
 
         assert await job
         assert heard.words.count("child_retried") == 1
+
+    with_pool(work)
+
+
+def test_a_template_that_dies_just_before_it_is_looked_at_is_replaced(heard: Heard) -> None:
+    async def work(pool: Pool, document: Document) -> None:
+        template = template_pid(pool)
+
+        def kill_template() -> None:
+            os.kill(template, signal.SIGKILL)
+            while is_running(template):
+                os.sched_yield()
+
+        child, job = await given_to_a_stopped_child(pool, document)
+        heard.act = kill_template
+        os.kill(child, signal.SIGKILL)
+
+        assert await job
+        assert template_pid(pool) != template
 
     with_pool(work)
 

@@ -289,7 +289,7 @@ def test_callers_that_left_are_forgotten() -> None:
     assert len(queue._debts) <= 1024
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 def test_whatever_comes_the_promises_hold(seed: int) -> None:
     """Arrivals, ends and those who give up, at random."""
     rng = random.Random(seed)
@@ -308,7 +308,7 @@ def test_whatever_comes_the_promises_hold(seed: int) -> None:
             began += 1
             heapq.heappush(ends, (now + rng.expovariate(2.0), began, ticket))
 
-    for _ in range(3000):
+    for _ in range(2000):
         step = now + rng.expovariate(slots * 2.5)
         while ends and ends[0][0] <= step:
             now, _, ticket = heapq.heappop(ends)
@@ -370,7 +370,7 @@ def test_callers_who_always_have_something_waiting_get_equal_time(seed: int) -> 
     for caller in longest:
         for _ in range(slots + 1):
             assert queue.arrive(caller, "fit", math.inf, now).is_waiting
-    while now < 2000.0:
+    while now < 500.0:
         now, _, ticket, seconds = heapq.heappop(ends)
         got[ticket.caller] += seconds
         for started in queue.leave(ticket, now, is_typical=True):

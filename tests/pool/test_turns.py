@@ -58,7 +58,7 @@ def test_one_that_is_cancelled_at_any_moment_loses_no_slot(is_given_back_first: 
     async def work(turns: Turns) -> None:
         for between in range(6):
             held = await turns.take("a", "fit", soon())
-            leaving = asyncio.create_task(turns.take("a", "fit", soon()))
+            leaving = asyncio.create_task(turns.take("b", "fit", soon()))
             staying = asyncio.create_task(turns.take("b", "fit", soon()))
             await asyncio.sleep(0)
             steps = [lambda held=held: turns.give_back(held, is_typical=True), leaving.cancel]

@@ -4,13 +4,15 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode, WorkFailed
+from remote_worker.contract.formats import FormatName, FormatReport
 from remote_worker.contract.limits import Limits
 from remote_worker.contract.messages import AVATAR_SIZES, Avatars, Info, Picture, Reply, Task
 from remote_worker.service.images import Images
@@ -35,6 +37,15 @@ INFO = {
     "loop": None,
     "duration_ms": None,
 }
+
+
+FORMATS = {
+    str(name): FormatReport(
+        word="ok", mime=f"image/{name}", is_written=name != "psd", keeps_frames=name == "gif"
+    )
+    for name in FormatName
+}
+"""What the templates of a worker tell; not all is as it is."""
 
 
 class SmallDecoder:
@@ -102,6 +113,7 @@ class Probe:
     ok: bool = True
     reason: str = ""
     templates: Mapping[str, Mapping[str, Any]] = None  # type: ignore[assignment]
+    formats: Mapping[str, FormatReport] = field(default_factory=lambda: dict(FORMATS))
     asked: int = 0
 
     async def __call__(self) -> "Probe":
@@ -119,15 +131,34 @@ class Service:
     decoder: SmallDecoder
     probe: Probe
     server: Server
+    thread: threading.Thread
 
     @property
     def url(self) -> str:
         """Where it is."""
         return f"http://{self.address[0]}:{self.address[1]}"
 
-    def connect(self, timeout: float = 10) -> socket.socket:
-        """A connection of one's own."""
-        return socket.create_connection(self.address, timeout=timeout)
+    def connect(self, caller: str = "127.0.0.1") -> socket.socket:
+        """A connection of one's own, from this address of the loopback network."""
+        return socket.create_connection(self.address, timeout=10, source_address=(caller, 0))
+
+    @property
+    def connections(self) -> int:
+        """How many the server has at the moment."""
+        return len(self.server.server_state.connections)
+
+    def in_loop(self, do: Callable[[], object]) -> None:
+        """Have the server's event loop do this before anything that is sent from now on."""
+        self.server.servers[0].get_loop().call_soon_threadsafe(do)
+
+    def stop(self) -> None:
+        """As a SIGTERM does it."""
+        self.in_loop(self.server.stop)
+
+    def ended(self) -> bool:
+        """Wait until the server is gone."""
+        self.thread.join(10)
+        return not self.thread.is_alive()
 
 
 @contextmanager
@@ -148,10 +179,12 @@ def serving(limits: Limits | None = None, **settings: Any) -> Iterator[Service]:
     thread.start()
     try:
         assert listening.wait(10)
-        yield Service(addresses[0], decoder, probe, server)
+        service = Service(addresses[0], decoder, probe, server, thread)
+        yield service
     finally:
         decoder.release.set()
-        server.servers[0].get_loop().call_soon_threadsafe(server.stop)
+        with suppress(RuntimeError):  # The loop may be closed already.
+            service.stop()
         thread.join(30)
         assert not thread.is_alive()
 
@@ -215,6 +248,11 @@ class Reader:
         body, self._waiting = self._waiting[:length], self._waiting[length:]
         return Answer(int(first.split()[1]), headers, body)
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing has come that was not read."""
+        return not self._waiting
+
     def rest(self) -> bytes:
         """All that comes until the connection ends."""
         while True:
@@ -230,8 +268,16 @@ class Reader:
         self._waiting += data
 
 
-def ask(service: Service, request: bytes) -> Answer:
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until this holds."""
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def ask(service: Service, request: bytes, caller: str = "127.0.0.1") -> Answer:
     """One request on a connection of its own."""
-    with service.connect() as connection:
+    with service.connect(caller) as connection:
         connection.sendall(request)
         return Reader(connection).answer(has_body=not request.startswith(b"HEAD"))

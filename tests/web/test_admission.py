@@ -7,7 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from web.serving import BOUNDARY, Answer, Probe, Reader, Service, SmallDecoder, ask, form, post, serving
+from web.serving import (
+    BOUNDARY,
+    Answer,
+    Probe,
+    Reader,
+    Service,
+    SmallDecoder,
+    ask,
+    form,
+    post,
+    serving,
+    until,
+)
 
 from remote_worker.contract.limits import MIB, Limits
 from remote_worker.service.images import Images
@@ -115,6 +127,17 @@ def test_the_connection_ends_where_the_rest_is_long_or_may_not_come(full: Servic
         assert is_busy(answer)
         assert answer.headers["connection"] == "close"
         assert reader.rest() == b""
+
+
+@pytest.mark.parametrize("length", [1000, 50_000_000])
+def test_a_connection_whose_rest_does_not_come_ends(full: Service, length: int) -> None:
+    with full.connect() as connection:
+        connection.sendall(post("/images/info", b"x" * 999, length=length))
+        reader = Reader(connection)
+
+        assert is_busy(reader.answer())
+        assert reader.rest() == b""
+    until(lambda: full.connections == 0)
 
 
 def test_nothing_is_answered_behind_a_refusal_that_ends_the_connection(full: Service) -> None:

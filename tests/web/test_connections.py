@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from web.serving import Answer, Reader, Service, ask, form, post, serving
@@ -341,18 +342,6 @@ def test_a_body_that_is_cut_is_not_decoded() -> None:
         assert service.decoder.uploads == [b"x"]
 
 
-def test_connections_are_bounded() -> None:
-    with serving(connections=2) as service, service.connect() as first, service.connect() as second:
-        for connection in (first, second):
-            connection.sendall(PING)
-            assert Reader(connection).answer().status == 200
-        with service.connect() as third:
-            assert is_error(Reader(third).answer(), 503, "busy")
-        second.close()
-        first.sendall(PING)
-        assert Reader(first).answer().status == 200
-
-
 def test_stopping_finishes_what_is_under_way() -> None:
     with serving() as service, service.connect() as connection:
         connection.sendall(post("/images/fit/1", form(b"pause")))
@@ -381,3 +370,16 @@ def test_requests_that_wait_behind_a_body_are_answered_wherever_a_read_ends(serv
         reader = Reader(connection)
 
         assert [reader.answer().status for _ in range(3)] == [200, 200, 200]
+
+
+def test_a_rush_of_connections_waits_to_be_accepted(service: Service) -> None:
+    gate = threading.Event()
+    service.server.servers[0].get_loop().call_soon_threadsafe(gate.wait, 10)
+    with ExitStack() as stack:
+        stack.callback(gate.set)
+        connections = [stack.enter_context(service.connect()) for _ in range(100)]
+        for connection in connections:
+            connection.sendall(PING)
+        gate.set()
+
+        assert {Reader(connection).answer().status for connection in connections} == {200}

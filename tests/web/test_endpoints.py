@@ -20,7 +20,7 @@ UPLOADS = [
     "/images/resize_avatar",
     "/images/info",
 ]
-READS = ["/", "/ping", "/hello", "/livez", "/readyz", "/health"]
+READS = ["/", "/ping", "/hello", "/capabilities", "/livez", "/readyz", "/health"]
 
 
 @pytest.fixture(scope="module")

@@ -199,13 +199,13 @@ def test_a_body_in_chunks_of_one_byte_arrives(service: Service) -> None:
 
 def test_bodies_held_at_once_come_out_of_one_budget_and_it_is_given_back(service: Service) -> None:
     held = post("/images/info", form(b"x" * LIMIT))[:-10]
-    first, second = service.connect(), service.connect()
+    first, second = service.connect("127.0.0.2"), service.connect("127.0.0.3")
     with first, second:
         for connection in (first, second):
             connection.sendall(held)
         # A third that fills the rest of the budget shows that both before it have arrived.
         while (answer := upload(service, form(b"x" * LIMIT))).status == 200:
-            third = service.connect()
+            third = service.connect("127.0.0.4")
             third.sendall(held)
         third.close()
 

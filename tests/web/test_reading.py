@@ -78,8 +78,8 @@ def from_another_server(parts: Sequence[bytes]) -> Request:
 
 def uploaded(request: Request) -> bytes:
     async def receive() -> bytes:
-        uploads = Uploads(Limits(), WebSettings(), Budget(1_000_000))
-        async with uploads.receive(request) as document:
+        share = Budget(1_000_000).share("somebody")
+        async with Uploads(Limits(), WebSettings()).receive(request, share) as document:
             fd = document.read_only_fd()
             try:
                 return os.pread(fd, 1_000_000, 0)

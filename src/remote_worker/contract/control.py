@@ -4,6 +4,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
+from .formats import FormatName
+
 FORK = b"fork"
 EVENT = struct.Struct("<Iii")
 """Kind, pid, and the wait status or errno."""
@@ -14,7 +16,7 @@ FORKED, REAPED, FORK_FAILED = 1, 2, 3
 class Hello:
     """The configuration a template gets once, before it warms: `limits` are the fields of `Limits`.
 
-    `landlock` is required, if_available, or (in tests) absent.
+    `landlock` is required, if_available, or (in tests) absent. `formats` are the names of those that are on.
     """
 
     template: str
@@ -22,3 +24,4 @@ class Hello:
     jail: bool = True
     readable: list[str] = field(default_factory=list)
     landlock: str = "if_available"
+    formats: list[str] = field(default_factory=lambda: list(FormatName))

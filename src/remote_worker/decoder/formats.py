@@ -8,12 +8,9 @@ from ..contract.signatures import PREFIX_BYTES, Template
 from .header import Header
 from .headers import Buffer, bmp, gif, heif, icns, ico, jp2, jpeg, jxl, png, psd, svg, tiff, webp
 from .loaders import gif as gif_loader
-from .loaders import heif as heif_loader
 from .loaders import icons, pillow
 from .loaders import jp2 as jp2_loader
-from .loaders import jxl as jxl_loader
 from .loaders import psd as psd_loader
-from .loaders import svg as svg_loader
 from .loaders import tiff as tiff_loader
 from .loaders.loader import Loader
 
@@ -28,8 +25,9 @@ class Format:
     header: Callable[[Buffer], Header]
     header_to_decode: Callable[[Buffer], Header] | None = None
     """Where the header tells what takes a search of the whole file: all the rest, which decoding needs."""
-    loader: Loader | None
-    """None when its library is not there."""
+    load: Callable[[], Loader]
+    """Gives the loader. Where its library serves it alone, that is imported only now: it stays out of a
+    process in which the format is off. Raises ImportError when the library is not there."""
     template: Template = Template.RASTER
     fit: str
     """What `fit` writes when the caller names no format ..."""
@@ -40,6 +38,14 @@ class Format:
     is_vector: bool = False
     """Drawn at any size, so that only the drawn size counts against the limit of pixels."""
 
+    @property
+    def loader(self) -> Loader | None:
+        """None when its library is not there. The first call must come before the seal."""
+        try:
+            return self.load()
+        except ImportError:
+            return None
+
 
 def detect(data: Buffer) -> Format:
     """The first row whose signature matches. Raises UNSUPPORTED_FORMAT."""
@@ -48,6 +54,36 @@ def detect(data: Buffer) -> Format:
         if row.is_it(prefix):
             return row
     raise WorkFailed(FailureCode.UNSUPPORTED_FORMAT)
+
+
+def _webp() -> Loader:
+    from .loaders.webp import WEBP  # noqa: PLC0415  see Format.load
+
+    return WEBP
+
+
+def _avif() -> Loader:
+    from .loaders.avif import AVIF  # noqa: PLC0415  see Format.load
+
+    return AVIF
+
+
+def _heic() -> Loader:
+    from .loaders.heif import HEIC  # noqa: PLC0415  see Format.load
+
+    return HEIC
+
+
+def _jxl() -> Loader:
+    from .loaders.jxl import JXL  # noqa: PLC0415  see Format.load
+
+    return JXL
+
+
+def _svg() -> Loader:
+    from .loaders.svg import SVG  # noqa: PLC0415  see Format.load
+
+    return SVG
 
 
 def _begins(*signatures: bytes) -> Callable[[bytes], bool]:
@@ -80,7 +116,7 @@ FORMATS = (
         is_it=_begins(b"\xff\xd8\xff"),
         header=jpeg.read,
         header_to_decode=jpeg.read_head,
-        loader=pillow.JPEG,
+        load=lambda: pillow.JPEG,
         fit="jpeg",
         fit_with_alpha="jpeg",
     ),
@@ -89,7 +125,7 @@ FORMATS = (
         mime="image/jp2",
         is_it=jp2.is_jp2,
         header=jp2.read,
-        loader=jp2_loader.JP2,
+        load=lambda: jp2_loader.JP2,
         fit="jp2",
         fit_with_alpha="jp2",
     ),
@@ -98,7 +134,7 @@ FORMATS = (
         mime="image/png",
         is_it=_begins(png.SIGNATURE),
         header=png.read,
-        loader=pillow.PNG,
+        load=lambda: pillow.PNG,
         fit="png",
         fit_with_alpha="png",
         keeps_frames=True,
@@ -108,7 +144,7 @@ FORMATS = (
         mime="image/gif",
         is_it=_begins(b"GIF87a", b"GIF89a"),
         header=gif.read,
-        loader=gif_loader.GIF,
+        load=lambda: gif_loader.GIF,
         fit="gif",
         fit_with_alpha="gif",
         keeps_frames=True,
@@ -118,7 +154,7 @@ FORMATS = (
         mime="image/bmp",
         is_it=_is_bmp,
         header=bmp.read,
-        loader=pillow.BMP,
+        load=lambda: pillow.BMP,
         fit="bmp",
         fit_with_alpha="bmp",
     ),
@@ -127,7 +163,7 @@ FORMATS = (
         mime="image/tiff",
         is_it=_begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         header=tiff.read,
-        loader=tiff_loader.TIFF,
+        load=lambda: tiff_loader.TIFF,
         fit="tiff",
         fit_with_alpha="tiff",
     ),
@@ -136,7 +172,7 @@ FORMATS = (
         mime="image/webp",
         is_it=_is_webp,
         header=webp.read,
-        loader=pillow.WEBP,
+        load=_webp,
         fit="webp",
         fit_with_alpha="webp",
         keeps_frames=True,
@@ -146,7 +182,7 @@ FORMATS = (
         mime="image/heic",
         is_it=lambda prefix: heif.brand(prefix) == "heic",
         header=heif.read,
-        loader=heif_loader.HEIC,
+        load=_heic,
         fit="jpeg",
         fit_with_alpha="png",
     ),
@@ -155,7 +191,7 @@ FORMATS = (
         mime="image/avif",
         is_it=lambda prefix: heif.brand(prefix) == "avif",
         header=heif.read,
-        loader=pillow.AVIF,
+        load=_avif,
         fit="avif",
         fit_with_alpha="avif",
         keeps_frames=True,
@@ -165,7 +201,7 @@ FORMATS = (
         mime="image/vnd.adobe.photoshop",
         is_it=_begins(b"8BPS\0\1", b"8BPS\0\2"),
         header=psd.read,
-        loader=psd_loader.PSD,
+        load=lambda: psd_loader.PSD,
         fit="png",
         fit_with_alpha="png",
     ),
@@ -174,7 +210,7 @@ FORMATS = (
         mime="image/x-icns",
         is_it=icns.is_icns,
         header=icns.read,
-        loader=icons.ICNS,
+        load=lambda: icons.ICNS,
         fit="png",
         fit_with_alpha="png",
     ),
@@ -183,7 +219,7 @@ FORMATS = (
         mime="image/vnd.microsoft.icon",
         is_it=ico.is_ico,
         header=ico.read,
-        loader=icons.ICO,
+        load=lambda: icons.ICO,
         fit="png",
         fit_with_alpha="png",
     ),
@@ -192,7 +228,7 @@ FORMATS = (
         mime="image/jxl",
         is_it=jxl.is_jxl,
         header=jxl.read,
-        loader=jxl_loader.JXL,
+        load=_jxl,
         fit="jxl",
         fit_with_alpha="jxl",
     ),
@@ -201,7 +237,7 @@ FORMATS = (
         mime="image/svg+xml",
         is_it=svg.is_svg,
         header=svg.read,
-        loader=svg_loader.SVG,
+        load=_svg,
         template=Template.SVG,
         fit="png",
         fit_with_alpha="png",

@@ -8,10 +8,11 @@ from typing import Any
 from PIL import Image
 
 from ..contract.failures import FailureCode, WorkFailed
+from ..contract.formats import FormatName
 from ..contract.limits import Limits
 from ..contract.messages import AVATAR_SIZES, Avatars, Fit, Info, Prepare
 from ..contract.signatures import Template
-from . import animation, color, encode, formats, gif_copy, jpeg_bytes, jpeg_turn, operations
+from . import animation, color, encode, formats, gif_copy, jpeg_bytes, jpeg_turn, operations, switches
 from .formats import FORMATS, Format
 from .header import Header
 from .headers import Buffer
@@ -64,6 +65,7 @@ class Made:
 def run(task: object, data: Buffer, limits: Limits, template: Template) -> Result:
     """Do a task. Raises WorkFailed."""
     row = detect(data, template)
+    switches.hold_on(row.name)
     pillow.guard(limits.pixels)
     try:
         document = Document(data, row, _header(row, task, data), limits)
@@ -108,11 +110,15 @@ def _prepare(task: Prepare, document: Document) -> Result:
 
 
 def _fit(task: Fit, document: Document) -> Result:
+    switches.hold_on(
+        *([task.format] if task.format else (document.format.fit, document.format.fit_with_alpha))
+    )
     loader = _loader(document)
     size = operations.fitted(document.display, (task.width, task.height))
     film_kind = task.format or document.format.fit
     made = Made()
     if task.animated and _moves(document) and film_kind in animation.ANIMATED:
+        switches.hold_on(film_kind)
         body = _fit_film(task, document, loader, film_kind, size)
         made.add("output", film_kind, size, body, _row(film_kind).header(body).frames)
         return _result(document, made)
@@ -129,6 +135,7 @@ def _fit(task: Fit, document: Document) -> Result:
     kind = task.format or (
         document.format.fit_with_alpha if color.carries_alpha(image) else document.format.fit
     )
+    switches.hold_on(kind)
     made.add("output", kind, size, encode.encode(image, kind, task.quality, document.limits.output_bytes))
     return _result(document, made)
 
@@ -164,6 +171,7 @@ def _is_copied(document: Document, kind: str, size: Size) -> bool:
 
 
 def _avatars(task: Avatars, document: Document) -> Result:
+    switches.hold_on(FormatName.PNG)
     loader = _loader(document)
     made = Made()
     if document.format.is_vector:
@@ -266,8 +274,8 @@ _INFO = (
 
 
 def _loader(document: Document) -> Loader:
-    loader = document.format.loader
-    if loader is None or document.format.name not in _allowed:
+    loader = document.format.loader if document.format.name in _allowed else None
+    if loader is None:
         raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE)
     return loader
 

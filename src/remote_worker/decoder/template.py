@@ -19,13 +19,14 @@ from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_SEQPACKET, SOCK_STREAM, 
 from typing import Any, NoReturn
 
 from ..contract.control import EVENT, FORK, FORK_FAILED, FORKED, REAPED, Hello
+from ..contract.formats import OK
 from ..contract.limits import Limits
 from ..contract.signatures import Template
 from ..jail import kernel
 from ..jail.failure import Layer, SealFailed
 from ..jail.seal import CHILD_SOCKET, Budget, ChildSeal, Landlock, seal_template
-from . import child, warm
-from .loaders import svg
+from . import child, switches, warm
+from .loaders import fonts
 
 M_ARENA_MAX = -8
 """mallopt(3): address space, which RLIMIT_AS counts, grows by 64 MiB with each arena."""
@@ -62,11 +63,12 @@ def main(control_fd: int) -> NoReturn:
 def _make_ready(hello: Hello, control_fd: int) -> tuple[ChildSeal | None, dict[str, Any]]:
     _libc.mallopt(M_ARENA_MAX, 1)
     template, limits = Template(hello.template), Limits(**hello.limits)
-    readable = [*hello.readable, *svg.enter_fonts()] if template is Template.SVG else []
+    readable = [*hello.readable, *fonts.enter_fonts()] if template is Template.SVG else []
+    switches.leave_on(hello.formats)
     formats = warm.up(template, limits)
-    child.prepare(template, limits, [name for name, word in formats.items() if word == "ok"])
+    child.prepare(template, limits, [name for name, word in formats.items() if word == OK])
     _settle(template)
-    report = {"formats": formats, "versions": warm.versions(), "layers": {}}
+    report = {"formats": formats, "table": warm.table(), "layers": {}}
     if not hello.jail:
         return None, report
     budget = Budget(memory_bytes=limits.memory_bytes, cpu_seconds=limits.cpu_seconds)
@@ -116,7 +118,7 @@ def _grow_heap() -> None:
 
 def _see_font() -> None:
     try:
-        svg.see_font()
+        fonts.see_font()
     except OSError as refusal:
         reason = f"user {os.geteuid()} cannot read the packaged font ({refusal.strerror}): chmod -R a+rX it"
         raise SealFailed(Layer.PRIVILEGES, reason) from refusal

@@ -40,7 +40,11 @@ class Filter:
         try:
             self._call()
         except OSError as refusal:
-            raise SealFailed(Layer.SECCOMP, f"the kernel took no filter: {refusal.strerror}") from refusal
+            raise SealFailed(
+                Layer.SECCOMP,
+                f"the kernel took no filter: {refusal.strerror}; if a filter around this service is why, let "
+                "it allow the call seccomp (systemd: SystemCallFilter=@sandbox)",
+            ) from refusal
 
 
 def prepare(rules: Rules) -> Filter:

@@ -91,7 +91,7 @@ def limit_memory(extra_bytes: int) -> None:
 
 def limit_rest(descriptors: int) -> None:
     """No more descriptors at a time than this; no core file, locked memory or message queues."""
-    # Not NPROC, which counts all processes of the user on the machine, nor FSIZE, which counts memfds.
+    # Not NPROC, which would keep a template from forking (ChildSeal has it), nor FSIZE, which counts memfds.
     limit(resource.RLIMIT_NOFILE, descriptors)
     for what in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
         limit(what, 0)

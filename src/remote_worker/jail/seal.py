@@ -24,6 +24,8 @@ class Budget:
     cpu_seconds: int = 8
     descriptors: int = 64
     may_start_threads: bool = True
+    threads_of_user: int = 8192
+    """While all processes of the user have this many, no child starts another one (libde265 needs one)."""
 
 
 class Landlock(StrEnum):
@@ -67,6 +69,7 @@ def seal_template(
     if (count := privileges.threads()) != 1:
         raise SealFailed(Layer.THREADS, f"there are {count}, and a fork would leave the others' locks held")
     _see_that_data_is_not_code()
+    _see_that_children_can_be_killed()
     everything = bpf.prepare(rules.template_rules(may_read_files=bool(readable)))
     version = _landlock_version(landlock, needed=bool(readable))
     privileges.close_all_but({0, 1, 2, *keep})
@@ -93,7 +96,14 @@ class ChildSeal:
         seconds = privileges.permitted(resource.RLIMIT_CPU, budget.cpu_seconds)
         # SIGXCPU at the soft limit tells the host why it ended; who blocks it is killed a second later.
         last = privileges.permitted(resource.RLIMIT_CPU, budget.cpu_seconds + 1)
-        self._limits = [(resource.RLIMIT_CPU, (seconds, last)), (resource.RLIMIT_NOFILE, (files, files))]
+        # RLIMIT_NPROC counts the threads of all processes that the user has on the machine, in any container.
+        # Without it one child could start 50,000 with small stacks, and nothing else on the machine any more.
+        threads = privileges.permitted(resource.RLIMIT_NPROC, budget.threads_of_user)
+        self._limits = [
+            (resource.RLIMIT_CPU, (seconds, last)),
+            (resource.RLIMIT_NOFILE, (files, files)),
+            (resource.RLIMIT_NPROC, (threads, threads)),
+        ]
         self._die_with_parent = kernel.Call("prctl", kernel.PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         self._close_all = kernel.Call("close_range", CHILD_SOCKET + 1, 0xFFFFFFFF, 0)
 
@@ -144,6 +154,15 @@ def _see_that_data_is_not_code() -> None:
         raise SealFailed(Layer.SECCOMP, f"the personality is unknown: {refusal.strerror}") from refusal
     if personality & _READ_IMPLIES_EXEC:
         raise SealFailed(Layer.SECCOMP, "the personality makes all memory executable")
+
+
+def _see_that_children_can_be_killed() -> None:
+    """The host ends a child by its pidfd, however the template fares."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as refusal:
+        reason = f"a deadline takes the call pidfd_open (Linux 5.3, Docker 20.10): {refusal.strerror}"
+        raise SealFailed(Layer.LIMITS, reason) from refusal
 
 
 def _see_that_the_filter_holds() -> None:

@@ -28,7 +28,7 @@ _DEATH_SECONDS = 5.0
 """A killed process is gone in milliseconds; one that is not after this long is the kernel's trouble."""
 
 
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.1
 """How often a child at work is looked at; the quick are done before the first look."""
 
 CRASHES = frozenset(

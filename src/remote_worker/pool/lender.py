@@ -84,11 +84,13 @@ class Lender:
             with contextlib.suppress(TemplateLost):
                 return await template.fork()
 
-    def drop_stopped(self) -> None:
-        """Close the ready children that somebody has stopped: who stops one may have stopped them all."""
+    def give_up_what_is_stopped(self) -> None:
+        """Close ready children that somebody has stopped, and replace the template if it is."""
         for child in [child for child in self._ready if child.is_stopped]:
             self._ready.remove(child)
             child.close()
+        if self._template is not None:
+            self._template.look()
 
     def after_job(self, *, crashed: bool) -> None:
         """Count a finished job; refill, and replace the template when it is due. Call it after the reply."""

@@ -5,7 +5,7 @@ import errno
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from .. import telemetry
 from ..contract.control import Hello
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
+from ..contract.formats import OFF, FormatName, FormatReport
 from ..contract.limits import Limits
 from ..contract.messages import Fit, Reply, Task
 from ..contract.signatures import Template, template_of
@@ -27,7 +28,24 @@ from .template import ENTRY, TemplateFailed
 from .turns import Turns
 
 _BENIGN = Path(__file__).parents[1] / "decoder" / "samples"
-_BENIGN_PICTURES = {Template.RASTER: "sample.png", Template.SVG: "sample.svg"}
+_BENIGN_PICTURES = {
+    FormatName.PNG: "sample.png",
+    FormatName.JPEG: "sample.jpg",
+    FormatName.WEBP: "sample.webp",
+    FormatName.GIF: "sample.gif",
+    FormatName.AVIF: "sample.avif",
+    FormatName.TIFF: "sample-lzw.tif",
+    FormatName.BMP: "sample.bmp",
+    FormatName.JP2: "sample.jp2",
+    FormatName.JXL: "sample.jxl",
+    FormatName.HEIC: "sample.heic",
+    FormatName.PSD: "sample.psd",
+    FormatName.ICNS: "sample.icns",
+    FormatName.ICO: "sample.ico",
+}
+"""Those first that are nothing to decode: a probe takes the first one that is on."""
+_NO_LANDLOCK = "needs Landlock, which is not offered here"
+_NO_TEMPLATE = "its template is being replaced"
 SYSTEM_FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts")
 _SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS}
 """Descriptors, memory or processes are short, which may be over in a moment."""
@@ -39,11 +57,15 @@ _UNTYPICAL = {FailureCode.DEADLINE, FailureCode.JAIL_UNAVAILABLE}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether the seal holds and a benign picture went through; `templates` has each one's report."""
+    """Whether the seal holds and a benign picture went through; `templates` has each one's report.
+
+    `formats` is empty as long as no template has told.
+    """
 
     ok: bool
     reason: str
     templates: dict[str, dict[str, Any]]
+    formats: dict[str, FormatReport]
 
 
 class Pool:
@@ -68,17 +90,19 @@ class Pool:
                     jail=settings.jail,
                     readable=list(SYSTEM_FONTS) if template is Template.SVG else [],
                     landlock=landlock,
+                    formats=list(settings.formats),
                 ),
                 settings,
                 ready=settings.ready if template is Template.RASTER else 1,
                 entry=entry,
             )
             for template in Template
+            if template is not Template.SVG or FormatName.SVG in settings.formats
         }
 
     async def __aenter__(self) -> Self:
         try:
-            await asyncio.gather(*(self._open(template) for template in Template))
+            await asyncio.gather(*(self._open(template) for template in list(self._lenders)))
         except BaseException:
             await self._close()
             raise
@@ -138,7 +162,7 @@ class Pool:
     async def check(self) -> Health:
         """Send a benign picture through every template, past the queue."""
         reason = "" if self._settings.jail else "REMOTE_JAIL is off"
-        for template, name in _BENIGN_PICTURES.items():
+        for template, name in self._benign_pictures():
             with Document.of((_BENIGN / name).read_bytes()) as document:
                 try:
                     until = time.monotonic() + self._limits.decode_seconds
@@ -146,17 +170,41 @@ class Pool:
                 except WorkFailed as failed:
                     if failed.code is not FailureCode.FORMAT_UNAVAILABLE:
                         reason = f"{template}: {failed.code} {failed.detail}".strip()
-        return Health(ok=not reason, reason=reason, templates=self.reports())
+        return Health(ok=not reason, reason=reason, templates=self.reports(), formats=self.formats())
 
     def reports(self) -> dict[str, dict[str, Any]]:
         """What each template said of itself: its pid, its layers and its formats."""
         return {str(template): lender.report for template, lender in self._lenders.items()}
 
+    def formats(self) -> dict[str, FormatReport]:
+        """What the templates found out about each format when they got ready."""
+        reports = [report for report in self.reports().values() if report]
+        words = dict.fromkeys(map(str, FormatName), _NO_TEMPLATE)
+        words[FormatName.SVG] = self._svg_word()
+        for report in reports:
+            words |= report["formats"]
+        table = reports[0]["table"] if reports else {}
+        return {name: FormatReport(word=words[name], **row) for name, row in table.items()}
+
+    def _svg_word(self) -> str:
+        if FormatName.SVG not in self._settings.formats:
+            return OFF
+        return _NO_TEMPLATE if Template.SVG in self._lenders else _NO_LANDLOCK
+
+    def _benign_pictures(self) -> Iterator[tuple[Template, str]]:
+        raster = next(
+            (name for kind, name in _BENIGN_PICTURES.items() if kind in self._settings.formats), None
+        )
+        if raster is not None:
+            yield Template.RASTER, raster
+        if Template.SVG in self._lenders:
+            yield Template.SVG, "sample.svg"
+
     async def _work(self, task: Task, document: Document, deadline: float) -> Reply:
         """Try it, and once more when the first time was lost to nothing that the document did."""
         lender = self._lenders.get(template_of(document.prefix()))
         if lender is None:
-            raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE, "SVG needs a kernel with Landlock")
+            raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE, f"SVG: {self._svg_word()}")
         try:
             return await self._attempt(lender, task, document, deadline)
         except (ChildLost, OSError) as trouble:
@@ -164,7 +212,8 @@ class Pool:
             if not _is_passing(trouble) or time.monotonic() + pause >= deadline:
                 raise _failure(trouble) from trouble
             telemetry.emit(Event.CHILD_RETRIED, level=logging.WARNING, reason=_reason(trouble))
-        lender.drop_stopped()
+        for each in self._lenders.values():  # Who stops one process may have stopped them all.
+            each.give_up_what_is_stopped()
         await asyncio.sleep(pause)
         try:
             return await self._attempt(lender, task, document, deadline)

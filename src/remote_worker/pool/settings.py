@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass, field
 
+from ..contract.formats import FormatName
+
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
@@ -20,3 +22,5 @@ class PoolSettings:
     crash_burst: int = 8
     start_seconds: float = 30.0
     jail: bool = True
+    formats: tuple[FormatName, ...] = tuple(FormatName)
+    """Those that are read and written."""

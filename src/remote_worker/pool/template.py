@@ -36,6 +36,9 @@ _FORK_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
 """How often a template that owes something is looked at: one that is stopped will never answer."""
 
+_END_SECONDS = 1.0
+"""From hanging up to the end, which an interpreter that fails takes for its last words."""
+
 
 class TemplateFailed(Exception):
     """The template could not be made ready, or is gone. `layer` names what is missing of the seal."""
@@ -95,10 +98,12 @@ class TemplateProcess:
         finally:
             hearing.cancel()
         if not answer:
+            cause = await self._cause()
             self.close()
-            # Its own failures end with an exit status.
-            kind = TemplateLost if self._process.returncode < 0 else TemplateFailed
-            raise kind(f"the {hello.template} template ended while it got ready")
+            # Its own failures end with an exit status, and a filter around us kills each one anew.
+            status = self._process.returncode
+            kind = TemplateLost if status < 0 and status != -signal.SIGSYS else TemplateFailed
+            raise kind(f"the {hello.template} template ended while it got ready{cause}")
         self.report = {"pid": self.pid, **json.loads(answer)}
         if "failed" in self.report:
             raise TemplateFailed(
@@ -106,6 +111,19 @@ class TemplateProcess:
                 self.report["layer"],
             )
         loop.add_reader(self._control, self._read_events)
+
+    async def _cause(self) -> str:
+        """What ended the process, which has hung up, in words that go on a sentence."""
+        try:
+            status = await asyncio.to_thread(self._process.wait, _END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return ""
+        if status == -signal.SIGSYS:
+            return (
+                ": a filter around this service killed it by SIGSYS; let it allow the calls seccomp and "
+                "landlock_* (systemd: SystemCallFilter=@sandbox)"
+            )
+        return f" by {signal.Signals(-status).name}" if status < 0 else f" with status {status}"
 
     async def fork(self) -> Child:
         """A new sealed child that waits for its task.
@@ -144,10 +162,19 @@ class TemplateProcess:
         """Wait for what it owes, no longer than this. One that is stopped is given up, which answers all."""
         until = time.monotonic() + seconds
         while not answer.done() and (left := until - time.monotonic()) > 0:
-            if self._is_stopped():
-                self._give_up()
+            self.look()
+            if not self.alive:
                 return
             await asyncio.wait([answer], timeout=min(left, _LOOK_SECONDS))
+
+    def look(self) -> None:
+        """Give it up if somebody has stopped it."""
+        if not self.alive:
+            return
+        with contextlib.suppress(ChildProcessError):  # It is dead, as its socket will tell.
+            told = os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+            if told is not None and told.si_code == os.CLD_STOPPED:
+                self._give_up()
 
     def close(self) -> None:
         """Kill the template and its whole process group, and reap it."""
@@ -181,12 +208,6 @@ class TemplateProcess:
                     child.reaped(number)
             elif kind in (FORKED, FORK_FAILED):
                 self._deliver(pid, fds, number)
-
-    def _is_stopped(self) -> bool:
-        if self._process.returncode is not None:
-            return False
-        told = os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
-        return told is not None and told.si_code == os.CLD_STOPPED
 
     def _give_up(self) -> None:
         self.close()

@@ -9,7 +9,7 @@ import pybase64
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .budget import Budget
+from .budget import Share
 from .problems import JSON_TYPE
 
 SLICE_BYTES = 384 * 1024
@@ -47,33 +47,33 @@ def json_answer(
     return Response(body, status, {"content-type": JSON_TYPE, **(headers or {})})
 
 
-def pictures_in_json(members: Mapping[str, Any], budget: Budget) -> Response:
+def pictures_in_json(members: Mapping[str, Any], share: Share) -> Response:
     """A JSON object in which each memoryview becomes a base64 string."""
     pieces = _json_pieces(members)
     length = sum(_base64_length(p) if isinstance(p, memoryview) else len(p) for p in pieces)
-    return _Sliced(_encoded(pieces), length, JSON_TYPE, budget)
+    return _Sliced(_encoded(pieces), length, JSON_TYPE, share)
 
 
-def picture_as_text(picture: memoryview, budget: Budget) -> Response:
+def picture_as_text(picture: memoryview, share: Share) -> Response:
     """The base64 of one picture and nothing else."""
-    return _Sliced(_encoded([picture]), _base64_length(picture), "text/plain", budget)
+    return _Sliced(_encoded([picture]), _base64_length(picture), "text/plain", share)
 
 
-def raw_picture(picture: memoryview, format_name: str, budget: Budget) -> Response:
+def raw_picture(picture: memoryview, format_name: str, share: Share) -> Response:
     """A picture's own bytes."""
-    return _Sliced(_slices(picture), len(picture), MEDIA_TYPES[format_name], budget)
+    return _Sliced(_slices(picture), len(picture), MEDIA_TYPES[format_name], share)
 
 
 class _Sliced(Response):
     """An answer of known length that is made while it is sent, and counts as held in memory until then."""
 
     def __init__(
-        self, parts: Iterable[bytes | memoryview], length: int, media_type: str, budget: Budget
+        self, parts: Iterable[bytes | memoryview], length: int, media_type: str, share: Share
     ) -> None:
         super().__init__(headers={"content-type": media_type, "content-length": str(length)})
         self._parts = parts
         self._length = length
-        self._budget = budget
+        self._share = share
 
     async def __call__(
         self,
@@ -85,7 +85,7 @@ class _Sliced(Response):
 
         Raises WorkFailed, before anything is sent, when too much is held already.
         """
-        with self._budget.lease() as lease:
+        with self._share.lease() as lease:
             lease.take(self._length)
             await self._send(send)
 

@@ -17,6 +17,7 @@ from ..service.images import Images
 from .admission import Admission, Admits
 from .answers import json_answer
 from .callers import Callers
+from .capabilities import CapabilityEndpoint
 from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
@@ -53,6 +54,7 @@ def create_app(
         "/": about.index,
         "/ping": about.ping,
         "/hello": about.hello,
+        "/capabilities": CapabilityEndpoint(health.current, limits, settings).tell,
         "/livez": health.live,
         "/readyz": health.ready,
         "/health": health.ready,

@@ -9,7 +9,7 @@ from starlette.types import Scope
 from .settings import Network
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
-NOBODY = ""
+NOBODY = "unknown"
 """The word where the server in front of the application does not say who calls."""
 
 
@@ -31,15 +31,13 @@ class Callers:
     def of(self, scope: Scope) -> str:
         """The caller of this request."""
         peer = (scope.get("client") or ("",))[0]
-        try:
-            named = self._named(scope["headers"]) if self.is_proxy(peer) else None
-            return named or word(peer)
-        except ValueError:
-            return NOBODY
+        return self.at(peer) or self._named(scope["headers"]) or word(peer)
 
-    def is_proxy(self, peer: str) -> bool:
-        """Whether this address speaks for callers of its own."""
-        return bool(self._trusted) and self._is_proxy(_address(peer))
+    def at(self, peer: str) -> str | None:
+        """The caller at this address, or None where a proxy speaks for several."""
+        caller = word(peer)
+        is_proxy = bool(self._trusted) and caller != NOBODY and self._is_proxy(_address(peer))
+        return None if is_proxy else caller
 
     def _named(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """The last address in X-Forwarded-For that is no proxy of ours: what precedes it is hearsay."""
@@ -59,8 +57,11 @@ class Callers:
 
 @functools.lru_cache(4096)
 def word(text: str) -> str:
-    """An IPv4 address itself; of IPv6 the /64, as one subscriber has all of it. Raises ValueError."""
-    address = _address(text)
+    """An IPv4 address itself; of IPv6 the /64, as one subscriber has all of it."""
+    try:
+        address = _address(text)
+    except ValueError:
+        return NOBODY
     if isinstance(address, IPv4Address):
         return str(address)
     return str(IPv6Network((int(address), 64), strict=False))

@@ -21,6 +21,7 @@ from ..contract.limits import MIB
 from ..telemetry import Event
 from . import problems
 from .cycle import READ_BYTES, Cycle
+from .door import Standing
 from .exchange import new_request_id
 from .stopping import Stage, stage_of
 
@@ -30,9 +31,15 @@ if TYPE_CHECKING:
 LONGEST_URL = 8 * 1024
 MOST_HEAD_BYTES = 32 * 1024
 MOST_HEADERS = 100
+MOST_FRAMING_BYTES = 2 * READ_BYTES
+"""Of a body in chunks, beside its data."""
+MOST_FRAMING_PER_BYTE = 16
+"""More framing for each byte of data. One in a chunk of its own has five."""
 MOST_PIPELINED = 8
 DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
+GUEST_SECONDS = 1.0
+"""For the head of a connection past the limit."""
 COUNTED_READ_BYTES = 256 * 1024
 """Read at once of a body whose length is known, which is passed on without the parser."""
 
@@ -84,6 +91,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._discarded_bytes: int | None = None
         self._counted_bytes: int | None = None
         """What is still to come of a body whose length is known."""
+        self._chunked_bytes: int | None = None
+        """What came of a body in chunks."""
+        self._framed_bytes = 0
+        """What was read while a body in chunks came."""
 
     # What asyncio calls.
 
@@ -93,9 +104,14 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         with contextlib.suppress(OSError):
             # Else the kernel takes megabytes at once, and a slow reader looks like one that stands still.
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT_BYTES)
-        self._start_clock(self._settings.head_seconds, self._head_is_late)
-        if len(self.connections) > self._settings.connections:
-            self._refuse(FailureCode.BUSY)
+        self._standing = self.config.door.enter(self, self.client[0] if self.client else "")
+        head_seconds = self._settings.head_seconds
+        if self._standing is Standing.GUEST:
+            head_seconds = min(head_seconds, GUEST_SECONDS)
+        self._start_clock(head_seconds, self._head_is_late)
+        if self._standing is Standing.TURNED_AWAY:
+            self._write_refusal(self._crowded())
+            self.transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Where to read to."""
@@ -125,6 +141,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever works for it hears of it."""
+        self.config.door.leave(self)
         self._stop_clock()
         if self._clock is not None:
             self._clock.cancel()
@@ -134,6 +151,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             if cycle is not None and not cycle.response_complete:
                 cycle.gone()
         super().connection_lost(exc)
+        # Rings that only the garbage collector would free.
+        self.cycle = self._active = None  # type: ignore[assignment]
+        self._queue.clear()
         self.config.progress.set()
 
     # What the server calls when it stops.
@@ -153,6 +173,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             return  # It ends already.
         elif self._is_in_head:
             self._refuse(FailureCode.BUSY)
+        elif self.cycle is not None and self.cycle.more_body:
+            self._linger()
         else:
             self.transport.close()
 
@@ -203,10 +225,15 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=self.scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
+            keep_alive=self.scope["http_version"] == "1.1"
+            and self.parser.should_keep_alive()
+            and self._standing is Standing.EQUAL,
             on_response=self.on_response_complete,
         ).begin(self)
         self._counted_bytes = next((int(v) for name, v in self.headers if name == b"content-length"), None)
+        self._framed_bytes, self._chunked_bytes = 0, None
+        if any(name == b"transfer-encoding" for name, _ in self.headers):
+            self._chunked_bytes = 0
         if self._active is None:
             self._start(self.cycle)
         elif len(self._queue) < MOST_PIPELINED:
@@ -224,13 +251,15 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             return
         if self._counted_bytes is not None:
             self._counted_bytes -= len(body)
+        if self._chunked_bytes is not None:
+            self._chunked_bytes += len(body)
         if not self.cycle.response_complete:
             self.cycle.keep(body)
 
     def on_message_complete(self) -> None:
         """The newest request is complete."""
         if not self._is_upgrade:
-            self._counted_bytes = None
+            self._counted_bytes = self._chunked_bytes = None
             self.cycle.more_body = False
             self.cycle.message_event.set()
             if self.cycle.response_complete and self._discarded_bytes is None:
@@ -243,14 +272,15 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         if cycle is self.cycle:
             self.flow.resume_reading()
 
-    def can_skip_rest(self) -> bool:
-        """What is still to come of the newest request's body will come, and is not worth a new connection."""
-        known_bytes = self._counted_bytes
-        return known_bytes is not None and known_bytes <= DRAIN_BYTES and not self.expect_100_continue
-
     def is_ending_with(self, cycle: Cycle) -> bool:
         """The server stops, and no later request is there yet."""
         return cycle is self.cycle and self._is_server_stopping()
+
+    def can_skip_rest(self) -> bool:
+        """What is still to come of the newest request's body will come, and is not worth a new connection."""
+        known_bytes = self._counted_bytes
+        is_short = known_bytes is not None and known_bytes <= DRAIN_BYTES
+        return is_short and not self.expect_100_continue and self._standing is Standing.EQUAL
 
     def on_response_complete(self) -> None:
         """An answer is complete: end, go on with the next request, or wait for one."""
@@ -280,11 +310,13 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._start_clock(self._settings.head_seconds, self._head_is_late)
         else:
             self._is_idle = True
+            self.config.door.rests(self, self.transport.close)
             self._start_clock(self._settings.keep_alive_seconds, self.transport.close)
 
     def _wake(self) -> None:
         if self._is_idle:
             self._is_idle = False
+            self.config.door.wakes(self)
             self._start_clock(self._settings.head_seconds, self._head_is_late)
 
     def watch_writing(self) -> None:
@@ -336,11 +368,21 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             cause = error.__context__
             self._stop_reading(cause.code if isinstance(cause, _Refused) else FailureCode.BAD_REQUEST)
         else:
-            if self._is_in_head:
+            if self._has_too_much_framing(len(data)):
+                self._stop_reading(FailureCode.BAD_REQUEST)
+            elif self._is_in_head:
                 self._unfinished_head_bytes += len(data)
                 # The first read may have brought the end of a body too.
                 if self._unfinished_head_bytes > MOST_HEAD_BYTES + READ_BYTES:
                     self._stop_reading(FailureCode.HEADERS_TOO_LARGE)
+
+    def _has_too_much_framing(self, read_bytes: int) -> bool:
+        """Whether a body in chunks is all but empty: extensions of chunks may be of any length."""
+        if self._chunked_bytes is None:
+            return False
+        self._framed_bytes += read_bytes
+        most = MOST_FRAMING_BYTES + MOST_FRAMING_PER_BYTE * self._chunked_bytes
+        return self._framed_bytes > most
 
     def _start_over_without_upgrade(self, rest: memoryview) -> None:
         """Upgrades are ignored, but llhttp, once it has seen one, takes the body for another protocol."""
@@ -383,11 +425,23 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
-        refused = self.config.admits(cast(Scope, cycle.scope))
+        refused = self.config.admits(cast(Scope, cycle.scope)) or self._refused_as_guest()
         if refused is None:
             self._start_asgi_task(cycle, self.app)
         else:
             cycle.refuse(refused)
+
+    def _refused_as_guest(self) -> WorkFailed | None:
+        if self._standing is Standing.EQUAL:
+            return None
+        has_body = bool(self._counted_bytes) or self._chunked_bytes is not None
+        if self.scope["method"] in ("GET", "HEAD") and not has_body:
+            return None
+        return self._crowded()
+
+    def _crowded(self) -> WorkFailed:
+        seconds = self.config.door.retry_seconds()
+        return WorkFailed(FailureCode.BUSY, "there are too many connections", retry_seconds=seconds)
 
     # Endings.
 
@@ -419,8 +473,12 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _refuse(self, code: FailureCode) -> None:
         """Answer without the application, and end."""
+        self._write_refusal(WorkFailed(code))
+        self._linger()
+
+    def _write_refusal(self, failure: WorkFailed) -> None:
         request_id = new_request_id()
-        answer = problems.answer(WorkFailed(code), request_id=request_id)
+        answer = problems.answer(failure, request_id=request_id)
         headers = {
             **answer.headers,
             "content-length": str(len(answer.body)),
@@ -435,8 +493,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             lines += [name, b": ", value, b"\r\n"]
         lines += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
         self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
-        telemetry.emit(Event.REQUEST, request_id=request_id, status=answer.status, code=str(code))
-        self._linger()
+        telemetry.emit(Event.REQUEST, request_id=request_id, status=answer.status, code=str(failure.code))
 
     def _linger(self) -> None:
         """Half-close, and read on for a moment: a close with unread bytes would take the answer away."""

@@ -178,7 +178,7 @@ class Cycle(RequestResponseCycle):
             lines += [name, b": ", value, b"\r\n"]
         if length is None:
             raise RuntimeError("an answer of unknown length")
-        if (self.more_body and not self._is_rest_skipped) or self.connection.is_ending_with(self):
+        if self.connection.is_ending_with(self) or (self.more_body and not self._is_rest_skipped):
             self.keep_alive = False
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..contract.failures import FailureCode, WorkFailed
+from ..contract.formats import FormatReport
 from . import problems
 from .answers import json_answer
 from .exchange import exchange_of
@@ -34,13 +35,21 @@ class Health(Protocol):
     def templates(self) -> Mapping[str, Mapping[str, Any]]:
         """What each template says of its layers and formats."""
 
+    @property
+    def formats(self) -> Mapping[str, FormatReport]:
+        """What can be done with each format; empty as long as no template has told."""
+
 
 _TOLD = ("layers", "formats")
 
 
-def _told(templates: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _told(health: Health) -> dict[str, Any]:
     """Which layers hold and which formats decode; versions and process ids are for `doctor` alone."""
-    return {name: {key: report[key] for key in _TOLD if key in report} for name, report in templates.items()}
+    templates = {
+        name: {key: report[key] for key in _TOLD if key in report}
+        for name, report in health.templates.items()
+    }
+    return {"formats": {name: row.word for name, row in health.formats.items()}, "templates": templates}
 
 
 class HealthEndpoints:
@@ -60,14 +69,15 @@ class HealthEndpoints:
         """The worker is not about to stop, the seal holds and a benign image goes through; or 503."""
         if stage_of(request.scope["state"]) is not Stage.SERVING:
             return _unready(request, WorkFailed(FailureCode.BUSY, REASON), {"reason": REASON})
-        health = await self._current()
-        more = {} if health is None else {"templates": _told(health.templates)}
+        health = await self.current()
+        more = {} if health is None else _told(health)
         if health is not None and health.ok:
             return json_answer({"status": "ok", "success": True, **more})
         reason = "the probe failed" if health is None else health.reason
         return _unready(request, WorkFailed(FailureCode.JAIL_UNAVAILABLE), {**more, "reason": reason})
 
-    async def _current(self) -> Health | None:
+    async def current(self) -> Health | None:
+        """What the last probe found, asked anew when that is old; None when it failed."""
         if time.monotonic() - self._found_at < FRESH_SECONDS:
             return self._found
         if self._probing is None:

@@ -17,7 +17,7 @@ from ..contract.messages import OUTPUT_FORMATS, Fit
 from ..service.images import AvatarSet, Described, Images, Made
 from . import problems
 from .answers import json_answer, picture_as_text, pictures_in_json, raw_picture
-from .budget import Budget
+from .budget import Budget, Share
 from .callers import Callers
 from .exchange import exchange_of
 from .negotiation import wants_picture
@@ -56,6 +56,8 @@ class Done(Generic[T]):
     upload_bytes: int
     start: float
     end: float
+    share: Share
+    """Of the memory, for the answer."""
 
     def times(self) -> dict[str, Any]:
         """The members that say how long it took."""
@@ -73,7 +75,7 @@ class ImageEndpoints:
         self._images = images
         self._callers = callers
         self._budget = Budget(settings.bodies_bytes)
-        self._uploads = Uploads(limits, settings, self._budget)
+        self._uploads = Uploads(limits, settings)
         self._settings = settings
 
     async def prepare(self, request: Request) -> Response:
@@ -88,9 +90,9 @@ class ImageEndpoints:
         done = await self._do(request, "prepare", use)
         picture = done.result.picture
         if wants_picture(request.headers.get("accept", "")):
-            return raw_picture(picture.body, picture.format, self._budget)
+            return raw_picture(picture.body, picture.format, done.share)
         members = {**_OK, "output": picture.body, **done.uploaded(done.result.mime)}
-        return pictures_in_json(members, self._budget)
+        return pictures_in_json(members, done.share)
 
     async def fit(self, request: Request) -> Response:
         """A picture scaled down into a box."""
@@ -106,11 +108,11 @@ class ImageEndpoints:
         done = await self._do(request, "fit", use)
         picture = done.result.picture
         if _is_on(request.query_params, "simple"):
-            return picture_as_text(picture.body, self._budget)
+            return picture_as_text(picture.body, done.share)
         if wants_picture(request.headers.get("accept", "")):
-            return raw_picture(picture.body, picture.format, self._budget)
+            return raw_picture(picture.body, picture.format, done.share)
         members = {**_OK, **done.times(), "output": picture.body, **done.uploaded(done.result.mime)}
-        return pictures_in_json(members, self._budget)
+        return pictures_in_json(members, done.share)
 
     async def avatars(self, request: Request) -> Response:
         """Square pictures in up to six sizes."""
@@ -127,7 +129,7 @@ class ImageEndpoints:
             for name, picture in done.result.avatars.items()
         }
         members = {**_OK, **done.times(), **avatars, **done.uploaded(done.result.mime)}
-        return pictures_in_json(members, self._budget)
+        return pictures_in_json(members, done.share)
 
     async def info(self, request: Request) -> Response:
         """What a picture's header says."""
@@ -153,8 +155,9 @@ class ImageEndpoints:
         exchange = exchange_of(request)
         exchange.kind = kind
         caller = self._callers.of(request.scope)
+        share = self._budget.share(caller)
         self._images.check_room(caller)  # Our own server has asked already, others cannot.
-        async with self._uploads.receive(request) as document:
+        async with self._uploads.receive(request, share) as document:
             began, start = time.perf_counter(), time.time()
             deadline = time.monotonic() + self._settings.work_seconds
 
@@ -162,7 +165,7 @@ class ImageEndpoints:
                 result = await while_wanted(request, use(document, deadline, caller), deadline=deadline)
             finally:
                 took = exchange.decode_seconds = time.perf_counter() - began
-            return Done(result, document.size_bytes, start, start + took)
+            return Done(result, document.size_bytes, start, start + took, share)
 
 
 _OK = {"status": "ok", "success": True}

@@ -16,7 +16,9 @@ from ..contract.limits import MIB
 from ..telemetry import Event
 from . import auth
 from .app import App
+from .callers import Callers
 from .connection import COUNTED_READ_BYTES, DRAIN_SECONDS, Connection
+from .door import Door
 from .listening import CannotListen, refuse_handshakes
 from .settings import WebSettings
 from .stopping import Stage, enter
@@ -121,7 +123,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's
         """Serve on for a while, finish what is in hand and refuse the rest; then end everything."""
         if self._is_handed_over:
-            self._close_listeners()
+            await self._close_listeners()
         await self._until(lambda: self.force_exit, seconds=self._settings.drain_seconds)
         enter(Stage.REFUSING, self.lifespan.state)
         deadline = asyncio.get_running_loop().time() + self._settings.shutdown_seconds
@@ -136,14 +138,13 @@ class Server(uvicorn.Server):
             for listener in server.sockets:
                 refuse_handshakes(listener)
         await asyncio.sleep(LAST_CALL_SECONDS)
-        self._close_listeners()
-        left = 0.0 if self.force_exit else deadline - asyncio.get_running_loop().time()
-        await self._end_connections(max(left, END_SECONDS))
+        await self._close_listeners()
+        await self._end_connections(deadline)
         self._dating.cancel()
         await self.lifespan.shutdown()
 
-    async def _end_connections(self, seconds: float) -> None:
-        """Close what is idle, cancel what still runs, and let the answers leave for so long."""
+    async def _end_connections(self, deadline: float) -> None:
+        """Close what is idle, cancel what still runs, and let the answers leave."""
         running = list(self.server_state.tasks)
         for connection in self._connections():
             connection.shutdown()
@@ -151,7 +152,10 @@ class Server(uvicorn.Server):
         await asyncio.sleep(0)
         for task in running:
             task.cancel()
-        await self._until(lambda: not self.server_state.connections, seconds=seconds)
+        connections = self.server_state.connections
+        left = deadline - asyncio.get_running_loop().time()
+        await self._until(lambda: self.force_exit or not connections, seconds=left)
+        await self._until(lambda: not connections, seconds=END_SECONDS)
         for connection in self._connections():
             connection.transport.abort()
         if self.server_state.tasks:
@@ -174,7 +178,13 @@ class Server(uvicorn.Server):
     def _connections(self) -> list[Connection]:
         return cast(list[Connection], list(self.server_state.connections))
 
-    def _close_listeners(self) -> None:
+    async def _close_listeners(self) -> None:
+        """Accept no more. What asyncio has accepted needs a turn to become a connection, or it is dropped."""
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for listener in server.sockets:
+                loop.remove_reader(listener.fileno())
+        await asyncio.sleep(0)
         for server in self.servers:
             server.close()
 
@@ -200,6 +210,7 @@ class Config(uvicorn.Config):
         )
         self.settings = settings
         self.admits = app.admits
+        self.door = Door(settings.connections, Callers(settings.trusted_proxies))
         # What is read is used up before the event loop reads again, so one will do.
         self.incoming = bytearray(COUNTED_READ_BYTES)
         self.progress = asyncio.Event()

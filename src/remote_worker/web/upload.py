@@ -18,7 +18,7 @@ from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB, Limits
 from .body import read_body
-from .budget import Budget, Lease
+from .budget import Lease, Share
 from .exchange import exchange_of
 from .settings import WebSettings
 
@@ -35,16 +35,17 @@ _EXTENDED_FILENAME = re.compile(r";\s*filename\*\s*=\s*[^;\s']*'[^;\s']*'[^;\s]+
 
 
 class Uploads:
-    """Receives uploads within the limits, all of them out of one budget of bytes."""
+    """Receives uploads within the limits."""
 
-    def __init__(self, limits: Limits, settings: WebSettings, budget: Budget) -> None:
+    def __init__(self, limits: Limits, settings: WebSettings) -> None:
         self._limits = limits
         self._settings = settings
-        self._budget = budget
 
     @asynccontextmanager
-    async def receive(self, request: Request) -> AsyncIterator[Document]:
+    async def receive(self, request: Request, share: Share) -> AsyncIterator[Document]:
         """The whole body read, and its file as a document that lives as long as the block.
+
+        Its bytes are taken out of the caller's share.
 
         Raises WorkFailed, or ClientGone when the body is cut.
         """
@@ -54,7 +55,7 @@ class Uploads:
         # The server has checked that these are digits.
         if int(request.headers.get("content-length", "0")) > most_bytes:
             raise WorkFailed(FailureCode.TOO_LARGE)
-        with self._budget.lease() as lease, _document() as document:
+        with share.lease() as lease, _document() as document:
             form = _Form(boundary, document, lease, self._limits.input_bytes)
             await self._read(request, form, most_bytes)
             exchange_of(request).upload_seconds = time.perf_counter() - began

@@ -22,13 +22,13 @@ async def while_wanted(request: Request, work: Awaitable[T], *, deadline: float)
     working = asyncio.current_task()
     if working is None:
         raise RuntimeError("there is no task to cancel")
-    reason: Exception | None = None
+    others = working.cancelling()
+    reasons: list[Exception] = []
     is_over = False
 
     def stop(why: Exception) -> None:
-        nonlocal reason
-        if reason is None and not is_over:
-            reason = why
+        if not is_over:
+            reasons.append(why)
             working.cancel()
 
     seconds = max(0.0, deadline - time.monotonic()) + GRACE_SECONDS
@@ -38,10 +38,13 @@ async def while_wanted(request: Request, work: Awaitable[T], *, deadline: float)
         return await work
     except asyncio.CancelledError:
         # Who else cancelled wants the task to end.
-        if reason is None or working.uncancel() > 0:
+        if not reasons or working.cancelling() > others + len(reasons):
             raise
-        raise reason from None
+        raise reasons[0] from None
     finally:
         is_over = True
+        # Some cancellations end within the work: `wait_for` of Python 3.11 prefers a result that is there.
+        for _ in reasons:
+            working.uncancel()
         timer.cancel()
         end_watch()

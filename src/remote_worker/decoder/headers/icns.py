@@ -113,7 +113,8 @@ def _elements(data: Buffer) -> Iterator[tuple[bytes, int, int]]:
             return
         yield kind, at + HEAD_BYTES, length - HEAD_BYTES
         at += length
-    raise damaged("too many elements")
+    if at + HEAD_BYTES <= end:
+        raise damaged("too many elements")
 
 
 def _icon(

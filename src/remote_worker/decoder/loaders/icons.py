@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from PIL import IcoImagePlugin, Image
 
+from ...contract.formats import FormatName
+from .. import switches
 from ..header import Header
 from ..headers import Buffer, icns, ico
 from .jp2 import JP2
@@ -17,6 +19,7 @@ class IcoLoader:
     def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
         """The largest picture at full size."""
         icon = ico.largest(data)
+        switches.hold_on(FormatName.PNG if icon.is_png else FormatName.BMP)
         if icon.is_png:
             return PNG.still(data[icon.offset : icon.offset + icon.length], header, cover)
         with library_errors():
@@ -40,8 +43,10 @@ class IcnsLoader:
         icon = icns.largest(data)
         content = data[icon.offset : icon.offset + icon.length]
         if icon.coding is icns.Coding.PNG:
+            switches.hold_on(FormatName.PNG)
             return PNG.still(content, header, cover)
         if icon.coding is icns.Coding.JP2:
+            switches.hold_on(FormatName.JP2)
             return JP2.still(content, header, cover)
         size = (icon.width, icon.height)
         if icon.coding is icns.Coding.ARGB:

@@ -2,49 +2,48 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 
+import pillow_jxl
 from PIL import Image
 
+from ...contract.formats import FormatName
+from .. import switches
 from ..color import is_usual_gamma
 from ..header import Header
 from ..headers import Buffer
-from .loader import Frame, Loader, Size, Still, damaged, library_errors
+from .loader import Frame, Size, Still, damaged, library_errors
 from .pillow import JPEG
 
-JXL: Loader | None = None
-"""None where there is no wheel for this Python."""
+_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "F")
 
-with suppress(ImportError):
-    import pillow_jxl
 
-    _MODES = ("L", "LA", "RGB", "RGBA", "I;16", "F")
+class JxlLoader:
+    """The first frame. The decoder works when it is called, so the limits must hold before."""
 
-    class JxlLoader:
-        """The first frame. The decoder works when it is called, so the limits must hold before."""
+    def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
+        """The picture; from a transcoded JPEG at the smallest scale that covers."""
+        with library_errors():
+            decoder = pillow_jxl.Decoder(num_threads=0)
+            is_jpeg, facts, pixels, profile, _ = decoder(bytes(data[:]))
+            if is_jpeg:
+                switches.hold_on(FormatName.JPEG)
+                return JPEG.still(bytes(pixels), header, cover)
+            if facts.mode not in _MODES:
+                raise damaged(f"pixels of the unknown kind {facts.mode!r}")
+            size = (facts.width, facts.height)
+            if size != (header.display_width, header.display_height):
+                raise damaged(f"the header is not of a picture of {size}")
+            image = Image.frombytes(facts.mode, size, _samples(bytes(pixels), facts.mode, size))
+        if profile and not _is_nearly_srgb(bytes(profile)):
+            image.info["icc_profile"] = bytes(profile)
+        return Still(image)
 
-        def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
-            """The picture; from a transcoded JPEG at the smallest scale that covers."""
-            with library_errors():
-                decoder = pillow_jxl.Decoder(num_threads=0)
-                is_jpeg, facts, pixels, profile, _ = decoder(bytes(data[:]))
-                if is_jpeg:
-                    return JPEG.still(bytes(pixels), header, cover)
-                if facts.mode not in _MODES:
-                    raise damaged(f"pixels of the unknown kind {facts.mode!r}")
-                size = (facts.width, facts.height)
-                if size != (header.display_width, header.display_height):
-                    raise damaged(f"the header is not of a picture of {size}")
-                image = Image.frombytes(facts.mode, size, _samples(bytes(pixels), facts.mode, size))
-            if profile and not _is_nearly_srgb(bytes(profile)):
-                image.info["icc_profile"] = bytes(profile)
-            return Still(image)
+    def frames(self, data: Buffer, header: Header) -> Iterator[Frame]:
+        """The decoder gives the first frame alone."""
+        yield Frame(self.still(data, header, None).image, 0)
 
-        def frames(self, data: Buffer, header: Header) -> Iterator[Frame]:
-            """The decoder gives the first frame alone."""
-            yield Frame(self.still(data, header, None).image, 0)
 
-    JXL = JxlLoader()
+JXL = JxlLoader()
 
 
 _SAMPLE_BYTES = {"I;16": 2, "F": 4}

@@ -6,26 +6,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import IO, cast
 
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from ..header import Header
-from ..headers import Buffer, heif
-from . import apng, clear_color, libavif, libpng, libwebp
+from ..headers import Buffer
+from . import apng, clear_color, libpng
 from .canvas import Direct, lend
 from .loader import Frame, Size, Still, damaged, library_errors, same_size
 
 Open = Callable[[IO[bytes]], ImageFile.ImageFile]
-
-AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-
 
 _LEAST_GUARDED = 1024 * 1024
 
@@ -165,24 +154,9 @@ class BmpLoader(PillowLoader):
         return image
 
 
-class AvifLoader(PillowLoader):
-    """Pillow leaves the rotation and the crop of AVIF to us."""
-
-    def __init__(self) -> None:
-        super().__init__(AvifImagePlugin.AvifImageFile, libavif.decoder())
-
-    def still(self, data: Buffer, header: Header, cover: Size | None) -> Still:
-        """The primary picture, or the first frame, at full size."""
-        placed = heif.placement(data)
-        decoded = super().still(data, header, cover)
-        return Still(decoded.image.crop(placed.crop) if placed.crop else decoded.image, placed.turn)
-
-
 JPEG = JpegLoader()
 PNG = PngLoader()
 BMP = BmpLoader()
-WEBP = PillowLoader(WebPImagePlugin.WebPImageFile, libwebp.decoder())
-AVIF = AvifLoader()
 
 
 def stream(data: Buffer) -> IO[bytes]:

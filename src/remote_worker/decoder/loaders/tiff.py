@@ -4,6 +4,8 @@ from typing import cast
 
 from PIL import Image, ImageFile, TiffImagePlugin
 
+from ...contract.formats import FormatName
+from .. import switches
 from ..header import Header
 from ..headers import Buffer
 from ..headers.tiff import BITS_PER_SAMPLE, EXTRA_SAMPLES, PHOTOMETRIC
@@ -26,6 +28,8 @@ class TiffLoader(PillowLoader):
 
     def _opened(self, data: Buffer, header: Header) -> ImageFile.ImageFile:
         image = cast(TiffImagePlugin.TiffImageFile, super()._opened(data, header))
+        if image._compression in _INSIDE:
+            switches.hold_on(_INSIDE[image._compression])
         _unpack_planes(image)
         _unpack_unsigned(image)
         return image
@@ -36,6 +40,8 @@ class TiffLoader(PillowLoader):
 
 TIFF = TiffLoader()
 
+_INSIDE = {"tiff_jpeg": FormatName.JPEG, "jpeg": FormatName.JPEG, "webp": FormatName.WEBP}
+"""Compressions, by Pillow's names, that are formats of their own."""
 _PLANES, _SEPARATE = 284, 2
 _SAMPLE_FORMAT, _UNSIGNED = 339, 1
 _PREMULTIPLIED = 1

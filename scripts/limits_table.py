@@ -1,0 +1,513 @@
+"""Every limit there is: where it is set, what is answered past it, and the tests that show both sides.
+
+docs/limits.md is made from it, and tests/limits/test_table.py holds it against the code. Run as a program, it
+prints the tests of each row as JSON.
+"""
+
+import importlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from remote_worker import settings
+from remote_worker.contract.failures import FailureCode
+from remote_worker.contract.limits import MIB
+from remote_worker.web.problems import PROBLEMS
+
+PAST: dict[FailureCode, str] = {code: f"{problem.status} `{code}`" for code, problem in PROBLEMS.items()}
+READERS = "limits/test_readers.py::test_a_reader_takes_as_many_as_its_limit_and_not_one_more"
+SERVICE = "limits/test_service.py::"
+CONNECTIONS = "web/test_connections.py::"
+FORMS = "web/test_forms.py::"
+POOL = "pool/test_pool.py::"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One row. `place` is a setting (`REMOTE_PIXELS`) or a name in a module (`web.upload:MOST_PARTS`)."""
+
+    about: str
+    place: str
+    past: FailureCode | str
+    """What is answered, or in words what is done."""
+    tests: tuple[str, ...] = (READERS,)
+    """Below tests/. Together they show what is just inside and what is just past."""
+
+    @property
+    def value(self) -> object:
+        """As it is in the code."""
+        if self.place.startswith(settings.PREFIX):
+            row = _rows()[self.place]
+            return getattr(settings.PARTS[row.part](), row.field)
+        module, _, path = self.place.partition(":")
+        found: object = importlib.import_module(f"remote_worker.{module}")
+        for name in path.split("."):
+            found = getattr(found, name)
+        return found
+
+    @property
+    def shown(self) -> str:
+        """The value for people."""
+        if self.place.startswith(settings.PREFIX):
+            row = _rows()[self.place]
+            return row.default or settings.shown(row, self.value)
+        value = self.value
+        if isinstance(value, int) and "BYTES" in self.place and value % 1024 == 0:
+            return f"{value // MIB} MiB" if value % MIB == 0 else f"{value // 1024} KiB"
+        return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
+
+    @property
+    def answer(self) -> str:
+        """What comes past it."""
+        return PAST[self.past] if isinstance(self.past, FailureCode) else self.past
+
+
+def _rows() -> dict[str, settings.Row]:
+    return {row.name: row for row in settings.TABLE}
+
+
+def markdown(limits: tuple[Limit, ...]) -> str:
+    """A table of these limits."""
+    lines = ["| limit | value | where | past it | shown by |", "|---|---:|---|---|---|"]
+    for limit in limits:
+        where = limit.place.replace(":", ".")
+        tests = ", ".join(f"`{test.rpartition('::')[2]}`" for test in limit.tests)
+        lines.append(f"| {limit.about} | {limit.shown} | `{where}` | {limit.answer} | {tests} |")
+    return "\n".join(lines) + "\n"
+
+
+def every() -> Iterator[Limit]:
+    """All rows."""
+    for limits in SECTIONS.values():
+        yield from limits
+
+
+_REQUESTS = (
+    Limit(
+        "connections at once",
+        "REMOTE_CONNECTIONS",
+        FailureCode.BUSY,
+        (
+            "web/test_shares.py::test_a_trusted_proxy_may_hold_all_connections",
+            "web/test_shares.py::test_past_the_limit_everything_else_is_refused",
+        ),
+    ),
+    Limit(
+        "an address, bytes",
+        "web.connection:LONGEST_URL",
+        FailureCode.URI_TOO_LONG,
+        (f"{CONNECTIONS}test_an_address_is_bounded",),
+    ),
+    Limit(
+        "headers of a request",
+        "web.connection:MOST_HEADERS",
+        FailureCode.HEADERS_TOO_LARGE,
+        (f"{CONNECTIONS}test_the_number_of_headers_is_bounded",),
+    ),
+    Limit(
+        "a request's head",
+        "web.connection:MOST_HEAD_BYTES",
+        FailureCode.HEADERS_TOO_LARGE,
+        (f"{CONNECTIONS}test_the_size_of_a_head_is_bounded",),
+    ),
+    Limit(
+        "what a body in chunks has beside its data",
+        "web.connection:MOST_FRAMING_BYTES",
+        FailureCode.BAD_REQUEST,
+        ("web/test_misbehaving.py::test_an_extension_of_a_chunk_is_bounded",),
+    ),
+    Limit(
+        "more of that for each byte of data, bytes",
+        "web.connection:MOST_FRAMING_PER_BYTE",
+        FailureCode.BAD_REQUEST,
+        (
+            "web/test_misbehaving.py::test_many_chunks_with_extensions_are_one_body",
+            "web/test_misbehaving.py::test_an_extension_of_a_chunk_is_bounded",
+        ),
+    ),
+    Limit(
+        "requests taken ahead on a connection",
+        "web.connection:MOST_PIPELINED",
+        "the connection closes behind the answers to those before",
+        (f"{CONNECTIONS}test_only_so_many_requests_are_taken_ahead",),
+    ),
+    Limit(
+        "time for a head",
+        "REMOTE_HEAD_SECONDS",
+        FailureCode.BODY_TIMEOUT,
+        (
+            f"{CONNECTIONS}test_a_head_that_does_not_come_ends_the_connection",
+            f"{CONNECTIONS}test_the_next_head_has_a_deadline_from_its_first_byte",
+        ),
+    ),
+    Limit(
+        "time without a request",
+        "REMOTE_KEEP_ALIVE_SECONDS",
+        "the connection closes",
+        (f"{CONNECTIONS}test_an_idle_connection_ends",),
+    ),
+    Limit(
+        "time for a body",
+        "REMOTE_BODY_SECONDS",
+        FailureCode.BODY_TIMEOUT,
+        (
+            f"{FORMS}test_a_body_that_drips_is_refused_in_the_end",
+            f"{FORMS}test_a_body_in_chunks_of_one_byte_arrives",
+        ),
+    ),
+    Limit(
+        "pause within a body",
+        "REMOTE_BODY_IDLE_SECONDS",
+        FailureCode.BODY_TIMEOUT,
+        (
+            f"{FORMS}test_a_slow_body_is_refused_with_408",
+            f"{FORMS}test_a_body_in_chunks_of_one_byte_arrives",
+        ),
+    ),
+    Limit(
+        "time for queue and work",
+        "REMOTE_WORK_SECONDS",
+        FailureCode.DEADLINE,
+        (
+            f"{CONNECTIONS}test_work_that_overruns_its_deadline_is_cancelled_with_504",
+            f"{POOL}test_waiting_counts_against_the_deadline",
+        ),
+    ),
+    Limit(
+        "time in which a client takes none of its answer",
+        "REMOTE_WRITE_IDLE_SECONDS",
+        "the connection is cut",
+        (
+            f"{CONNECTIONS}test_a_client_that_does_not_take_its_answer_is_cut_off",
+            f"{CONNECTIONS}test_an_answer_that_no_buffer_holds_reaches_a_slow_reader_whole",
+        ),
+    ),
+    Limit(
+        "time for an answer to leave",
+        "REMOTE_WRITE_SECONDS",
+        "the connection is cut",
+        (
+            f"{SERVICE}test_an_answer_that_leaves_too_slowly_is_cut_off",
+            f"{CONNECTIONS}test_an_answer_that_no_buffer_holds_reaches_a_slow_reader_whole",
+        ),
+    ),
+    Limit(
+        "how long a stop waits for requests in hand",
+        "REMOTE_SHUTDOWN_SECONDS",
+        FailureCode.BUSY,
+        (
+            "web/test_stages_of_a_stop.py::test_what_is_in_hand_is_finished_and_what_is_new_refused",
+            "web/test_stages_of_a_stop.py::test_work_that_takes_longer_than_the_stop_waits_is_ended_with_an_answer",
+        ),
+    ),
+)
+_UPLOADS = (
+    Limit(
+        "a file",
+        "REMOTE_INPUT_BYTES",
+        FailureCode.TOO_LARGE,
+        (f"{FORMS}test_a_file_of_the_limit_passes_and_one_byte_more_does_not",),
+    ),
+    Limit(
+        "what a body may have besides",
+        "web.upload:OVERHEAD_BYTES",
+        FailureCode.TOO_LARGE,
+        (f"{SERVICE}test_a_body_is_so_much_longer_than_its_file_and_not_one_byte_more",),
+    ),
+    Limit(
+        "all uploads and answers in memory",
+        "REMOTE_BODIES_BYTES",
+        FailureCode.BUSY,
+        (f"{FORMS}test_bodies_held_at_once_come_out_of_one_budget_and_it_is_given_back",),
+    ),
+    Limit(
+        "parts of a form",
+        "web.upload:MOST_PARTS",
+        FailureCode.BAD_REQUEST,
+        (f"{FORMS}test_parts_are_bounded",),
+    ),
+    Limit(
+        "headers of a part",
+        "web.upload:MOST_PART_HEADERS",
+        FailureCode.BAD_REQUEST,
+        (f"{FORMS}test_part_headers_are_bounded",),
+    ),
+    Limit(
+        "a part's header",
+        "web.upload:LONGEST_PART_HEADER_BYTES",
+        FailureCode.BAD_REQUEST,
+        (f"{FORMS}test_part_headers_are_bounded",),
+    ),
+    Limit(
+        "a boundary, letters",
+        "web.upload:LONGEST_BOUNDARY",
+        FailureCode.BAD_REQUEST,
+        (f"{SERVICE}test_a_boundary_has_so_many_letters_and_not_one_more",),
+    ),
+)
+_PICTURES = (
+    Limit(
+        "pixels of a picture",
+        "REMOTE_PIXELS",
+        FailureCode.TOO_MANY_PIXELS,
+        (f"{SERVICE}test_a_picture_has_so_many_pixels_and_not_one_row_more",),
+    ),
+    Limit(
+        "a side, pixels",
+        "REMOTE_SIDE_PIXELS",
+        FailureCode.TOO_MANY_PIXELS,
+        (f"{SERVICE}test_a_side_is_so_long_and_not_one_pixel_longer",),
+    ),
+    Limit(
+        "the longest side that may be set or asked for, pixels",
+        "contract.limits:LONGEST_SIDE",
+        "a longer box is taken as this; a longer setting stops the start",
+        (
+            "test_settings.py::test_the_longest_side_goes_up_to_what_formats_can_say",
+            "test_settings.py::test_the_longest_side_stops_there",
+            "web/test_endpoints.py::test_a_box_of_any_size_is_taken",
+        ),
+    ),
+    Limit(
+        "frames, where all are asked for",
+        "REMOTE_FRAMES",
+        FailureCode.TOO_MANY_FRAMES,
+        (f"{SERVICE}test_an_animation_has_so_many_frames_and_not_one_more",),
+    ),
+    Limit(
+        "pixels over all frames",
+        "REMOTE_ANIMATION_PIXELS",
+        FailureCode.TOO_MANY_PIXELS,
+        (f"{SERVICE}test_an_animation_has_so_many_pixels_in_all",),
+    ),
+    Limit(
+        "all that one decode gives",
+        "REMOTE_OUTPUT_BYTES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        (
+            f"{SERVICE}test_a_reply_is_as_long_as_the_limit_and_not_one_byte_longer",
+            f"{SERVICE}test_outputs_that_fit_are_answered_and_larger_ones_are_not",
+        ),
+    ),
+    Limit(
+        "memory of a decode",
+        "REMOTE_MEMORY_BYTES",
+        FailureCode.TOO_MUCH_MEMORY,
+        (f"{SERVICE}test_a_decode_has_memory_for_some_megapixels_and_not_for_many",),
+    ),
+    Limit(
+        "time of a decode",
+        "REMOTE_DECODE_SECONDS",
+        FailureCode.DEADLINE,
+        (f"{POOL}test_work_that_takes_too_long_is_killed",),
+    ),
+    Limit(
+        "processor time of a decode",
+        "REMOTE_CPU_SECONDS",
+        FailureCode.DEADLINE,
+        (
+            f"{POOL}test_processor_time_is_a_limit_of_its_own",
+            f"{POOL}test_a_benign_document_is_answered",
+        ),
+    ),
+    Limit(
+        "decodes at once; others wait",
+        "REMOTE_CHILDREN",
+        "it waits for its turn",
+        (f"{POOL}test_one_more_than_the_queue_holds_is_told_to_come_back",),
+    ),
+    Limit(
+        "uploads that wait for each decode at once",
+        "REMOTE_WAITING_PER_CHILD",
+        FailureCode.BUSY,
+        (f"{POOL}test_one_more_than_the_queue_holds_is_told_to_come_back",),
+    ),
+    Limit(
+        "the `Retry-After` of a full queue",
+        "pool.queue:_LONGEST_WAIT_SECONDS",
+        "no longer wait is asked for",
+        (
+            "pool/test_queue.py::test_the_refused_are_told_to_come_back_one_after_the_other",
+            "pool/test_queue.py::test_before_anything_is_known_a_second_is_told",
+        ),
+    ),
+    Limit(
+        "callers that left whose use is remembered",
+        "pool.queue:_MOST_DEBTS",
+        "those who used least are forgotten",
+        ("pool/test_queue.py::test_callers_that_left_are_forgotten",),
+    ),
+    Limit(
+        "time for a template to get ready",
+        "REMOTE_START_SECONDS",
+        "the start ends with status 78",
+        (f"{SERVICE}test_a_template_that_is_not_ready_in_its_time_is_given_up",),
+    ),
+)
+_DAMAGED = FailureCode.DAMAGED
+_NOT_READ = "what is behind it is not read"
+_HEADERS = (
+    Limit("SVG: text, also inflated", "decoder.headers.svg_text:MOST_BYTES", _DAMAGED),
+    Limit("SVG: inflated text, whatever its ratio", "decoder.headers.svg_text:UNSUSPICIOUS_BYTES", _DAMAGED),
+    Limit("SVG: inflated bytes to deflated ones, past that", "decoder.headers.svg_text:MOST_RATIO", _DAMAGED),
+    Limit("SVG: characters up to the root", "decoder.headers.svg_text:MOST_PROLOG_CHARACTERS", _DAMAGED),
+    Limit("SVG: entities", "decoder.headers.svg_text:MOST_ENTITIES", _DAMAGED),
+    Limit("SVG: characters of an entity", "decoder.headers.svg_text:MOST_ENTITY_CHARACTERS", _DAMAGED),
+    Limit("SVG: characters of the root's tag", "decoder.headers.svg:MOST_TAG_CHARACTERS", _DAMAGED),
+    Limit("SVG: a natural side, pixels", "decoder.headers.svg:LONGEST_SIDE", _DAMAGED),
+    Limit(
+        "SVG: characters of a stated length",
+        "decoder.headers.svg:MOST_LENGTH_CHARACTERS",
+        "it counts as not stated",
+    ),
+    Limit("SVG: nested elements", "decoder.loaders.svg:_MOST_DEPTH", _DAMAGED),
+    Limit(
+        "SVG without a size: characters looked at", "decoder.headers.svg_extent:MOST_CHARACTERS", _NOT_READ
+    ),
+    Limit("SVG without a size: elements looked at", "decoder.headers.svg_extent:MOST_ELEMENTS", _NOT_READ),
+    Limit("SVG without a size: depth looked at", "decoder.headers.svg_extent:MOST_DEPTH", _NOT_READ),
+    Limit("SVG without a size: numbers looked at", "decoder.headers.svg_extent:MOST_NUMBERS", _NOT_READ),
+    Limit("HEIF, AVIF, JPEG 2000, JPEG XL: boxes", "decoder.headers.isobmff:MOST_BOXES", _DAMAGED),
+    Limit("HEIF, AVIF, JPEG 2000, JPEG XL: XMP", "decoder.headers.isobmff:MOST_XMP_BYTES", _NOT_READ),
+    Limit("HEIF, AVIF: items", "decoder.headers.heif_items:MOST_ITEMS", _DAMAGED),
+    Limit("HEIF, AVIF: references", "decoder.headers.heif_items:MOST_REFERENCES", _DAMAGED),
+    Limit("HEIF, AVIF: pieces of an item", "decoder.headers.heif_items:MOST_EXTENTS", "it is not read"),
+    Limit("HEIF, AVIF: metadata items", "decoder.headers.heif_items:MOST_METADATA_ITEMS", _NOT_READ),
+    Limit("HEIF, AVIF: EXIF", "decoder.headers.heif_items:MOST_EXIF_BYTES", _NOT_READ),
+    Limit("AVIF: tracks", "decoder.headers.heif_track:MOST_TRACKS", _DAMAGED),
+    Limit("AVIF: durations of frames", "decoder.headers.heif_track:MOST_DURATIONS", _DAMAGED),
+    Limit("JPEG 2000: components", "decoder.headers.jp2:MOST_COMPONENTS", _DAMAGED),
+    Limit("JPEG 2000: EXIF", "decoder.headers.jp2:MOST_EXIF_BYTES", "it is not read"),
+    Limit("JPEG 2000: bits a sample", "decoder.loaders.jp2:_MOST_BITS", _DAMAGED),
+    Limit("JPEG 2000: markers up to the coding style", "decoder.loaders.jp2:_MOST_MARKERS", _DAMAGED),
+    Limit("JPEG XL: extra channels", "decoder.headers.jxl_codestream:MOST_EXTRA_CHANNELS", _DAMAGED),
+    Limit("JPEG XL: EXIF", "decoder.headers.jxl:MOST_EXIF_BYTES", "it is not read"),
+    Limit("JPEG XL: frames counted", "decoder.headers.jxl_frames:MOST_FRAMES", "they are not counted"),
+    Limit(
+        "JPEG XL: sections of counted frames",
+        "decoder.headers.jxl_frames:MOST_SECTIONS",
+        "they are not counted",
+        ("limits/test_readers.py::test_jpeg_xl_frames_are_counted_up_to_so_many_sections",),
+    ),
+    Limit(
+        "PNG: a side or a chunk",
+        "decoder.headers.png:LONGEST",
+        _DAMAGED,
+        ("decoder/headers/test_png_header.py::test_a_side_is_1_to_2147483647",),
+    ),
+    Limit("PNG: chunks of metadata", "decoder.headers.png:MOST_METADATA_CHUNKS", _NOT_READ),
+    Limit("PNG: inflated text", "decoder.headers.png:INFLATED_BYTES", _NOT_READ),
+    Limit("WebP: chunks of metadata", "decoder.headers.webp:MOST_METADATA_CHUNKS", _NOT_READ),
+    Limit("GIF: XMP", "decoder.headers.gif:MOST_XMP_BYTES", _NOT_READ),
+    Limit("TIFF: pages", "decoder.headers.tiff:MOST_PAGES", _DAMAGED),
+    Limit("TIFF: fields of a page", "decoder.headers.tiff:MOST_ENTRIES", _NOT_READ),
+    Limit("TIFF: values of a field", "decoder.headers.tiff:MOST_VALUES", _NOT_READ),
+    Limit("ICO: pictures", "decoder.headers.ico:MOST_ENTRIES", _DAMAGED),
+    Limit("ICNS: elements", "decoder.headers.icns:MOST_ELEMENTS", _DAMAGED),
+    Limit("JPEG: segments", "decoder.jpeg_bytes:MOST_SEGMENTS", _DAMAGED),
+)
+_METADATA = (
+    Limit("blocks of one kind", "decoder.headers:Metadata.MOST_BLOCKS", _NOT_READ),
+    Limit("XMP in all", "decoder.headers:Metadata.MOST_XMP_BYTES", "the packet is not read"),
+    Limit("an XMP packet that is kept", "decoder.metadata.xmp:MOST_BYTES", "it is left out"),
+    Limit("an EXIF block that is kept", "decoder.metadata.exif:MOST_BYTES", "it is left out"),
+    Limit("EXIF: entries", "decoder.metadata.exif:MOST_ENTRIES", _NOT_READ),
+    Limit("EXIF: directories", "decoder.metadata.exif:MOST_DIRECTORIES", _NOT_READ),
+    Limit("EXIF: blocks within the block", "decoder.metadata.exif:MOST_INNER_BLOCKS", _NOT_READ),
+    Limit("EXIF: XMP within the block", "decoder.metadata.exif:MOST_XMP_BYTES", "it is not read"),
+    Limit("IPTC: datasets", "decoder.metadata.iptc:MOST_DATASETS", _NOT_READ),
+    Limit("Photoshop: resources", "decoder.metadata.iptc:MOST_RESOURCES", _NOT_READ),
+    Limit("film within a JPEG: boxes", "decoder.metadata.mp4:MOST_BOXES", _NOT_READ),
+    Limit("film within a JPEG: nested boxes", "decoder.metadata.mp4:MOST_DEPTH", _NOT_READ),
+    Limit("film within a JPEG: keys", "decoder.metadata.mp4:MOST_KEYS_BYTES", _NOT_READ),
+    Limit(
+        "an ICC profile that is applied", "decoder.color:_MOST_PROFILE_BYTES", "the colours stay as they are"
+    ),
+    Limit("ICC: tags", "decoder.icc:_MOST_TAGS", _NOT_READ),
+)
+_HOSTILE = FailureCode.DECODER_CRASHED
+_REPLIES = (
+    Limit(
+        "parts",
+        "contract.wire:MOST_PARTS",
+        _HOSTILE,
+        ("contract/test_wire.py::test_sixty_four_parts_pass_and_one_more_does_not",),
+    ),
+    Limit(
+        "the facts as JSON",
+        "contract.wire:JSON_BYTES",
+        _HOSTILE,
+        ("contract/test_wire.py::test_json_may_be_eight_deep_and_sixty_four_kibibytes_long",),
+    ),
+    Limit(
+        "their depth",
+        "contract.wire:JSON_DEPTH",
+        _HOSTILE,
+        ("contract/test_wire.py::test_json_may_be_eight_deep_and_sixty_four_kibibytes_long",),
+    ),
+    Limit("numbers of info, below", "pool.verify:_MOST_NUMBER", _HOSTILE),
+    Limit("frames of a picture", "pool.verify:_MOST_FRAMES", _HOSTILE),
+)
+SECTIONS: dict[str, tuple[Limit, ...]] = {
+    "Requests": _REQUESTS,
+    "Uploads": _UPLOADS,
+    "Pictures": _PICTURES,
+    "What the readers of each format take": _HEADERS,
+    "Metadata and colour profiles": _METADATA,
+    "Replies of a decoder, which may be hostile": _REPLIES,
+}
+"""All rows, by what they bound."""
+
+PARAMETERS = (
+    (
+        "quality",
+        "1 to 100",
+        PAST[FailureCode.BAD_PARAMETER],
+        "web/test_endpoints.py::test_other_values_are_bad_parameters",
+    ),
+    (
+        "a side of a box",
+        "1 or more",
+        PAST[FailureCode.BAD_PARAMETER],
+        "web/test_endpoints.py::test_an_empty_box_is_a_bad_parameter",
+    ),
+)
+"""What an address may say: parameter, range, what is answered, and the test."""
+
+NO_LIMITS = {
+    "host": "where it listens",
+    "port": "where it listens",
+    "open": "who may call",
+    "host_names": "who may call",
+    "trusted_proxies": "who calls",
+    "uid": "a name",
+    "region": "a name",
+    "country": "a name",
+    "drain_seconds": "what a stop waits for on purpose",
+    "ready": "processes that wait ahead of demand",
+    "template_jobs": "when a template is replaced",
+    "template_seconds": "when a template is replaced",
+    "crash_burst": "when a template is replaced",
+    "jail": "the seal",
+    "formats": "which formats are read",
+    "web.cycle:MOST_WAITING_BYTES": "reading pauses until they are taken",
+    "web.connection:MOST_WAITING_BYTES": "reading pauses until they are taken",
+    "decoder.animation:_MOST_ROUNDS": "the largest number that a format can say",
+    "decoder.gif_blocks:_MOST_HUNDREDTHS": "the largest number that GIF can say",
+    "decoder.webp_chunks:_MOST_MS": "the largest number that WebP can say",
+    "decoder.png_chunks:_MOST_COUNTS": "the largest number that APNG can say",
+    "decoder.png_chunks:_MOST_COLORS": "which of two ways is the shorter",
+    "decoder.gif_film:_MOST": "which of two ways is the shorter",
+    "decoder.encode:_MOST_AVIF_STILL_PIXELS": "which of two ways is the faster",
+    "decoder.loaders.libpng:_MOST_DEFLATED": "which of two ways is the faster",
+    "decoder.loaders.libpng:_MOST_BYTES": "which of two ways is the faster",
+    "decoder.loaders.apng:_MOST_BYTES": "the longest palette that PNG knows",
+    "decoder.jpeg_bytes:MOST_PAYLOAD": "the longest segment that JPEG knows",
+    "decoder.jpeg_turn:MOST_UNITS": "the strips in which a picture is turned",
+    "decoder.jpeg_turn:MOST_BYTES_A_SAMPLE": "room for what is written",
+    "decoder.template:_MOST_HOLES": "how memory is laid out before the seal",
+}
+"""Settings and constants whose names sound like limits, and what they are."""
+
+if __name__ == "__main__":
+    print(json.dumps({limit.place: limit.tests for limit in every()}))

@@ -1,0 +1,428 @@
+"""The codecs inside the wheels: what they are, under which licence, and their versions as they tell them.
+
+`python -m remote_worker.decoder.codecs` prints the versions and wheels as JSON. It loads every library there
+is and reads no stranger's byte; templates never import it.
+"""
+
+import ctypes
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from PIL import _avif, features
+
+from . import jpeg_turn
+
+Version = Callable[[], str | None]
+"""None where the library is not there."""
+
+PACKAGES = Path(features.__file__).parents[1]
+"""Where the wheels are installed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """One library inside a wheel."""
+
+    name: str
+    wheel: str
+    """The distribution that brings it; empty for the system's own."""
+    licence: str
+    """An SPDX expression."""
+    files: tuple[str, ...] = ()
+    """Shared libraries of the wheel that are this one, without version; none when it is a part of another."""
+    serves: str
+    version: Version
+    told_by: str
+    """Where the version comes from."""
+    licence_text: str
+    """The file in the wheel's `.dist-info/licenses`, and the heading in it."""
+
+    @property
+    def reference(self) -> str:
+        """What the bill of materials calls it: its wheel's name, which no version changes, and its own."""
+        return f"{self.wheel.replace('_', '-')}#{self.name}"
+
+
+def versions() -> dict[str, str]:
+    """The version of every codec that is installed here, by name."""
+    found = {codec.name: _told(codec) for codec in CODECS}
+    return {name: version for name, version in found.items() if version}
+
+
+def _told(codec: Codec) -> str | None:
+    try:
+        return codec.version()
+    except (ImportError, OSError, AttributeError):
+        return None
+
+
+def _library(wheel: str, name: str) -> ctypes.CDLL:
+    """A shared library of a wheel. Raises OSError."""
+    found = sorted((PACKAGES / f"{wheel}.libs").glob(f"{name}-*.so*"))
+    return ctypes.CDLL(str(found[0]) if found else f"{name}.so")
+
+
+def _text(name: str, function: str, wheel: str = "pillow", arguments: tuple[object, ...] = ()) -> str:
+    """What a function of the library answers with a string."""
+    call = getattr(_library(wheel, name), function)
+    call.restype = ctypes.c_char_p
+    told: bytes = call(*arguments)
+    return told.decode()
+
+
+def _packed(name: str, function: str, bits: int, unused: int = 0, wheel: str = "pillow") -> str:
+    """A version of three numbers in one, each of `bits` bits, above `unused` lower ones."""
+    number = getattr(_library(wheel, name), function)() >> unused
+    mask = (1 << bits) - 1
+    return f"{number >> 2 * bits}.{number >> bits & mask}.{number & mask}"
+
+
+def _inside_avif(codec: str) -> str | None:
+    """dav1d and libaom, as libavif names them: `dav1d [dec]:1.5.3-0-gb546257, aom [enc]:3.14.1`."""
+    for part in _avif.codec_versions().split(","):
+        name, _, version = part.strip().partition(":")
+        if name.split(" ")[0] == codec:
+            return str(version).partition("-")[0]
+    return None
+
+
+def _yuv() -> str:
+    return str(_library("pillow", "libavif").avifLibYUVVersion())
+
+
+def _heif() -> str:
+    import pillow_heif  # noqa: PLC0415  not on every Python
+
+    return str(pillow_heif.libheif_version())
+
+
+def _x265() -> str:
+    told = ctypes.c_char_p.in_dll(_library("pillow_heif", "libx265"), "x265_version_str").value or b""
+    return told.decode().partition("+")[0]
+
+
+def _isa_l() -> str:
+    import isal  # noqa: PLC0415  its own name
+
+    return str(isal.ISAL_VERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """What a wheel's own CycloneDX file says of one of its parts."""
+
+    name: str
+    version: str
+    licence: str
+    url: str
+    """A package URL, or empty."""
+
+
+@cache
+def listed(wheel: str) -> Sequence[Component]:
+    """The parts that the wheel's own CycloneDX files list, but for those that only build it."""
+    found = []
+    for file in sorted(PACKAGES.glob(f"{wheel.replace('-', '_')}-*.dist-info/sboms/*.json")):
+        for part in json.loads(file.read_text()).get("components", ()):
+            if part.get("scope") == "excluded" or part["name"] == wheel:
+                continue
+            licences = [
+                licence.get("expression") or licence["license"].get("id", "")
+                for licence in part.get("licenses", ())
+            ]
+            url = part.get("purl", "")
+            version = part.get("version") or url.rpartition("@")[2]
+            found.append(Component(part["name"], version, " AND ".join(licences), url))
+    return found
+
+
+def _listed(wheel: str, component: str) -> str | None:
+    versions = [part.version for part in listed(wheel) if part.name == component]
+    return versions[-1] if versions else None
+
+
+def _libjxl() -> str | None:
+    """The crate of bindings says in its version which libjxl it was built from."""
+    told = _listed("pillow-jxl-plugin", "jpegxl-sys") or ""
+    return told.partition("+libjxl-")[2] or None
+
+
+def _bzip2() -> str | None:
+    """FreeType holds it without giving its function away, so from the text in it: `1.0.8, 13-Jul-2019`."""
+    (file,) = (PACKAGES / "pillow.libs").glob("libfreetype-*")
+    for text in file.read_bytes().split(b"\0"):
+        if text.startswith(b"1.0.") and text.endswith(b"-2019"):
+            return text.split(b",")[0].decode()
+    return None
+
+
+def _turbojpeg() -> str | None:
+    """TurboJPEG has no function that tells; a distribution's file name has its number."""
+    name = jpeg_turn.load_library()
+    if name is None:
+        return None
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "libturbojpeg" in line:
+            return Path(line.split(maxsplit=5)[5]).name.partition(".so.")[2]
+    return name
+
+
+_ASKED = "the library"
+_LISTED = "the wheel's SBOM"
+_READ = "text in the file"
+_heif_codec = partial(Codec, wheel="pillow-heif", told_by=_ASKED, serves="HEIC")
+_pillow_codec = partial(Codec, wheel="pillow", told_by=_ASKED)
+_BUNDLED = "LICENSES_bundled.txt"
+
+
+def _crate(name: str, wheel: str, licence: str, serves: str) -> Codec:
+    return Codec(
+        name=name,
+        wheel=wheel,
+        licence=licence,
+        serves=serves,
+        version=partial(_listed, wheel, name),
+        told_by=_LISTED,
+        licence_text="LICENSE" if wheel != "cykooz-resizer" else "LICENSE-MIT",
+    )
+
+
+CODECS = (
+    _pillow_codec(
+        name="libjpeg-turbo",
+        licence="IJG AND BSD-3-Clause AND Zlib",
+        files=("libjpeg",),
+        serves="JPEG, JPEG in TIFF",
+        version=lambda: features.version_feature("libjpeg_turbo"),
+        licence_text="LICENSE: LIBJPEG",
+    ),
+    _pillow_codec(
+        name="openjpeg",
+        licence="BSD-2-Clause",
+        files=("libopenjp2",),
+        serves="JPEG 2000",
+        version=lambda: features.version_codec("jpg_2000"),
+        licence_text="LICENSE: OPENJPEG",
+    ),
+    _pillow_codec(
+        name="libtiff",
+        licence="libtiff",
+        files=("libtiff",),
+        serves="TIFF",
+        version=lambda: features.version_codec("libtiff"),
+        licence_text="LICENSE: LIBTIFF",
+    ),
+    _pillow_codec(
+        name="libpng",
+        licence="libpng-2.0",
+        files=("libpng16",),
+        serves="PNG stills",
+        version=lambda: _text("libpng16", "png_get_libpng_ver", arguments=(None,)),
+        licence_text="LICENSE: LIBPNG",
+    ),
+    _pillow_codec(
+        name="libwebp",
+        licence="BSD-3-Clause",
+        files=("libwebp", "libwebpdemux", "libwebpmux", "libsharpyuv"),
+        serves="WebP",
+        version=lambda: _packed("libwebp", "WebPGetDecoderVersion", 8),
+        licence_text="LICENSE: LIBWEBP",
+    ),
+    _pillow_codec(
+        name="libavif",
+        licence="BSD-2-Clause",
+        files=("libavif",),
+        serves="AVIF",
+        version=lambda: features.version_module("avif"),
+        licence_text="LICENSE: LIBAVIF",
+    ),
+    _pillow_codec(
+        name="dav1d",
+        licence="BSD-2-Clause",
+        serves="reading AVIF, in libavif",
+        version=lambda: _inside_avif("dav1d"),
+        licence_text="LICENSE: DAV1D",
+    ),
+    _pillow_codec(
+        name="libaom",
+        licence="BSD-2-Clause",
+        serves="writing AVIF, in libavif",
+        version=lambda: _inside_avif("aom"),
+        licence_text="LICENSE: AOM",
+    ),
+    _pillow_codec(
+        name="libyuv",
+        licence="BSD-3-Clause",
+        serves="colours of AVIF, in libavif",
+        version=_yuv,
+        licence_text="LICENSE: LIBYUV",
+    ),
+    _pillow_codec(
+        name="lcms2",
+        licence="MIT",
+        files=("liblcms2",),
+        serves="colour profiles",
+        version=lambda: features.version_module("littlecms2"),
+        licence_text="LICENSE: LCMS2",
+    ),
+    _pillow_codec(
+        name="liblzma",
+        licence="0BSD",
+        files=("liblzma",),
+        serves="LZMA in TIFF",
+        version=lambda: _text("liblzma", "lzma_version_string"),
+        licence_text="LICENSE: LIBLZMA",
+    ),
+    _pillow_codec(
+        name="zstd",
+        licence="BSD-3-Clause OR GPL-2.0-only",
+        files=("libzstd",),
+        serves="Zstandard in TIFF",
+        version=lambda: _text("libzstd", "ZSTD_versionString"),
+        licence_text="LICENSE: ZSTD",
+    ),
+    _pillow_codec(
+        name="freetype",
+        licence="FTL OR GPL-2.0-or-later",
+        files=("libfreetype",),
+        serves="nothing here: text, which is never drawn by Pillow",
+        version=lambda: features.version_module("freetype2"),
+        licence_text="LICENSE: FREETYPE2",
+    ),
+    _pillow_codec(
+        name="harfbuzz",
+        licence="MIT-Modern-Variant",
+        files=("libharfbuzz",),
+        serves="nothing here, with freetype",
+        version=lambda: features.version_feature("harfbuzz"),
+        licence_text="LICENSE: HARFBUZZ",
+    ),
+    _pillow_codec(
+        name="raqm",
+        licence="MIT",
+        serves="nothing here, with freetype",
+        version=lambda: features.version_feature("raqm"),
+        licence_text="LICENSE: RAQM",
+    ),
+    _pillow_codec(
+        name="brotli",
+        licence="MIT",
+        files=("libbrotlicommon", "libbrotlidec"),
+        serves="nothing here, with freetype",
+        version=lambda: _packed("libbrotlidec", "BrotliDecoderVersion", 12),
+        licence_text="LICENSE: BROTLI",
+    ),
+    _pillow_codec(
+        name="bzip2",
+        licence="bzip2-1.0.6",
+        serves="nothing here, in freetype",
+        version=_bzip2,
+        told_by=_READ,
+        licence_text="LICENSE: BZIP2",
+    ),
+    _pillow_codec(
+        name="libxcb",
+        licence="X11",
+        files=("libxcb",),
+        serves="nothing here: screenshots",
+        version=partial(_listed, "pillow", "libxcb"),
+        told_by=_LISTED,
+        licence_text="LICENSE: XCB",
+    ),
+    _pillow_codec(
+        name="libXau",
+        licence="MIT-open-group",
+        files=("libXau",),
+        serves="nothing here, with libxcb",
+        version=partial(_listed, "pillow", "libXau"),
+        told_by=_LISTED,
+        licence_text="LICENSE: XAU",
+    ),
+    _heif_codec(
+        name="libheif",
+        licence="LGPL-3.0-or-later",
+        files=("libheif",),
+        version=_heif,
+        licence_text=f"{_BUNDLED}: libheif",
+    ),
+    _heif_codec(
+        name="libde265",
+        licence="LGPL-3.0-or-later",
+        files=("libde265",),
+        version=lambda: _text("libde265", "de265_get_version", "pillow_heif"),
+        licence_text=f"{_BUNDLED}: libde265",
+    ),
+    _heif_codec(
+        name="x265",
+        licence="GPL-2.0-or-later",
+        files=("libx265",),
+        serves="nothing here: HEIC is never written; libheif loads it",
+        version=_x265,
+        licence_text=f"{_BUNDLED}: x265",
+    ),
+    Codec(
+        name="libjxl",
+        wheel="pillow-jxl-plugin",
+        licence="BSD-3-Clause",
+        serves="JPEG XL, with highway, brotli and skcms as it brings them",
+        version=_libjxl,
+        told_by=_LISTED,
+        licence_text="LICENSE (of the plugin; none of libjxl's own is in the wheel)",
+    ),
+    _crate("jpegxl-rs", "pillow-jxl-plugin", "GPL-3.0-or-later", "JPEG XL: binds libjxl"),
+    _crate("resvg", "resvg_py", "Apache-2.0 OR MIT", "SVG"),
+    _crate("usvg", "resvg_py", "Apache-2.0 OR MIT", "SVG: reads the document"),
+    _crate("roxmltree", "resvg_py", "MIT OR Apache-2.0", "SVG: XML"),
+    _crate("tiny-skia", "resvg_py", "BSD-3-Clause", "SVG: draws"),
+    _crate("skrifa", "resvg_py", "MIT OR Apache-2.0", "SVG: fonts"),
+    _crate("png", "resvg_py", "MIT OR Apache-2.0", "SVG: PNG embedded in it"),
+    _crate("zune-jpeg", "resvg_py", "MIT OR Apache-2.0 OR Zlib", "SVG: JPEG embedded in it"),
+    _crate("gif", "resvg_py", "MIT OR Apache-2.0", "SVG: GIF embedded in it"),
+    _crate("image-webp", "resvg_py", "MIT OR Apache-2.0", "SVG: WebP embedded in it"),
+    Codec(
+        name="isa-l",
+        wheel="isal",
+        licence="BSD-3-Clause",
+        serves="deflate of PNG",
+        version=_isa_l,
+        told_by=_ASKED,
+        licence_text="isal/isa-l/LICENSE, beside the code",
+    ),
+    _crate("fast_image_resize", "cykooz-resizer", "MIT OR Apache-2.0", "scaling"),
+    Codec(
+        name="base64",
+        wheel="pybase64",
+        licence="BSD-2-Clause",
+        serves="base64 of answers; in the host, and it reads nothing of a stranger's",
+        version=partial(_listed, "pybase64", "base64"),
+        told_by=_LISTED,
+        licence_text="base64/LICENSE",
+    ),
+    Codec(
+        name="zlib",
+        wheel="",
+        licence="Zlib",
+        serves="PNG and TIFF; the system's, for Pillow's wheel brings none",
+        version=lambda: _text("libz", "zlibVersion"),
+        told_by=_ASKED,
+        licence_text="",
+    ),
+    Codec(
+        name="libturbojpeg",
+        wheel="",
+        licence="IJG AND BSD-3-Clause AND Zlib",
+        serves="turning JPEGs without loss; the system's, where it is installed",
+        version=_turbojpeg,
+        told_by="the file's name",
+        licence_text="",
+    ),
+)
+"""Every library that the wheels bring, and the system's that see pictures."""
+
+
+if __name__ == "__main__":
+    wheels = {codec.name: codec.wheel for codec in CODECS}
+    print(json.dumps({name: [version, wheels[name]] for name, version in versions().items()}))
