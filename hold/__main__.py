@@ -11,15 +11,17 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
-from . import fairness, fuzzing, isolation, limits, mutation, overload, seal, shutdown, supply
+from . import fairness, faults, fuzzing, isolation, limits, mutation, overload, seal, shutdown, soak, supply
 from .point import Given, Measure, Row
 
 POINTS: Mapping[str, Measure] = {
     "fuzzing": fuzzing.measure,
     "mutation": mutation.measure,
+    "faults": faults.measure,
     "overload": overload.measure,
     "fairness": fairness.measure,
     "shutdown": shutdown.measure,
+    "soak": soak.measure,
     "isolation": isolation.measure,
     "limits": limits.measure,
     "seal": seal.measure,

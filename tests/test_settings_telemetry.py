@@ -1,7 +1,9 @@
 """Log lines: one for each event, whatever the values hold."""
 
+import fcntl
 import io
 import logging
+import os
 import re
 from collections.abc import Iterator
 
@@ -70,3 +72,39 @@ def test_a_warning_of_a_library_has_the_same_form_and_its_chatter_is_left_out(lo
 
     assert log.getvalue().endswith(' warning note logger=library text="something\\nodd"\n')
     assert log.getvalue().count("\n") == 1
+
+
+def test_a_log_that_nobody_reads_loses_lines_and_says_how_many_once_it_is_read(log: io.StringIO) -> None:
+    reader, writer = os.pipe()
+    stream = telemetry.Unhurried(writer)
+    telemetry.configure(stream)
+    line = "x" * 999 + "\n"
+    room = fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)
+    for _ in range(room // len(line) + 100):
+        stream.write(line)
+    taken = os.read(reader, room).count(b"\n")
+    stream.write("heard\n")
+
+    lost = room // len(line) + 100 - taken
+    assert lost >= 100
+    heard, notice = os.read(reader, room).decode().splitlines()
+    assert heard == "heard"
+    assert notice.endswith(f" warning lines_lost lines={lost}")
+    os.close(reader)
+    stream.write("to nobody\n")
+    os.close(writer)
+
+
+def test_a_log_on_a_full_disk_fails_nobody() -> None:
+    with open("/dev/full", "wb", buffering=0) as full:
+        stream = telemetry.Unhurried(full.fileno())
+        stream.write("nowhere\n")
+
+
+def test_a_line_longer_than_a_pipe_takes_at_once_is_written_whole() -> None:
+    reader, writer = os.pipe()
+    telemetry.Unhurried(writer).write("y" * 20_000 + "\n")
+    os.close(writer)
+
+    with open(reader, "rb") as read:
+        assert read.read() == b"y" * 20_000 + b"\n"

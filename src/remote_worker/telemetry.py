@@ -1,7 +1,9 @@
 """What the worker logs: one line an event, words from a closed list, request ids, and never contents."""
 
 import logging
+import os
 import re
+import select
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,6 +26,7 @@ class Event(StrEnum):
     CHILD_RETRIED = "child_retried"
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
+    LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 
 
@@ -51,12 +54,48 @@ def emit(
 
 def configure(stream: TextIO | None = None) -> None:
     """Send every log line, those of libraries too, to this stream (standard error) in our form."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(stream or Unhurried(sys.stderr.fileno()))
     handler.setFormatter(Line())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     _logger.setLevel(logging.INFO)
+
+
+class Unhurried:
+    """A stream over a descriptor that never waits and never fails, so that no log can hold up the worker.
+
+    A line for which a pipe or a disk has no room is lost; the next one that is taken is followed by a count.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._ready = select.poll()
+        self._ready.register(descriptor, select.POLLOUT)
+        self._lost = 0
+
+    def write(self, line: str) -> None:
+        """Write the line, or lose it."""
+        if not self._take(line.encode()):
+            self._lost += 1
+        elif self._lost:
+            lost, self._lost = self._lost, 0
+            emit(Event.LINES_LOST, level=logging.WARNING, lines=lost)
+            self._lost = lost if self._lost else 0
+
+    def flush(self) -> None:
+        """Fill the protocol: nothing is kept back."""
+
+    def _take(self, data: bytes) -> bool:
+        # A pipe or socket that is writable takes so much without waiting: pipe(7).
+        for start in range(0, len(data), select.PIPE_BUF):
+            try:
+                if not self._ready.poll(0):
+                    return False
+                os.write(self._descriptor, data[start : start + select.PIPE_BUF])
+            except OSError:
+                return False
+        return True
 
 
 class Line(logging.Formatter):

@@ -1,5 +1,6 @@
 """The child: one job, one reply, and the end. Runs sealed, with a stranger's document in its memory."""
 
+import errno
 import json
 import mmap
 import os
@@ -41,10 +42,9 @@ def serve(channel: socket) -> NoReturn:
         record = wire.write_record(None, work(decode_task(message), input_fd, output_fd))
     except WorkFailed as failed:
         record = wire.write_record(failed.code, in_header=failed.in_header)
-    except MemoryError:
-        record = wire.write_record(FailureCode.TOO_MUCH_MEMORY)
-    except BaseException:  # noqa: BLE001  a decoder's surprise must still end in an answer
-        record = wire.write_record(FailureCode.DECODER_CRASHED)
+    except BaseException as surprise:  # noqa: BLE001  a decoder's surprise must still end in an answer
+        is_memory = isinstance(surprise, MemoryError) or getattr(surprise, "errno", 0) == errno.ENOMEM
+        record = wire.write_record(FailureCode.TOO_MUCH_MEMORY if is_memory else FailureCode.DECODER_CRASHED)
     channel.send(record)
     os._exit(0)
 
