@@ -166,6 +166,20 @@ def test_a_share_that_was_not_asked_for_is_not_saved_up() -> None:
     assert "bbb" not in served
 
 
+def test_jobs_that_hang_are_charged_from_where_the_others_are() -> None:
+    """At 10 `b` has used 10 s and `a` 20 s; at 15 two jobs of `b` have hung for 5 s more."""
+    queue = Queue(slots=3, places=60)
+    arrive(queue, "b", 0.0)
+    for ticket in [arrive(queue, "a", 0.0) for _ in range(2)]:
+        queue.leave(ticket, 10.0, is_typical=False)
+    running = arrive(queue, "a", 10.0)
+    arrive(queue, "b", 10.0)
+    arrive(queue, "b", 15.0)
+    later = arrive(queue, "a", 15.0)
+
+    assert end(queue, running, 15.0) == [later]
+
+
 def test_newcomers_without_end_do_not_starve_who_has_used_more() -> None:
     """`a` has used 1 s more than those who come each second, 6 callers at a time: it owes 6 s."""
     queue = Queue(slots=1, places=60)

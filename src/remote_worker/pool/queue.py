@@ -167,8 +167,6 @@ class Queue:
         known = self._callers.get(caller)
         own = known.work if known else 0.0
         turn = own + (known.used_by(now) if known else self._used_at_entry(caller))
-        if known and not known.waiting:
-            turn += self._unused(known, now)
         ahead = own
         for name, other in self._callers.items():
             if name != caller and other.waiting:
