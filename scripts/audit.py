@@ -20,7 +20,7 @@ from make_sbom import locked
 from remote_worker.decoder import codecs
 
 PROJECT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-fuzz.lock")
 SERVICES = ("pypi", "osv")
 """What pip-audit can ask, in this order; the second is asked about what the first does not know."""
 FOUND, NOT_ASKED = 1, 75

@@ -159,7 +159,7 @@ def audit(tmp_path: Path, versions: str = FIXED, **answers: str) -> subprocess.C
 
 def answer(**vulnerable: str) -> str:
     """What pip-audit prints for both locks: each package is clean but those with a hole."""
-    lock = (ROOT / "requirements-dev.lock").read_text()
+    lock = (ROOT / "requirements-fuzz.lock").read_text()
     return json.dumps(
         {
             "dependencies": [

@@ -359,6 +359,19 @@ def test_a_shortage_of_descriptors_that_lasts_is_told(heard: Heard, ready: int) 
     with_pool(work, ready=ready)
 
 
+def test_what_has_no_time_left_for_another_try_is_told_at_once(heard: Heard) -> None:
+    """The pause before it takes 0.05 s."""
+
+    async def work(pool: Pool, document: Document) -> None:
+        with no_descriptor_left():
+            code = await code_of(pool.decode(Info(), document, deadline=soon(0.04)))
+
+        assert code is FailureCode.JAIL_UNAVAILABLE
+        assert "child_retried" not in heard.words
+
+    with_pool(work, ready=0)
+
+
 def test_a_template_that_cannot_fork_is_asked_twice_and_kept(heard: Heard) -> None:
     """No process may be added to its user's: fork fails with EAGAIN."""
     program = f"import resource; resource.setrlimit(resource.RLIMIT_NPROC, (0, 0)); {entry()[1]}"

@@ -343,6 +343,35 @@ def test_without_landlock_pictures_are_decoded_and_svg_is_refused() -> None:
     asyncio.run(run())
 
 
+def test_work_that_is_under_way_when_the_pool_closes_is_told_so() -> None:
+    """Its child is lost, and there is no template that could fork another one."""
+
+    async def work(pool: Pool, document: Document) -> None:
+        job = asyncio.create_task(pool.decode(attack("sleep"), document, deadline=soon()))
+        await asyncio.sleep(0)
+        await pool.__aexit__(None, None, None)
+
+        assert await code_of(job) is FailureCode.JAIL_UNAVAILABLE
+        assert await code_of(pool.decode(Info(), document, deadline=soon())) is FailureCode.JAIL_UNAVAILABLE
+
+    with_pool(work)
+
+
+def test_renewals_under_way_when_the_pool_closes_start_nothing_more() -> None:
+    """The second one waits for the first, and its turn comes while the pool closes."""
+
+    async def work(pool: Pool, _: Document) -> None:
+        former = children_of(os.getpid())
+        renewals = [asyncio.create_task(pool.renew()) for _ in range(2)]
+        await until(lambda: children_of(os.getpid()) > former)
+        await pool.__aexit__(None, None, None)
+        await asyncio.gather(*renewals, return_exceptions=True)
+
+        assert children_of(os.getpid()) == set()
+
+    with_pool(work)
+
+
 def test_callers_that_leave_at_any_moment_leave_nothing_behind() -> None:
     async def work(pool: Pool, document: Document) -> None:
         for turns in list(range(10)) * 30:

@@ -144,6 +144,59 @@ def test_to_leave_and_come_back_pays_off_no_debt() -> None:
     assert order(queue, running, {"a": 10.0, "b": 1.0}, 10.0) == "b" * 11 + "a" + "b" * 9
 
 
+def test_a_share_that_was_not_asked_for_is_not_saved_up() -> None:
+    """`b` keeps one of 4 slots all the time, `a` uses the others. After 20 s `b` floods too: two each."""
+    queue = Queue(slots=4, places=60)
+    arrive(queue, "b")
+    running = [arrive(queue, "a") for _ in range(3)]
+    for _ in range(3):
+        arrive(queue, "a")
+
+    served = ""
+    for now in range(1, 40):
+        for _ in range(6 if now == 20 else 0):
+            arrive(queue, "b", now)
+        running = [started for ended in running for started in end(queue, ended, now)]
+        for ticket in running:
+            arrive(queue, ticket.caller, now)
+        if now >= 20:
+            served += "".join(ticket.caller for ticket in running)
+    assert len(served) == 3 * 20
+    assert abs(served.count("a") - 40) <= 5  # Jin and others 2004: slots + 1 jobs of a second.
+    assert "bbb" not in served
+
+
+def test_jobs_that_hang_are_charged_from_where_the_others_are() -> None:
+    """At 10 `b` has used 10 s and `a` 20 s; at 15 two jobs of `b` have hung for 5 s more."""
+    queue = Queue(slots=3, places=60)
+    arrive(queue, "b", 0.0)
+    for ticket in [arrive(queue, "a", 0.0) for _ in range(2)]:
+        queue.leave(ticket, 10.0, is_typical=False)
+    running = arrive(queue, "a", 10.0)
+    arrive(queue, "b", 10.0)
+    arrive(queue, "b", 15.0)
+    later = arrive(queue, "a", 15.0)
+
+    assert end(queue, running, 15.0) == [later]
+
+
+def test_newcomers_without_end_do_not_starve_who_has_used_more() -> None:
+    """`a` has used 1 s more than those who come each second, 6 callers at a time: it owes 6 s."""
+    queue = Queue(slots=1, places=60)
+    first = arrive(queue, "a")
+    for number in range(5):
+        arrive(queue, f"former {number}")
+    (running,) = end(queue, first, 1.0)
+    arrive(queue, "a", 1.0)
+
+    served = []
+    for now in range(2, 22):
+        arrive(queue, f"newcomer {now}", now)
+        (running,) = end(queue, running, now)
+        served.append(running.caller)
+    assert 4 <= served.index("a") <= 5 + 6
+
+
 def test_a_job_that_hangs_counts_while_it_runs() -> None:
     """Two slots hang for `a` since 0, and 5 s later `b` has used half as much: the third is for `b` again."""
     queue = Queue(slots=3, places=60)

@@ -36,13 +36,15 @@ class Lender:
         self._born_at = 0.0
         self._crashes: deque[float] = deque()
         self._failed_at = float("-inf")
+        self._is_closed = False
 
     async def open(self) -> None:
         """Start the first template. Raises TemplateFailed."""
         await self._replace()
 
     async def close(self) -> None:
-        """End every template and child."""
+        """End every template and child; who asks for one from now on hears TemplateFailed."""
+        self._is_closed = True
         tasks = [task for task in (self._refilling, self._starting) if task is not None]
         for task in tasks:
             task.cancel()
@@ -52,6 +54,7 @@ class Lender:
         if self._template is not None:
             self._template.on_loss = lambda: None
             self._template.close()
+            self._template = None
         self._drop_ready()
 
     @property
@@ -127,7 +130,7 @@ class Lender:
     def _started(self, task: asyncio.Task[None]) -> None:
         self._starting = None
         failure = None if task.cancelled() else task.exception()
-        if failure is not None:
+        if failure is not None and not self._is_closed:
             self._failed_at = time.monotonic()
             telemetry.emit(
                 Event.TEMPLATE_FAILED, level=logging.ERROR, reason=str(failure), template=self._hello.template
@@ -154,6 +157,8 @@ class Lender:
         self._refill_soon()
 
     async def _started_template(self) -> TemplateProcess:
+        if self._is_closed:
+            raise TemplateFailed("the pool is closed")
         seconds = self._settings.start_seconds
         return await TemplateProcess.start(self._hello, entry=self._entry, seconds=seconds)
 

@@ -41,7 +41,7 @@ class Ticket:
 @dataclass(slots=True)
 class _Caller:
     used: float
-    """Seconds of slots, those of running jobs by their expected cost; it starts at what others have used."""
+    """Seconds of slots, those of running jobs by their expected cost; it starts where virtual time is."""
     waiting: dict[Ticket, None] = field(default_factory=dict)
     running: dict[Ticket, None] = field(default_factory=dict)
     work: float = 0.0
@@ -69,6 +69,8 @@ class Queue:
         self._running = 0
         self._waiting = 0
         self._numbers = count()
+        self._virtual = 0.0
+        """What a caller has used that has had its share all along: jobs that join the line begin there."""
         self._seconds: dict[str, float] = {}
         self._seconds_of_all: float | None = None
         self._last_appointment = 0.0
@@ -95,14 +97,17 @@ class Queue:
         ticket = Ticket(caller, kind, deadline, next(self._numbers), cost)
         known = self._callers.get(caller)
         if self._running < self._slots:
-            known = known or self._enter(caller, now)
+            known = known or self._enter(caller)
+            known.used += self._unused(known, now)
             self._start(known, ticket, now)
             return ticket
         if deadline <= now:
             raise WorkFailed(FailureCode.DEADLINE, "it came too late")
         if now + self._wait_of(caller, now) + cost > deadline:
             raise self._refusal(now)
-        known = known or self._enter(caller, now)
+        known = known or self._enter(caller)
+        if not known.waiting:
+            known.used += self._unused(known, now)
         known.waiting[ticket] = None
         known.work += cost
         self._waiting += 1
@@ -123,10 +128,12 @@ class Queue:
             del caller.running[ticket]
             self._running -= 1
             caller.used += held - ticket.cost
+            # Though all the others be new, who has used more is reached in the time that is due to so many.
+            self._virtual += held / len(self._callers)
             if is_typical:
                 self._seconds[ticket.kind] = _average(self._seconds.get(ticket.kind), held)
             self._seconds_of_all = _average(self._seconds_of_all, held)
-        self._forget_if_idle(ticket.caller, now)
+        self._forget_if_idle(ticket.caller)
         return self._fill(now)
 
     def _fill(self, now: float) -> list[Ticket]:
@@ -140,10 +147,11 @@ class Queue:
                 self._start(caller, ticket, now)
                 started.append(ticket)
             else:
-                self._forget_if_idle(ticket.caller, now)
+                self._forget_if_idle(ticket.caller)
         return started
 
     def _start(self, caller: _Caller, ticket: Ticket, now: float) -> None:
+        self._virtual = max(self._virtual, caller.used_by(now))
         ticket.started = now
         caller.used += ticket.cost
         caller.running[ticket] = None
@@ -158,7 +166,7 @@ class Queue:
         """Seconds until a job that joins the line now would start."""
         known = self._callers.get(caller)
         own = known.work if known else 0.0
-        turn = own + (known.used_by(now) if known else self._used_at_entry(caller, now))
+        turn = own + (known.used_by(now) if known else self._used_at_entry(caller))
         ahead = own
         for name, other in self._callers.items():
             if name != caller and other.waiting:
@@ -167,20 +175,20 @@ class Queue:
                 ahead += max(0.0, ticket.started + ticket.cost - now)
         return ahead / self._slots
 
-    def _enter(self, caller: str, now: float) -> _Caller:
-        used = self._used_at_entry(caller, now)
+    def _enter(self, caller: str) -> _Caller:
+        used = self._used_at_entry(caller)
         self._debts.pop(caller, None)
         self._callers[caller] = _Caller(used)
         return self._callers[caller]
 
-    def _used_at_entry(self, caller: str, now: float) -> float:
-        """As much as the least of the others, so that idling saves nothing up; more if it went with more."""
-        return max(self._debts.get(caller, 0.0), self._least_used(now))
+    def _used_at_entry(self, caller: str) -> float:
+        return max(self._debts.get(caller, 0.0), self._virtual)
 
-    def _least_used(self, now: float) -> float:
-        return min((caller.used_by(now) for caller in self._callers.values()), default=0.0)
+    def _unused(self, caller: _Caller, now: float) -> float:
+        """Seconds of its share that it did not ask for: they are not saved up."""
+        return max(0.0, self._virtual - caller.used_by(now))
 
-    def _forget_if_idle(self, name: str, now: float) -> None:
+    def _forget_if_idle(self, name: str) -> None:
         # What it has used is remembered while others are active, or to leave and come back would pay.
         caller = self._callers.get(name)
         if caller is None or caller.waiting or caller.running:
@@ -192,9 +200,8 @@ class Queue:
         self._debts[name] = caller.used
         if len(self._debts) > _MOST_DEBTS:
             # Those that the others have caught up with mean nothing any more.
-            least = self._least_used(now)
             highest = heapq.nlargest(_MOST_DEBTS // 2, self._debts.items(), key=itemgetter(1))
-            self._debts = {debtor: used for debtor, used in highest if used > least}
+            self._debts = {debtor: used for debtor, used in highest if used > self._virtual}
 
     def _refusal(self, now: float) -> WorkFailed:
         """With an appointment: the next place in a line that moves as fast as jobs have been done."""
