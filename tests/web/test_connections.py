@@ -404,4 +404,18 @@ def test_bodies_of_requests_that_wait_for_their_turn_are_read_up_to_a_bound(
         reader = Reader(connection)
         assert [reader.answer().status for _ in range(8)] == [200] * 8
         sending.join()
+
+
+def test_a_body_that_nobody_took_is_dropped_with_its_answer() -> None:
+    with serving() as service, service.connect() as connection:
+        connection.sendall(post("/images/info", form(b"pause")) + post("/images/info", form(bytes(30_000))))
+        assert service.decoder.began.wait(10)
+        (held,) = service.server._connections()
+        until(lambda: bool(held._queue) and not held.cycle.more_body)
+        service.decoder.has_room = False
+        service.decoder.release.set()
+        reader = Reader(connection)
+
+        assert [reader.answer().status for _ in range(2)] == [200, 503]
+        until(lambda: held._active is None)
         assert held.cycle.chunks == []

@@ -91,6 +91,18 @@ def test_the_connection_that_is_idle_for_longest_makes_room() -> None:
             assert Reader(connection).answer().status == 200
 
 
+def test_an_idle_connection_makes_no_room_for_who_has_a_share_already() -> None:
+    with serving(connections=4) as service, holding(service, 3), service.connect(POLITE) as idle:
+        idle.sendall(PING)
+        assert Reader(idle).answer().status == 200
+
+        assert is_busy(ask(service, UPLOAD))
+
+        idle.sendall(PING)
+        assert Reader(idle).answer().status == 200
+        idle.close()
+
+
 def test_a_connection_whose_answer_has_not_left_makes_no_room() -> None:
     with serving(connections=1, write_idle_seconds=2) as service, socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
