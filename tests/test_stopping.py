@@ -233,6 +233,21 @@ def test_a_second_signal_ends_every_wait(tmp_path: Path) -> None:
         assert_nothing_is_left(worker, tree)
 
 
+def test_a_stop_while_the_worker_starts_ends_it_in_order(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "remote_worker", "serve", "--port", "0"], stderr=out
+        )
+    until(lambda: bool(processes.children(process.pid)))
+    tree = processes.tree(process.pid)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(30) == 0
+    assert log.read_text().endswith(" info stopped\n")
+    until(lambda: all(map(is_gone, tree)))
+
+
 def test_a_hangup_replaces_every_template_and_loses_nothing(tmp_path: Path) -> None:
     with serving(tmp_path / "log", REMOTE_DECODE_SECONDS="1") as worker:
         before = worker.templates()
@@ -259,7 +274,8 @@ def test_a_renewal_that_fails_is_logged_and_many_at_once_become_few(tmp_path: Pa
         before = worker.templates()
         pid = worker.process.pid
         limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, limit[1]))
+        # Not 0: poll(2) takes no more descriptors than that, and the log needs one.
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (1, limit[1]))
         worker.signal(signal.SIGHUP)
         until(lambda: " error renewal_failed" in worker.log())
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)

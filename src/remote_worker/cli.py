@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -186,6 +187,14 @@ def _descriptors(settings: Settings) -> int:
 
 
 async def _serve_until_stopped(settings: Settings, listener: socket.socket | None) -> None:
+    serving = asyncio.create_task(_open_and_serve(settings, listener))
+    # Until the server has its own: a container's first process never hears of a signal without a handler.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _open_and_serve(settings: Settings, listener: socket.socket | None) -> None:
     async with wiring.open_pool(settings) as pool, wiring.renewal(pool) as renew:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
         app = create_app(wiring.images(pool), wiring.health(pool), settings.web, settings.limits)

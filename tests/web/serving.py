@@ -273,7 +273,7 @@ def until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + 10
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.01)
+        time.sleep(0.001)
 
 
 def ask(service: Service, request: bytes, caller: str = "127.0.0.1") -> Answer:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -92,6 +93,55 @@ def test_a_refusal_is_an_answer_like_any_other(full: Service, caplog: pytest.Log
     logged: dict[str, Any] = caplog.records[-1].__dict__["fields"]
     assert (logged["request_id"], logged["method"], logged["route"]) == ("mine", "POST", "/images/fit/{box}")
     assert (logged["status"], logged["code"]) == (503, "busy")
+
+
+@pytest.mark.parametrize("foreign", ["Host: rebound.example", "Origin: http://evil.example"])
+@pytest.mark.parametrize("limit", ["of the queue", "of connections"])
+def test_another_site_does_not_learn_that_the_worker_is_busy(foreign: str, limit: str) -> None:
+    request = post("/images/info", form(b"x"))
+    if foreign.startswith("Host"):
+        request = request.replace(b"Host: localhost", foreign.encode())
+    else:
+        request = post("/images/info", form(b"x"), foreign)
+    with serving(connections=1) as service, ExitStack() as stack:
+        service.decoder.has_room = limit != "of the queue"
+        if limit == "of connections":
+            stack.enter_context(service.connect("127.0.0.2")).sendall(b"G")
+            until(lambda: service.connections == 1)
+        answer = ask(service, request)
+
+        assert (answer.status, answer.json["code"]) == (403, "foreign_origin")
+
+
+def test_the_second_refusal_in_one_read_ends_the_connection(full: Service) -> None:
+    with full.connect() as connection:
+        reader = Reader(connection)
+        connection.sendall(post("/images/info", form(b"x")) * 50)
+        first, second = reader.answer(), reader.answer()
+
+        assert is_busy(first)
+        assert is_busy(second)
+        assert [answer.headers.get("connection") for answer in (first, second)] == [None, "close"]
+        assert reader.rest() == b""
+
+
+def test_refusals_that_nobody_takes_end_the_connection() -> None:
+    waiting = 0
+    with serving(write_idle_seconds=0.2) as service, socket.socket() as connection:
+        service.decoder.has_room = False
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(service.address)
+        state = service.server.server_state
+        until(lambda: service.connections == 1)
+        with suppress(OSError):
+            for number in range(1, 2000):
+                connection.sendall(post("/images/info", b"x"))
+                until(lambda: state.total_requests >= number or not state.connections)  # noqa: B023
+                left = [held.transport.get_write_buffer_size() for held in service.server._connections()]
+                waiting = max([waiting, *left])
+        assert state.connections == set()
+
+    assert 0 < waiting < 100_000
 
 
 @pytest.mark.parametrize("length", [0, 1, 60_000, 350_000, MIB])

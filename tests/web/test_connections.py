@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from web.serving import Answer, Reader, Service, ask, form, post, serving
+from web.serving import Answer, Reader, Service, ask, form, post, serving, until
 
 from remote_worker.contract.limits import Limits
 
@@ -383,3 +383,39 @@ def test_a_rush_of_connections_waits_to_be_accepted(service: Service) -> None:
         gate.set()
 
         assert {Reader(connection).answer().status for connection in connections} == {200}
+
+
+@pytest.mark.parametrize(("length", "is_all_read"), [(30_000, True), (200_000, False)])
+def test_bodies_of_requests_that_wait_for_their_turn_are_read_up_to_a_bound(
+    length: int, is_all_read: bool
+) -> None:
+    request = post("/images/info", form(bytes(length)))
+    with serving() as service, service.connect() as connection:
+        sending = threading.Thread(target=connection.sendall, args=(request * 7,))
+        connection.sendall(post("/images/info", form(b"pause")))
+        assert service.decoder.began.wait(10)
+        (held,) = service.server._connections()
+        sending.start()
+        until(lambda: held.flow.read_paused or (len(held._queue) == 7 and not held.cycle.more_body))
+
+        assert held.flow.read_paused is not is_all_read
+        assert sum(cycle.waiting_bytes for cycle in held._queue) < 600_000
+        service.decoder.release.set()
+        reader = Reader(connection)
+        assert [reader.answer().status for _ in range(8)] == [200] * 8
+        sending.join()
+
+
+def test_a_body_that_nobody_took_is_dropped_with_its_answer() -> None:
+    with serving() as service, service.connect() as connection:
+        connection.sendall(post("/images/info", form(b"pause")) + post("/images/info", form(bytes(30_000))))
+        assert service.decoder.began.wait(10)
+        (held,) = service.server._connections()
+        until(lambda: bool(held._queue) and not held.cycle.more_body)
+        service.decoder.has_room = False
+        service.decoder.release.set()
+        reader = Reader(connection)
+
+        assert [reader.answer().status for _ in range(2)] == [200, 503]
+        until(lambda: held._active is None)
+        assert held.cycle.chunks == []

@@ -1,5 +1,6 @@
 """One caller's flood leaves connections and memory for the others, and room for a look at the worker."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -88,6 +89,31 @@ def test_the_connection_that_is_idle_for_longest_makes_room() -> None:
         for connection in (idle[0], idle[2]):
             connection.sendall(PING)
             assert Reader(connection).answer().status == 200
+
+
+def test_an_idle_connection_makes_no_room_for_who_has_a_share_already() -> None:
+    with serving(connections=4) as service, holding(service, 3), service.connect(POLITE) as idle:
+        idle.sendall(PING)
+        assert Reader(idle).answer().status == 200
+
+        assert is_busy(ask(service, UPLOAD))
+
+        idle.sendall(PING)
+        assert Reader(idle).answer().status == 200
+        idle.close()
+
+
+def test_a_connection_whose_answer_has_not_left_makes_no_room() -> None:
+    with serving(connections=1, write_idle_seconds=2) as service, socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(service.address)
+        slow.sendall(post("/images/prepare_jpeg", form(b"large:393216"), "Accept: image/*"))
+        until(lambda: service.server.server_state.total_requests == 1)
+
+        assert is_busy(ask(service, UPLOAD, POLITE))
+
+        assert len(Reader(slow).answer().body) == 393_216
+        until(lambda: ask(service, UPLOAD, POLITE).status == 200)
 
 
 @pytest.mark.parametrize("request_", [LIVE, LIVE.replace(b"GET", b"HEAD")])

@@ -20,7 +20,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB
 from ..telemetry import Event
 from . import problems
-from .cycle import READ_BYTES, Cycle
+from .cycle import MOST_WAITING_BYTES, READ_BYTES, Cycle
 from .door import Standing
 from .exchange import new_request_id
 from .stopping import Stage, stage_of
@@ -86,6 +86,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._is_in_head = False
         self._is_upgrade = False
         self._has_sent_bytes = False
+        self._has_refused = False
+        """Something that came with the same read."""
         self._head_bytes = 0
         self._unfinished_head_bytes = 0
         self._discarded_bytes: int | None = None
@@ -133,7 +135,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
                 self.flow.pause_reading()
             return
         self._wake()
-        self._has_sent_bytes = True
+        self._has_sent_bytes, self._has_refused = True, False
         if self._counted_bytes:
             self._count(nbytes, self._counted_bytes)
         else:
@@ -264,6 +266,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.cycle.message_event.set()
             if self.cycle.response_complete and self._discarded_bytes is None:
                 self._rest()
+            elif sum(cycle.waiting_bytes for cycle in self._queue) > MOST_WAITING_BYTES:
+                self.flow.pause_reading()
 
     # What a cycle calls.
 
@@ -280,7 +284,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         """What is still to come of the newest request's body will come, and is not worth a new connection."""
         known_bytes = self._counted_bytes
         is_short = known_bytes is not None and known_bytes <= DRAIN_BYTES
-        return is_short and not self.expect_100_continue and self._standing is Standing.EQUAL
+        # Else one client has a thousand refusals for a read, in one turn, and need not even take them.
+        is_taken = not (self._has_refused or self.flow.write_paused)
+        return is_short and is_taken and not self.expect_100_continue and self._standing is Standing.EQUAL
 
     def on_response_complete(self) -> None:
         """An answer is complete: end, go on with the next request, or wait for one."""
@@ -310,8 +316,13 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._start_clock(self._settings.head_seconds, self._head_is_late)
         else:
             self._is_idle = True
-            self.config.door.rests(self, self.transport.close)
             self._start_clock(self._settings.keep_alive_seconds, self.transport.close)
+            if not self.transport.get_write_buffer_size():
+                self._offer_place()
+
+    def _offer_place(self) -> None:
+        """Once the answer has left: until then a connection that was closed would still be there."""
+        self.config.door.rests(self, self.transport.close)
 
     def _wake(self) -> None:
         if self._is_idle:
@@ -328,6 +339,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         now, left = self.loop.time(), self.transport.get_write_buffer_size()
         self._write_clock = None
         if left == 0:
+            if self._is_idle:
+                self._offer_place()
             return
         # Cycles write only after the buffer has emptied, so that any change is progress.
         if left != left_before:
@@ -430,6 +443,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._start_asgi_task(cycle, self.app)
         else:
             cycle.refuse(refused)
+            self._has_refused = True
 
     def _refused_as_guest(self) -> WorkFailed | None:
         if self._standing is Standing.EQUAL:

@@ -202,12 +202,13 @@ class Cycle(RequestResponseCycle):
             self.transport.write(body)
         if is_last:
             self.response_complete = True
+            self.chunks = []  # The connection may rest for long.
             self.message_event.set()
             self.on_response()
 
     def refuse(self, failure: WorkFailed) -> None:
         """Answer without the application. The connection goes on behind a body whose rest is short."""
-        status, headers, body = refusal(cast(Scope, self.scope), failure)
+        status, headers, body = refusal(cast(Scope, self.scope), failure, self.connection.config.settings)
         self.scope["extensions"].clear()
         self._is_rest_skipped = self.connection.can_skip_rest()
         self._begin_answer({"type": "http.response.start", "status": status, "headers": headers})

@@ -86,9 +86,16 @@ Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body."""
 
 
-def refusal(scope: Scope, failure: WorkFailed) -> Refusal:
-    """What a client gets, without the application, for a request that is not let in. It is logged too."""
+def refusal(scope: Scope, failure: WorkFailed, settings: WebSettings) -> Refusal:
+    """What a client gets, without the application, for a request that is not let in. It is logged too.
+
+    Who may not call hears that alone.
+    """
     headers = Headers(scope=scope)
+    try:
+        auth.check_caller(headers, settings)
+    except WorkFailed as foreign:
+        failure = foreign
     exchange = Exchange(_request_id(headers), code=failure.code)
     answer = problems.answer(failure, request_id=exchange.request_id, accept=headers.get("accept", ""))
     exchange.status, exchange.sent_bytes = answer.status, len(answer.body)
