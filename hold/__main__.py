@@ -11,10 +11,12 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
-from . import fairness, faults, isolation, limits, overload, seal, shutdown, soak, supply
+from . import fairness, faults, fuzzing, isolation, limits, mutation, overload, seal, shutdown, soak, supply
 from .point import Given, Measure, Row
 
 POINTS: Mapping[str, Measure] = {
+    "fuzzing": fuzzing.measure,
+    "mutation": mutation.measure,
     "faults": faults.measure,
     "overload": overload.measure,
     "fairness": fairness.measure,

@@ -5,6 +5,7 @@ of its uploads waits for one of the flood's, and is never refused.
 """
 
 import statistics
+import time
 from collections.abc import Sequence
 
 from benchmarks import servers
@@ -17,6 +18,8 @@ from .point import Given, Row
 PORT = 6210
 FLOOD_CALLERS = 170
 SECONDS = 15.0
+HEAD_START_SECONDS = 2.0
+"""Of the flood: the polite caller comes when it is there."""
 POLITE = "127.0.0.2"
 LEAST_SHARE = 0.4
 """Of what it gets alone; a half is what there is to have."""
@@ -64,11 +67,13 @@ def measure(given: Given) -> Sequence[Row]:
 def _run(given: Given, *, with_flood: bool) -> tuple[Seen, Seen | None]:
     file = str(given.shared / "inputs" / INPUT)
     one = Flood(port=PORT, callers=1, seconds=SECONDS, file=file, source=POLITE)
-    many = Flood(port=PORT, callers=FLOOD_CALLERS, seconds=SECONDS, file=file)
+    many = Flood(port=PORT, callers=FLOOD_CALLERS, seconds=SECONDS + 2 * HEAD_START_SECONDS, file=file)
     with servers.worker(PORT, set(given.server_cores)):
         if not with_flood:
             with flood.started(one, given.load_core) as process:
                 return flood.result(process), None
-        with flood.started(many, given.load_core) as crowd, flood.started(one, given.load_core) as process:
-            polite = flood.result(process)
+        with flood.started(many, given.load_core) as crowd:
+            time.sleep(HEAD_START_SECONDS)
+            with flood.started(one, given.load_core) as process:
+                polite = flood.result(process)
             return polite, flood.result(crowd)

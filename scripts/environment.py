@@ -12,8 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "stamp.json"
-LOCKS = {"serve": "requirements.lock", "dev": "requirements-dev.lock"}
-"""The development lock holds everything of the other one, in the same versions."""
+LOCKS = {"serve": "requirements.lock", "dev": "requirements-dev.lock", "fuzz": "requirements-fuzz.lock"}
+"""Each holds everything of those before it, in the same versions."""
 
 COMMAND = """#!/bin/sh
 exec "$(dirname "$(readlink -f "$0")")/python" -P -m remote_worker "$@"
@@ -25,7 +25,8 @@ def main(kind: str) -> None:
     with (ROOT / ".venv.lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         stamp = _read_stamp()
-        if stamp in (_wanted(kind), _wanted("dev")):
+        kinds = list(LOCKS)
+        if stamp in map(_wanted, kinds[kinds.index(kind) :]):
             return
         if importlib.util.find_spec("ensurepip") is None:
             sys.exit(

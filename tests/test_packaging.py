@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME, DEVELOPMENT = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
+FUZZING = ROOT / "requirements-fuzz.lock"
 
 
 def pins(lock: Path) -> set[str]:
@@ -77,13 +78,15 @@ def test_every_declared_dependency_is_locked() -> None:
     assert names <= {pin.partition("==")[0] for pin in pins(RUNTIME)}
 
 
-def test_the_development_lock_holds_the_runtime_lock_in_the_same_versions() -> None:
-    runtime, development = ({pin.partition(" ;")[0] for pin in pins(lock)} for lock in (RUNTIME, DEVELOPMENT))
+def test_each_lock_holds_the_one_before_it_in_the_same_versions() -> None:
+    runtime, development, fuzzing = (
+        {pin.partition(" ;")[0] for pin in pins(lock)} for lock in (RUNTIME, DEVELOPMENT, FUZZING)
+    )
 
-    assert runtime < development
+    assert runtime < development < fuzzing
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT], ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, FUZZING], ids=lambda lock: lock.name)
 def test_a_lock_pins_and_hashes_everything_and_names_no_registry(lock: Path) -> None:
     text = lock.read_text()
     blocks = re.split(r"\n(?=[a-z])", text)[1:]
@@ -159,7 +162,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for lock in (RUNTIME, DEVELOPMENT):
+    for lock in (RUNTIME, DEVELOPMENT, FUZZING):
         (folder / lock.name).write_text("")
     return folder
 
@@ -200,7 +203,9 @@ def test_setup_starts_over_when_the_lock_changed_and_not_for_less_than_there_is(
     set_up(checkout, "dev")
 
     assert set_up(checkout, "serve") == ""
-    (checkout / DEVELOPMENT.name).write_text("# changed\n")
+    assert "Setting up .venv from requirements-fuzz.lock" in set_up(checkout, "fuzz")
+    assert set_up(checkout, "dev") == ""
+    (checkout / FUZZING.name).write_text("# changed\n")
     assert "Setting up" in set_up(checkout, "serve")
 
 

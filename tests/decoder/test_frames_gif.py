@@ -253,3 +253,12 @@ def test_a_clear_index_that_one_pixel_has_makes_it_clear() -> None:
     alpha = np.asarray(frames_of(gif([part]))[0].image.convert("RGBA"))[..., 3]
 
     assert [tuple(place) for place in np.argwhere(alpha == 0)] == [(4, 9)]
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0)])
+def test_a_frame_without_pixels_shows_what_was_there(size: tuple[int, int]) -> None:
+    nothing = Part(3, 3, np.zeros(size, np.uint8), is_cut_out=True)
+
+    first, second = frames_of(gif([Part(0, 0, whole()), nothing]))
+
+    assert seen([first]) == seen([second])

@@ -370,3 +370,14 @@ def test_as_many_wait_ahead_as_were_asked_for() -> None:
         await until(lambda: len(children_of(template_pid(pool))) == 3)
 
     with_pool(work, children=4, ready=3)
+
+
+def test_templates_and_children_yield_the_processor_to_the_host() -> None:
+    async def work(pool: Pool, _: Document) -> None:
+        await until(lambda: len(children_of(template_pid(pool))) == 1)
+        everyone = {template_pid(pool), *children_of(template_pid(pool))}
+
+        expected = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
+        assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in everyone} == {expected}
+
+    with_pool(work)

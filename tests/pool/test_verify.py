@@ -184,3 +184,16 @@ def test_info_that_is_no_object_is_refused(info: object) -> None:
 def test_garbage_is_refused(task: Task, garbage: bytes) -> None:
     with pytest.raises(verify.HostileReply):
         verify.reply(task, garbage)
+
+
+@pytest.mark.parametrize(("width", "passes"), [(33, True), (0, False), (-33, False)])
+def test_a_side_that_is_no_number_of_pixels_is_refused(width: int, passes: bool) -> None:
+    output = bytearray(picture("bmp", (33, 17)))
+    struct.pack_into("<i", output, 18, width)
+    made = fit_body(claim("output", "bmp", width, 17), bytes(output))
+
+    if passes:
+        assert verify.reply(FIT, made).pictures["output"].width == width
+    else:
+        with pytest.raises(verify.HostileReply):
+            verify.reply(FIT, made)

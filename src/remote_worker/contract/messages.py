@@ -64,6 +64,8 @@ def decode_task(message: bytes) -> Task:
     members, end = _DECODER.raw_decode(text)
     if end != len(text):
         raise ValueError("more than one task")
+    if not isinstance(members, dict):
+        raise TypeError("a task that is no object")
     return TASKS[members.pop("kind")](**members)
 
 

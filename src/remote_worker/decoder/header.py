@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+LONGEST_MS = (1 << 53) - 1
+"""What every reader of JSON can hold exactly; a header that claims a longer time is told as this one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:

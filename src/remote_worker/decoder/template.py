@@ -34,6 +34,9 @@ M_ARENA_MAX = -8
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 INT_MAX = 0x7FFFFFFF
 
+NICENESS = 5
+"""Of templates and children: on busy cores the host goes first, which owes others an answer or a refusal."""
+
 _HUGE = 2 * 1024 * 1024
 _ROOM_BYTES = 32 * 1024 * 1024
 """What a picture of some megapixels takes. Behind it the heap goes on in small pages."""
@@ -71,6 +74,7 @@ def _make_ready(hello: Hello, control_fd: int) -> tuple[ChildSeal | None, dict[s
     report = {"formats": formats, "table": warm.table(), "layers": {}}
     if not hello.jail:
         return None, report
+    os.nice(NICENESS)
     budget = Budget(memory_bytes=limits.memory_bytes, cpu_seconds=limits.cpu_seconds)
     seal = ChildSeal(budget)
     layers = seal_template(

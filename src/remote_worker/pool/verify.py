@@ -72,6 +72,8 @@ def _claims(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _picture(claim: Mapping[str, Any], body: memoryview) -> Picture:
     width, height, frames = (_whole(claim[key]) for key in ("width", "height", "frames"))
+    if width < 1 or height < 1:
+        raise HostileReply("a picture without a size")
     if _SIZES[claim["format"]](bytes(body[:_HEAD_BYTES]), body) != (width, height):
         raise HostileReply(f"a {claim['format']} that is not what it claims")
     if not 1 <= frames <= _MOST_FRAMES:

@@ -92,3 +92,8 @@ def test_mutilated_files_end_in_a_header_or_as_damaged() -> None:
 @pytest.mark.parametrize("sample", samples_of("avif"), ids=lambda sample: sample.id)
 def test_the_facts_agree_with_the_manifest(sample: Sample) -> None:
     assert disagreements(read, sample) == {}
+
+
+@pytest.mark.parametrize(("length", "loop"), [(0x7FFF_FFFF, 0x7FFF_FFFF), (0x8000_0000, 0)])
+def test_more_rounds_than_an_int_counts_are_for_ever(length: int, loop: int) -> None:
+    assert read(sequence(track(edit=(1, 1), length=length))).loop == loop

@@ -273,3 +273,9 @@ def test_mutilated_files_end_in_a_header_or_as_damaged() -> None:
 @pytest.mark.parametrize("sample", samples_of("heic"), ids=lambda sample: sample.id)
 def test_the_facts_agree_with_the_manifest(sample: Sample) -> None:
     assert disagreements(read, sample) == {}
+
+
+def test_text_in_the_place_of_a_length_is_no_brand_box() -> None:
+    assert brand(b"\0\x10\0\0ftypheic" + bytes(8)) == "heic"
+    assert brand(b"\0\x10\0\1ftypheic" + bytes(8)) is None
+    assert brand(b"<svgftypheic" + bytes(8)) is None

@@ -95,3 +95,9 @@ def test_the_facts_agree_with_the_manifest(sample: Sample) -> None:
 
     assert found == {}
     assert read(sample.read()).frames == 1
+
+
+def test_letters_in_the_place_of_the_count_are_no_icon() -> None:
+    assert is_ico(b"\0\0\1\0" + struct.pack("<H", 1024) + bytes(16))
+    assert not is_ico(b"\0\0\1\0" + struct.pack("<H", 1025) + bytes(16))
+    assert not is_ico(b"\0\0\1\0ftypavif" + bytes(16))

@@ -205,3 +205,10 @@ def test_mutilated_files_end_in_a_header_or_as_damaged() -> None:
 @pytest.mark.parametrize("sample", samples_of("tiff"), ids=lambda sample: sample.id)
 def test_the_facts_agree_with_the_manifest(sample: Sample) -> None:
     assert disagreements(read, sample) == {}
+
+
+@pytest.mark.parametrize(("bits", "expected"), [(1, 1), (0, FailureCode.DAMAGED)])
+def test_samples_without_bits_are_damage(bits: int, expected: object) -> None:
+    made = outcome(read, tiff([*SIZE, (262, 3, [1]), (258, 3, [bits]), (277, 3, [1])]))
+
+    assert (made.bit_depth if isinstance(made, Header) else made) == expected

@@ -14,6 +14,9 @@ AVIF_BRANDS = frozenset({b"avif", b"avis"})
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 GENERIC_BRANDS = frozenset({b"mif1", b"mif2", b"msf1"})
 
+MOST_BRANDS_BYTES = 1024 * 1024
+"""A length that is text, such as `<` with zeros, belongs to another format."""
+
 CODED_KINDS = frozenset(
     {b"hvc1", b"hev1", b"lhv1", b"av01", b"avc1", b"vvc1", b"evc1", b"jpeg", b"j2k1", b"unci"}
 )
@@ -50,9 +53,10 @@ class Placement:
 
 def brand(prefix: bytes) -> str | None:
     """`heic` or `avif` by the brands at the head of a file, None for everything else."""
-    if prefix[4:8] != b"ftyp" or len(prefix) < 16:
+    length = int.from_bytes(prefix[:4], "big")
+    if prefix[4:8] != b"ftyp" or len(prefix) < 16 or length > MOST_BRANDS_BYTES:
         return None
-    end = min(int.from_bytes(prefix[:4], "big"), len(prefix))
+    end = min(length, len(prefix))
     compatible = [prefix[at : at + 4] for at in range(16, end - 3, 4)]
     for one in [prefix[8:12], *compatible]:
         if one in AVIF_BRANDS:

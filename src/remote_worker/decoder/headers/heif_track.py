@@ -3,13 +3,17 @@
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
+from ..header import LONGEST_MS
 from . import damaged
 from .heif_items import Meta, read_meta
 from .isobmff import Box, Fields, Walk
 
 MOST_TRACKS = 16
 MOST_DURATIONS = 65_536
+MOST_ROUNDS = 0x7FFF_FFFF
+"""More are for ever: libavif counts them in an int."""
 ENDLESS = (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 
 
@@ -31,7 +35,9 @@ class Track:
     @property
     def duration_ms(self) -> int:
         """How long one round takes."""
-        return round(self.duration * 1000 / self.ticks_per_second) if self.ticks_per_second else 0
+        if not self.ticks_per_second:
+            return 0
+        return min(LONGEST_MS, round(Fraction(self.duration * 1000, self.ticks_per_second)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,8 @@ def _loop(walk: Walk, edits: Box | None, length: int) -> int:
         return 0
     fields.number(4)
     segment = fields.number(8 if version == 1 else 4)
-    return max(1, -(-length // segment)) if segment else 0
+    rounds = -(-length // segment) if segment else 0
+    return max(1, rounds) if segment > 0 and rounds <= MOST_ROUNDS else 0
 
 
 def _media(walk: Walk, track: Track, media: Box) -> Track:

@@ -27,7 +27,10 @@ class Icon:
 
 def is_ico(prefix: bytes) -> bool:
     """An icon; cursors differ only in their type."""
-    return len(prefix) >= DIRECTORY.size + ENTRY.size and prefix[:4] == b"\0\0\1\0" and prefix[4:6] != b"\0\0"
+    if len(prefix) < DIRECTORY.size + ENTRY.size:
+        return False
+    zero, kind, count = DIRECTORY.unpack_from(prefix)
+    return (zero, kind) == (0, 1) and 1 <= count <= MOST_ENTRIES
 
 
 def read(data: Buffer) -> Header:

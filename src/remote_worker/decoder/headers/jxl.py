@@ -1,8 +1,9 @@
 """Headers of JPEG XL: bare codestreams and containers."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
-from ..header import Header, turned
+from ..header import LONGEST_MS, Header, turned
 from ..metadata import exif
 from . import Buffer, Metadata, damaged
 from .isobmff import MOST_XMP_BYTES, Box, Walk
@@ -36,7 +37,8 @@ def read(data: Buffer) -> Header:
         counted = count_frames(bits, picture)
         frames = max(1, counted.shown)
         loop = picture.animation.loops
-        duration_ms = round(counted.ticks * 1000 * picture.animation.seconds / picture.animation.ticks)
+        seconds = Fraction(counted.ticks * picture.animation.seconds, picture.animation.ticks)
+        duration_ms = min(LONGEST_MS, round(1000 * seconds))
     space = "gray" if picture.is_gray else "cmyk" if BLACK in picture.extra_channels else "rgb"
     return Header(
         width=picture.width,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from ...contract.failures import FailureCode, WorkFailed
+from ...contract.signatures import Template, template_of
 from . import Buffer, damaged
 
 GZIP = b"\x1f\x8b"
@@ -45,6 +46,8 @@ class Root:
 
 def is_svg(prefix: bytes) -> bool:
     """XML whose root is `svg`, or whose root lies behind the prefix; likewise when gzip is around it."""
+    if template_of(prefix) is not Template.SVG:
+        return False
     if prefix.startswith(GZIP):
         try:
             prefix = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(prefix, UNSUSPICIOUS_BYTES)

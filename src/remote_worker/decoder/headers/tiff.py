@@ -59,6 +59,8 @@ def read(data: Buffer) -> Header:
     photometric = file.number(page, PHOTOMETRIC, 2 if samples >= 3 else 1)
     color_space, color_samples = COLOR_SPACES.get(photometric, ("rgb" if samples >= 3 else "gray", samples))
     bit_depth = max(file.numbers(page, BITS_PER_SAMPLE), default=1)
+    if bit_depth == 0:
+        raise damaged("The TIFF header has no valid number of bits.")
     metadata = _metadata(file, page, pages)
     stated = file.number(page, ORIENTATION, 0)
     orientation = stated if 1 <= stated <= 8 else metadata.orientation

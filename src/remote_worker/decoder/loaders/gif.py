@@ -152,7 +152,7 @@ def _content(data: Buffer, at: int) -> tuple[bytes, int]:
 
 def _seen(part: Part) -> Image.Image | None:
     """A mask of the pixels that are not clear, if any is."""
-    if part.control.clear_index is None:
+    if part.control.clear_index is None or 0 in part.indices.size:
         return None
     seen = [255] * 256
     seen[part.control.clear_index] = 0

@@ -1,0 +1,1 @@
+"""Structure-aware mutation: files taken apart into chunks, boxes and fields, and put together wrong."""

@@ -1,0 +1,45 @@
+"""Tasks on their way into the jail."""
+
+from remote_worker.contract.messages import (
+    OUTPUT_FORMATS,
+    Avatars,
+    Fit,
+    Info,
+    Prepare,
+    Task,
+    decode_task,
+    encode_task,
+)
+
+from ..choices import Choices
+
+
+def there_and_back(data: bytes) -> None:
+    """A task comes out as it went in."""
+    choices = Choices(data)
+    task: Task
+    match choices.number(0, 3):
+        case 0:
+            task = Prepare(keep_metadata=choices.flag())
+        case 1:
+            task = Fit(
+                width=choices.number(1, 65_535),
+                height=choices.number(1, 65_535),
+                format=choices.one_of((None, *OUTPUT_FORMATS)),
+                quality=choices.one_of((None, choices.number(1, 100))),
+                animated=choices.flag(),
+            )
+        case 2:
+            task = Avatars(animated=choices.flag())
+        case _:
+            task = Info()
+    assert decode_task(encode_task(task)) == task
+
+
+def any_message(data: bytes) -> None:
+    """What is no task is told as such."""
+    try:
+        task = decode_task(data)
+    except (ValueError, KeyError, TypeError):
+        return
+    assert decode_task(encode_task(task)) == task
