@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from .load import Event, Learnt, Record
 from .questions import BOUNDARY, Answer, Question, Verdict, form, judge
@@ -38,6 +39,7 @@ class Client:
         self.stop = stop
         self.asked = time.monotonic()
         self.socket = socket.create_connection(address, timeout=MOST_SECONDS, source_address=(source, 0))
+        self._ports = self.socket.getsockname()[1], address[1]
         self._waiting = b""
 
     def answer(self) -> Answer | None:
@@ -76,6 +78,15 @@ class Client:
                 if not self._more() or self._waiting:
                     break
         self.socket.settimeout(MOST_SECONDS)
+
+    def is_held(self) -> bool:
+        """Whether the service still has its end: proc(5), an orphan in /proc/net/tcp has no inode."""
+        ours, theirs = self._ports
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            cells = line.split()
+            if cells[1].endswith(f":{theirs:04X}") and cells[2].endswith(f":{ours:04X}"):
+                return cells[9] != "0"
+        return False
 
     def reset(self) -> None:
         """End the connection with RST."""
@@ -185,12 +196,15 @@ def _resets(client: Client, question: Question, _: Learnt) -> str:
 
 
 def _never_reads(client: Client, _: Question, __: Learnt) -> str:
-    """Some answers stay in the kernel's buffers; then the service has to let go by itself."""
+    """Some answers stay in the kernel's buffers; then the service has to let go by itself.
+
+    We may not hear of it: with all buffers full the kernel tells the end to nobody.
+    """
     request = Question(name="noise", path="/images/fit/4096?format=png", body=form(_noise())).request()
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.socket.settimeout(0.5)
     deadline = time.monotonic() + MOST_SECONDS
-    while not client.stop.is_set():
+    while not client.stop.is_set() and client.is_held():
         try:
             client.socket.sendall(request)
         except TimeoutError:

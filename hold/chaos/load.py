@@ -27,6 +27,7 @@ class Event:
     said: str
     question: str
     template: str
+    """That of a well-behaved caller's valid picture; else empty."""
     asked: float
     came: float
 
@@ -150,7 +151,7 @@ class Load:
             verdict=verdict,
             said=said,
             question=f"{question.path} {question.name}",
-            template=question.template,
+            template="" if question.is_hostile else question.template,
             asked=asked,
             came=time.monotonic(),
         )
