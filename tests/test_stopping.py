@@ -259,8 +259,8 @@ def test_a_renewal_that_fails_is_logged_and_many_at_once_become_few(tmp_path: Pa
         before = worker.templates()
         pid = worker.process.pid
         limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        # None is left to open; with less the log could not be asked whether it has room: poll(2).
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limit[1]))
+        # Not 0: poll(2) takes no more descriptors than that, and the log needs one.
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (1, limit[1]))
         worker.signal(signal.SIGHUP)
         until(lambda: " error renewal_failed" in worker.log())
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
