@@ -23,6 +23,14 @@ def tree(pid: int) -> list[int]:
     return members
 
 
+def state(pid: int) -> str:
+    """The letter of proc(5), `Z` for a zombie; `gone` when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+
+
 def pss_bytes(pid: int) -> int:
     """The proportional set size of the tree: a page that processes share counts once.
 

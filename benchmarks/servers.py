@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -84,6 +85,13 @@ def install_sharp(source: Path) -> Path:
         shutil.rmtree(folder)
         raise SystemExit(f"npm could not install the peer: {installed.stderr.strip()[-500:]}")
     return folder
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def _own_environment() -> dict[str, str]:

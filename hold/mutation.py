@@ -200,7 +200,7 @@ def _settled(pid: int) -> State:
 
 def _state(pid: int) -> State:
     members = processes.tree(pid)
-    stats = [_stat(member) for member in members]
+    stats = [processes.state(member) for member in members]
     try:
         pss = processes.pss_bytes(pid)
     except PermissionError:
@@ -213,13 +213,6 @@ def _state(pid: int) -> State:
         processes=len(members),
         zombies=stats.count("Z"),
     )
-
-
-def _stat(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
 
 
 def _log(pid: int) -> str:

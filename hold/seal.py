@@ -9,11 +9,11 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.servers import PROJECT
+from remote_worker.contract.formats import FormatName
 
 from .point import Given, Row
 
 _ATTACKS = PROJECT / "tests" / "attacks"
-_FORMATS = 14
 
 # Runtime of tests/attacks/runtimes.py: in words, whether Landlock is offered there.
 _SEALED = {
@@ -59,7 +59,7 @@ def _sealed(name: str, words: str, offers_landlock: bool) -> Row:
     harms = sum(line["outcome"] in ("HARM", "done") or line["next"] != "done" for line in tried)
     is_whole = bool(lines) and lines[-1] == {"touched": [], "template_pid_kept": True}
     layers_hold = layers.get("raster seccomp") == "yes" and (landlock != "0") is offers_landlock
-    formats = _FORMATS if offers_landlock else _FORMATS - 1
+    formats = len(FormatName) if offers_landlock else len(FormatName) - 1  # SVG needs it
     return Row(
         case=words,
         bar=f"0 harms, {formats} formats",

@@ -4,16 +4,14 @@ import functools
 import http.client
 import os
 import signal
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from benchmarks import processes
-from benchmarks.servers import PROJECT, Server, worker
+from benchmarks.servers import PROJECT, Server, free_port, worker
 
 from .point import Given, Row
 
@@ -34,7 +32,7 @@ def measure(given: Given) -> Sequence[Row]:
     request are counted apart: on those, a server that closes and a client that asks may cross. A connection
     that is refused is not lost: nobody has accepted it.
     """
-    port = _free_port()
+    port = free_port()
     cores = set(given.server_cores)
     stops: list[float] = []
     turned: list[float] = []
@@ -226,13 +224,4 @@ def _seconds_until_gone(server: Server, began: float) -> float:
 
 def _is_gone(pid: int) -> bool:
     """The process has ended, even if nobody has asked for its status yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    return processes.state(pid) in ("Z", "gone")

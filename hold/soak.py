@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from benchmarks import processes
+
 from .chaos import awkward, census, chaos
 from .chaos.census import Census
 from .chaos.load import Load, Record, pinned
@@ -115,7 +117,7 @@ class Sampler:
                 self._note(f"{kind} template", now, [template])
         self._note("a child", now, children)
         self._add("descriptors of the host", now, census.descriptors(service.pid).total())
-        zombies = {pid for pid in (*service.templates(), *children) if census.state(pid) == "Z"}
+        zombies = {pid for pid in (*service.templates(), *children) if processes.state(pid) == "Z"}
         self.lasting_zombies += len(zombies & self._zombies)
         self._zombies = zombies
 

@@ -44,8 +44,8 @@ HOLES = (
     Hole("libwebp", "CVE-2023-4863", "1.3.2", f"{_ADVISORY}GHSA-j7hp-h8jx-5ppr"),
     Hole("libavif", "CVE-2025-48174", "1.3.0", f"{_ADVISORY}GHSA-f6x7-5x3c-j3rg"),
     Hole("libaom", "CVE-2023-6879", "3.7.1", f"{_NVD}CVE-2023-6879"),
-    Hole("dav1d", "CVE-2024-1580", "1.4.1", f"{_NVD}CVE-2024-1580"),
-    Hole("libheif", "CVE-2026-49271", "1.22.1", "https://security-tracker.debian.org/tracker/CVE-2026-49271"),
+    Hole("dav1d", "CVE-2024-1580", "1.4.0", f"{_NVD}CVE-2024-1580"),
+    Hole("libheif", "GHSA-x8r2-mggj-j6wr", "1.23.3", f"{_ADVISORY}GHSA-x8r2-mggj-j6wr"),
     Hole("libde265", "CVE-2026-33164", "1.0.17", f"{_ADVISORY}GHSA-wqrf-6rf5-v78r"),
     Hole("libde265", "CVE-2026-33165", "1.0.17", f"{_ADVISORY}GHSA-653q-9f73-8hvg"),
     Hole("libjxl", "CVE-2026-1837", "0.11.2", "https://www.cve.org/cverecord?id=CVE-2026-1837"),
@@ -53,6 +53,7 @@ HOLES = (
     Hole("libtiff", "CVE-2024-7006", "4.7.0", f"{_NVD}CVE-2024-7006"),
     Hole("openjpeg", "CVE-2025-54874", "2.5.4", "https://github.com/uclouvain/openjpeg/pull/1573"),
     Hole("openjpeg", "OSV-2025-219", None, "https://github.com/uclouvain/openjpeg/issues/1652"),
+    Hole("openjpeg", "CVE-2026-107080", None, "https://www.cve.org/CVERecord?id=CVE-2026-107080"),
 )
 """Of each codec the holes that set the lowest version to run; no service knows what is inside a wheel."""
 

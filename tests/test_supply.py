@@ -221,11 +221,12 @@ def test_the_second_source_is_asked_about_what_the_first_does_not_know(tmp_path:
         ({"libwebp": "1.3.1"}, 1),
         ({"libwebp": "1.3.2"}, 0),
         ({"libwebp": "1.10.0"}, 0),
-        ({"libheif": "1.22"}, 1),
-        ({"libheif": "1.22.1"}, 0),
+        ({"libheif": "1.23"}, 1),
+        ({"libheif": "1.23.2"}, 1),
+        ({"libheif": "1.23.3"}, 0),
         ({"libde265": "1.0.16"}, 1),
         ({"libde265": "1.0.17"}, 0),
-        ({"openjpeg": "2.5.4"}, 1),  # no release fixes its hole yet
+        ({"openjpeg": "2.5.4"}, 1),  # no release fixes its holes yet
     ],
 )
 def test_a_codec_below_its_lowest_safe_version_is_found_and_its_neighbour_is_not(

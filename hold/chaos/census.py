@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import processes
+
 from .service import Service
 
 CALM_SAMPLES = 8
@@ -55,7 +57,7 @@ def count(service: Service) -> Census:
     """Count now."""
     templates = service.templates()
     children = [child for template in templates for child in service.children(template)]
-    states = [state(pid) for pid in (service.pid, *templates, *children)]
+    states = [processes.state(pid) for pid in (service.pid, *templates, *children)]
     return Census(
         host_descriptors=descriptors(service.pid),
         template_descriptors=tuple(sorted(tuple(sorted(descriptors(pid).items())) for pid in templates)),
@@ -105,14 +107,6 @@ def _kind(link: str) -> str:
         return "memfd"
     named = re.match(r"anon_inode:\[?(\w+)|(\w+):\[", link)
     return (named[1] or named[2]) if named else "file"
-
-
-def state(pid: int) -> str:
-    """The letter of proc(5), or that it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "gone"
 
 
 def memory_kb(pid: int, name: str) -> int:

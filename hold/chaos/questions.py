@@ -140,13 +140,18 @@ def connect(
 
 
 def learn(address: tuple[str, int], questions: Sequence[Question]) -> dict[Question, Essence]:
-    """Ask each alone, twice, and keep those that are answered soon, never by 5xx, and the same both times."""
+    """Ask each alone, twice, and keep those that are answered soon, never by 5xx, and the same both times.
+
+    Raises AssertionError for a 500, and for a valid one that is not answered alike twice.
+    """
     learnt = {}
     connection = connect(address, seconds=60)
     for question in questions:
         first = ask(connection, question)
         is_slow = first.came - first.asked > MOST_SECONDS_ALONE
-        if question.is_hostile and (is_slow or first.status >= 500):
+        if first.status == 500:
+            raise AssertionError(f"{question.name} is answered 500")
+        if question.is_hostile and (is_slow or first.status > 500):
             continue
         is_same = ask(connection, question).essence() == first.essence()
         if not question.is_hostile and not (is_same and first.status == 200):

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from benchmarks import processes
-from benchmarks.servers import PROJECT
+from benchmarks.servers import PROJECT, free_port
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -155,7 +154,7 @@ def why_not_read_only() -> str:
 @contextmanager
 def started(folder: Path, surroundings: Surroundings) -> Iterator[Service]:
     """The service, ready for work, with its log in the folder; stopped and gone at the end."""
-    port = _free_port()
+    port = free_port()
     log = folder / "log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REMOTE_")}
     environment |= {"PYTHONPATH": str(PROJECT / "src"), **surroundings.settings}
@@ -206,9 +205,3 @@ def _wait_until_ready(service: Service) -> None:
     raise AssertionError(
         f"the service is not ready (exit status {status}): {service.log.read_text()[-2000:]}"
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -3,7 +3,6 @@
 import base64
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from benchmarks import processes
+from benchmarks.servers import free_port
 
 from .corpora import PROJECT
 
@@ -77,22 +79,8 @@ class Service:
 
     def tree(self) -> dict[int, str]:
         """Every process of the service and its state letter."""
-        parents: dict[int, tuple[int, str]] = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-                except OSError:
-                    continue
-                parents[int(entry.name)] = (int(parent), state)
-        members: dict[int, str] = {}
-        for pid in parents:
-            above: int | None = pid
-            while above is not None and above != self.pid:
-                above = parents[above][0] if above in parents else None
-            if above == self.pid:
-                members[pid] = parents[pid][1]
-        return members
+        states = {pid: processes.state(pid) for pid in processes.tree(self.pid)}
+        return {pid: state for pid, state in states.items() if state != "gone"}
 
     def resident_bytes(self) -> int:
         """Memory that the host process holds."""
@@ -137,7 +125,7 @@ class Service:
 @contextmanager
 def started(log: Path, *, settings: dict[str, str] | None = None) -> Iterator[Service]:
     """The service on a free port of loopback, ready for work; stopped and gone at the end."""
-    port = _free_port()
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REMOTE_")}
     environment |= settings or {}
     environment["PYTHONPATH"] = str(PROJECT / "src")
@@ -173,9 +161,3 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path)
     raise AssertionError(
         f"the service is not ready (exit status {process.poll()}, last answer {answer}): {log.read_text()}"
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

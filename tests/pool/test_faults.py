@@ -19,6 +19,8 @@ from pool.test_pool import (
     code_of,
     entry,
     is_running,
+    only_child,
+    ready_children,
     soon,
     template_pid,
     until,
@@ -55,31 +57,6 @@ def heard() -> Iterator[Heard]:
     logger.addHandler(handler)
     yield handler
     logger.removeHandler(handler)
-
-
-async def ready_children(pool: Pool, count: int) -> set[int]:
-    """The children that wait, once the host has all of them in its hands."""
-    await until(lambda: len(children_of(template_pid(pool))) == count)
-    pids = children_of(template_pid(pool))
-    await until(lambda: pids <= held())
-    for _ in range(5):  # From reading the word of a birth to having a child to lend it is some turns.
-        await asyncio.sleep(0)
-    return pids
-
-
-async def only_child(pool: Pool) -> int:
-    (child,) = await ready_children(pool, 1)
-    return child
-
-
-def held() -> set[int]:
-    """The processes that this one has a pidfd of."""
-    pids = set()
-    for info in Path("/proc/self/fdinfo").iterdir():
-        with contextlib.suppress(OSError):
-            lines = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
-            pids.add(int(lines.get("Pid", -1)))
-    return pids
 
 
 async def stop(*pids: int) -> None:

@@ -1,6 +1,7 @@
 """The pool keeps its promises whatever its children, templates and callers do."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -63,6 +64,31 @@ def template_pid(pool: Pool, name: str = "raster") -> int:
     return int(pool.reports()[name]["pid"])
 
 
+async def ready_children(pool: Pool, count: int) -> set[int]:
+    """The children that wait, once the host has all of them in its hands."""
+    await until(lambda: len(children_of(template_pid(pool))) == count)
+    pids = children_of(template_pid(pool))
+    await until(lambda: pids <= held())
+    for _ in range(5):  # From reading the word of a birth to having a child to lend it is some turns.
+        await asyncio.sleep(0)
+    return pids
+
+
+async def only_child(pool: Pool) -> int:
+    (child,) = await ready_children(pool, 1)
+    return child
+
+
+def held() -> set[int]:
+    """The processes that this one has a pidfd of."""
+    pids = set()
+    for info in Path("/proc/self/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            lines = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+            pids.add(int(lines.get("Pid", -1)))
+    return pids
+
+
 def with_pool(
     work: Callable[[Pool, Document], Awaitable[None]], *, limits: Limits = LIMITS, **settings: Any
 ) -> None:
@@ -97,8 +123,7 @@ def test_each_document_gets_a_child_of_its_own() -> None:
     async def work(pool: Pool, document: Document) -> None:
         seen: set[int] = set()
         for _ in range(20):
-            await until(lambda: len(children_of(template_pid(pool))) == 1)
-            (ready,) = children_of(template_pid(pool))
+            ready = await only_child(pool)
             assert ready not in seen
             seen.add(ready)
             await pool.decode(Info(), document, deadline=soon())
@@ -109,7 +134,7 @@ def test_each_document_gets_a_child_of_its_own() -> None:
 
 def test_a_caller_that_goes_away_frees_its_child() -> None:
     async def work(pool: Pool, document: Document) -> None:
-        before = children_of(template_pid(pool))
+        before = await ready_children(pool, 1)
         job = asyncio.create_task(pool.decode(attack("sleep"), document, deadline=soon()))
         # The ready child took the job; it lives on until the caller goes.
         await asyncio.sleep(0)
@@ -167,13 +192,12 @@ def test_work_that_takes_too_long_is_killed(name: str) -> None:
 
 def test_processor_time_is_a_limit_of_its_own() -> None:
     async def work(pool: Pool, document: Document) -> None:
-        started = time.monotonic()
-        code = await code_of(pool.decode(attack("spin_in_threads"), document, deadline=soon()))
+        async with asyncio.timeout(60):  # Long before the other limit.
+            code = await code_of(pool.decode(attack("spin_in_threads"), document, deadline=soon(600)))
 
         assert code is FailureCode.DEADLINE
-        assert time.monotonic() - started < 5.0
 
-    with_pool(work, limits=Limits(decode_seconds=10.0, cpu_seconds=1))
+    with_pool(work, limits=Limits(decode_seconds=600.0, cpu_seconds=1))
 
 
 @pytest.mark.parametrize("name", ["segfault", "abort", "execute", "leave_silently", "reply_garbage"])
@@ -242,8 +266,7 @@ def test_the_template_is_replaced_on_schedule_and_every_job_is_answered() -> Non
 def test_renewed_templates_are_fresh_and_running_work_goes_on() -> None:
     async def work(pool: Pool, document: Document) -> None:
         former = {name: template_pid(pool, name) for name in ("raster", "svg")}
-        await until(lambda: len(children_of(former["raster"])) == 1)
-        (child,) = children_of(former["raster"])
+        child = await only_child(pool)
         slow = asyncio.create_task(pool.decode(attack("sleep"), document, deadline=soon()))
         await asyncio.sleep(0)
 
@@ -298,7 +321,7 @@ def test_nothing_is_left_when_the_pool_closes() -> None:
         async with Pool(PoolSettings(children=2, ready=2), LIMITS, entry=entry()) as pool:
             with Document.of(PICTURE) as document:
                 job = asyncio.create_task(pool.decode(attack("sleep"), document, deadline=soon()))
-                await asyncio.sleep(0.05)
+                await until(lambda: len(children_of(template_pid(pool))) == 2)
                 templates = {int(report["pid"]) for report in pool.reports().values()}
                 everyone = templates.union(*(children_of(pid) for pid in templates))
                 job.cancel()

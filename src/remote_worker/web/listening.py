@@ -16,6 +16,10 @@ _CLASSIC_BPF = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0,
 """Load byte 13 of the TCP header, the flags; drop the packet if SYN (2) is among them, else keep it whole."""
 
 
+_SO_BINDTOIFINDEX = 62
+_NO_INTERFACE = 0x7FFFFFFF
+
+
 class CannotListen(Exception):
     """The address is taken, is not this machine's, or the socket that was handed over will not do."""
 
@@ -23,7 +27,7 @@ class CannotListen(Exception):
 class Listener(Protocol):
     """What of a socket is needed here: asyncio's servers give no whole ones."""
 
-    def setsockopt(self, level: int, option: int, value: bytes, /) -> None:
+    def setsockopt(self, level: int, option: int, value: int | bytes, /) -> None:
         """As of a socket."""
 
 
@@ -55,12 +59,13 @@ def refuse_handshakes(listener: Listener) -> None:
     """Begin no further connection, but complete those that clients already take for open.
 
     A socket that is closed resets what the kernel has queued. A client whose SYN is dropped sends it again
-    after a second, to the successor or to nobody. Where there are no socket filters, nothing changes.
+    after a second, to the successor or to nobody. Newer kernels (6.18.44 is one) keep filters of TCP sockets
+    to CAP_NET_ADMIN: then it listens on an interface that there is not, and who comes is refused at once.
     """
     program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *row) for row in _CLASSIC_BPF))
-    with contextlib.suppress(OSError):
-        listener.setsockopt(
-            socket.SOL_SOCKET,
-            _SO_ATTACH_FILTER,
-            struct.pack("@HP", len(_CLASSIC_BPF), ctypes.addressof(program)),
-        )
+    filtering = struct.pack("@HP", len(_CLASSIC_BPF), ctypes.addressof(program))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filtering)
+    except OSError:
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_INTERFACE)
