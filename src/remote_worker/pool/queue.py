@@ -6,7 +6,7 @@ The rules and their sources are in docs/decisions/0012-queue.md.
 import heapq
 import math
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle
 from operator import itemgetter
 
 from ..contract.failures import FailureCode, WorkFailed
@@ -74,6 +74,7 @@ class Queue:
         self._seconds: dict[str, float] = {}
         self._seconds_of_all: float | None = None
         self._last_appointment = 0.0
+        self._late = cycle(range(_LONGEST_WAIT_SECONDS // 2 + 1, _LONGEST_WAIT_SECONDS + 1))
 
     def check_room(self, caller: str, now: float) -> None:
         """Refuse what `arrive` would find no place for. Takes the same short time however many wait.
@@ -204,13 +205,17 @@ class Queue:
             self._debts = {debtor: used for debtor, used in highest if used > self._virtual}
 
     def _refusal(self, now: float) -> WorkFailed:
-        """With an appointment: the next place in a line that moves as fast as jobs have been done."""
+        """With an appointment: the next place in a line that moves as fast as jobs have been done.
+
+        Who finds it full comes in its second half: all at its end would come together.
+        """
         step = (self._seconds_of_all or 0.0) / self._slots
         appointment = max(now, self._last_appointment) + step
         if appointment > now + _LONGEST_WAIT_SECONDS:
-            appointment = now + step  # The line begins anew, because many at its end would come together.
-        self._last_appointment = appointment
-        seconds = min(max(1, math.ceil(appointment - now)), _LONGEST_WAIT_SECONDS)
+            seconds = next(self._late)
+        else:
+            self._last_appointment = appointment
+            seconds = max(1, math.ceil(appointment - now))
         return WorkFailed(FailureCode.BUSY, retry_seconds=seconds)
 
 

@@ -7,7 +7,7 @@ from itertools import cycle
 
 from .callers import Callers
 
-RETRY_SECONDS = range(5, 31)
+RETRY_SECONDS = range(15, 31)
 
 
 class Standing(Enum):
