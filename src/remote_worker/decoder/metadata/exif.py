@@ -139,7 +139,8 @@ def scrubbed(block: bytes, *, sides_swapped: bool = False) -> bytes:
     for at, record_list in lists:
         copy[at : at + len(record_list)] = record_list
         end = max(end, at + len(record_list))
-    return _proven(bytes(copy[:end]))
+    # A link that was left out at the very end stays out.
+    return _proven(bytes(copy[: min(end, len(block))]))
 
 
 @dataclass(frozen=True, slots=True)
