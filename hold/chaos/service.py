@@ -156,7 +156,9 @@ def started(folder: Path, surroundings: Surroundings) -> Iterator[Service]:
     """The service, ready for work, with its log in the folder; stopped and gone at the end."""
     port = free_port()
     log = folder / "log"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("REMOTE_")}
+    # Coverage would write its data to a disk, and complain in the log where it cannot.
+    left_out = ("REMOTE_", "COVERAGE_") if surroundings.read_only else ("REMOTE_",)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     environment |= {"PYTHONPATH": str(PROJECT / "src"), **surroundings.settings}
     python = ["-c", JUMPING_CLOCK] if surroundings.jumping_clock else ["-m", "remote_worker"]
     command = [sys.executable, *python, "serve", "--port", str(port)]
