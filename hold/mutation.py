@@ -72,6 +72,10 @@ def measure(given: Given) -> Sequence[Row]:
     return rows(load.told, states, crashes)
 
 
+CALM_SECONDS = 12.0
+"""A template that was replaced stays for the 11 s that a decode of it may still take."""
+
+
 @dataclass(slots=True)
 class State:
     """The service while it does nothing."""
@@ -186,15 +190,13 @@ def _ask(connection: http.client.HTTPConnection, path: str, data: bytes) -> tupl
 
 def _settled(pid: int) -> State:
     """What the service has once its descriptors and processes stay as they are."""
-    former, state = None, _state(pid)
-    for _ in range(100):
-        if former is not None and (former.descriptors, former.processes) == (
-            state.descriptors,
-            state.processes,
-        ):
-            break
+    state, changed = _state(pid), time.monotonic()
+    give_up = changed + 10 * CALM_SECONDS
+    while changed + CALM_SECONDS > time.monotonic() < give_up:
         time.sleep(0.3)
         former, state = state, _state(pid)
+        if (former.descriptors, former.processes) != (state.descriptors, state.processes):
+            changed = time.monotonic()
     return state
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 import time
@@ -432,5 +433,21 @@ def test_templates_and_children_yield_the_processor_to_the_host() -> None:
 
         expected = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
         assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in everyone} == {expected}
+
+    with_pool(work)
+
+
+def test_the_kernel_holds_a_child_to_the_documented_number_of_threads() -> None:
+    async def work(pool: Pool, _: Document) -> None:
+        await until(lambda: len(children_of(template_pid(pool))) == 1)
+        (child,) = children_of(template_pid(pool))
+
+        def threads() -> list[str]:
+            limits = Path(f"/proc/{child}/limits").read_text().splitlines()
+            return next(line.split()[2:4] for line in limits if line.startswith("Max processes"))
+
+        _, most = resource.getrlimit(resource.RLIMIT_NPROC)
+        expected = str(8192 if most == resource.RLIM_INFINITY else min(8192, most))
+        await until(lambda: threads() == [expected, expected])
 
     with_pool(work)
