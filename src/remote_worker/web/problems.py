@@ -50,6 +50,54 @@ PROBLEMS: dict[FailureCode, Problem] = {
     ),
     FailureCode.DEADLINE: Problem(504, "Deadline exceeded", "The work took too long"),
     FailureCode.INTERNAL: Problem(500, "Internal error", "The worker failed, and has logged why"),
+    FailureCode.BAD_URL: Problem(400, "Bad URL", "This is not the absolute URL of a page"),
+    FailureCode.BAD_SCHEME: Problem(400, "Bad scheme", "Only http and https URLs are fetched"),
+    FailureCode.BAD_HOST: Problem(400, "Bad host", "The URL's host is malformed"),
+    FailureCode.BAD_PORT: Problem(400, "Bad port", "The URL's port is not one that is fetched from"),
+    FailureCode.USERINFO: Problem(400, "User in URL", "A URL with a user or a password is not fetched"),
+    FailureCode.TOO_LONG: Problem(400, "Too long", "The URL, or a part of it, is too long"),
+    FailureCode.BLOCKED_ADDRESS: Problem(
+        403, "Blocked address", "The URL leads to an address that is refused"
+    ),
+    FailureCode.BLOCKED_NAME: Problem(403, "Blocked name", "The URL leads to a name that is refused"),
+    FailureCode.SELF: Problem(508, "Loop", "The URL leads back to this worker"),
+    FailureCode.RATE_LIMITED: Problem(
+        429, "Too many requests", "This site is asked too often, try again later"
+    ),
+    FailureCode.DNS_NOT_FOUND: Problem(
+        502, "No such name", "The host's name does not exist or has no address"
+    ),
+    FailureCode.DNS_FAILED: Problem(502, "DNS failed", "The host's name could not be resolved"),
+    FailureCode.DNS_CHAIN: Problem(
+        502, "DNS chain too long", "The host's name is an alias of an alias too often"
+    ),
+    FailureCode.TIMEOUT: Problem(504, "Timeout", "The other side took too long"),
+    FailureCode.CONNECT_FAILED: Problem(502, "Connection failed", "The other side could not be reached"),
+    FailureCode.TLS_FAILED: Problem(
+        502, "TLS failed", "No secure connection could be made to the other side"
+    ),
+    FailureCode.DOWNGRADE: Problem(502, "Downgrade", "A secure page redirects to an insecure one"),
+    FailureCode.REDIRECT_LOOP: Problem(502, "Redirect loop", "The URL redirects in a circle"),
+    FailureCode.REDIRECT_LIMIT: Problem(502, "Too many redirects", "The URL redirects too often"),
+    FailureCode.REDIRECT_INVALID: Problem(502, "Bad redirect", "The URL redirects to nowhere"),
+    FailureCode.BAD_HTTP: Problem(502, "Bad HTTP", "The other side does not answer as HTTP wants it"),
+    FailureCode.BAD_ENCODING: Problem(502, "Bad encoding", "The answer's content coding cannot be read"),
+    FailureCode.HTTP_4XX: Problem(502, "Refused there", "The other side refused the request"),
+    FailureCode.HTTP_5XX: Problem(502, "Failed there", "The other side failed"),
+    FailureCode.HTTP_STATUS: Problem(502, "No content", "The other side answered without a page"),
+    FailureCode.NOT_HTML: Problem(502, "Not a page", "The URL leads to something that is not a web page"),
+    FailureCode.TYPE_MISMATCH: Problem(502, "Type mismatch", "The content is not of the type that it claims"),
+    FailureCode.ATTACHMENT: Problem(502, "Attachment", "The URL leads to a download"),
+    FailureCode.PARSE_LIMIT: Problem(502, "Page too complex", "The page takes too much work to read"),
+    FailureCode.FETCH_UNAVAILABLE: Problem(503, "Fetching unavailable", "Nothing can be fetched right now"),
+    FailureCode.BAD_SIGNATURE: Problem(403, "Bad signature", "The address is not signed by this worker"),
+    FailureCode.UNSUPPORTED_MEDIA_TYPE: Problem(415, "Unsupported media type", "The body must be JSON"),
+    FailureCode.UNRESOLVED: Problem(400, "Unresolved", "Unable to resolve the specified domain"),
+    FailureCode.NO_IP_FACTS: Problem(404, "No IP facts", "IP info not found"),
+    FailureCode.NOT_CONFIGURED: Problem(404, "Not configured", "This is switched off on this worker"),
+    FailureCode.ENS_FAILED: Problem(
+        404, "ENS failed", "Error occurred when communicating with the Ethereum network"
+    ),
 }
 
 _ABOUT_THE_PICTURE = {code for code, problem in PROBLEMS.items() if problem.status == 422}
@@ -70,7 +118,12 @@ _FIXED = {
     FailureCode.INTERNAL,
 }
 """Failures whose message never has a detail."""
-_RETRY_SECONDS = {FailureCode.BUSY: 1, FailureCode.JAIL_UNAVAILABLE: 5}
+_RETRY_SECONDS = {
+    FailureCode.BUSY: 1,
+    FailureCode.JAIL_UNAVAILABLE: 5,
+    FailureCode.FETCH_UNAVAILABLE: 5,
+    FailureCode.RATE_LIMITED: 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
