@@ -54,7 +54,7 @@ ERRORS_HEAD = """# Errors
 Every failure is JSON with `message`, `status` (`"error"`), `success` (`false`), `code` and `request_id`.
 Compare the code; the message is for people. With `Accept: application/problem+json` the same failure comes
 as RFC 9457: `type` is `urn:remote-worker:error:<code>`, with `title`, `status`, `detail`, `instance`, `code`
-and `request_id`. 503 comes with `Retry-After`. What is past which limit: [limits.md](limits.md).
+and `request_id`. 429 and 503 come with `Retry-After`. What is past which limit: [limits.md](limits.md).
 
 | code | status | message |
 |---|---|---|

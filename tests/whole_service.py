@@ -10,7 +10,7 @@ from remote_worker.pool.pool import Pool
 from remote_worker.pool.settings import PoolSettings
 from remote_worker.pool.template import ENTRY
 from remote_worker.service.images import Decoder, Images
-from remote_worker.web.app import create_app
+from remote_worker.web.app import Uses, create_app
 from remote_worker.web.server import Address, Server
 from remote_worker.web.settings import WebSettings
 
@@ -37,7 +37,9 @@ def whole_service(
     async def run() -> None:
         loop = asyncio.get_running_loop()
         async with Pool(pool_settings, limits, entry=entry) as pool:
-            server = Server(create_app(Images(around(pool)), pool.check, settings, limits), settings, note)
+            server = Server(
+                create_app(Uses(images=Images(around(pool))), pool.check, settings, limits), settings, note
+            )
             stops.append(lambda: loop.call_soon_threadsafe(server.stop))
             await server.serve()
 

@@ -197,7 +197,7 @@ async def _serve_until_stopped(settings: Settings, listener: socket.socket | Non
 async def _open_and_serve(settings: Settings, listener: socket.socket | None) -> None:
     async with wiring.open_pool(settings) as pool, wiring.renewal(pool) as renew:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
-        app = create_app(wiring.images(pool), wiring.health(pool), settings.web, settings.limits)
+        app = create_app(wiring.uses(pool), wiring.health(pool), settings.web, settings.limits)
         await server.serve(app, settings.web, listener=listener, on_listening=_tell_address)
 
 
@@ -216,7 +216,7 @@ async def _work(options: argparse.Namespace, settings: Settings) -> None:
         _load(document, options.input, settings.limits.input_bytes)
         async with wiring.open_pool(settings) as pool:
             deadline = time.monotonic() + settings.limits.decode_seconds
-            await _TASKS[options.task](options, wiring.images(pool), document, deadline)
+            await _TASKS[options.task](options, Images(pool), document, deadline)
 
 
 async def _fit(options: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:

@@ -5,17 +5,27 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Network, ip_address, ip_network
 from typing import Any, NoReturn, get_type_hints
 
 from .contract.formats import FormatName, switched_on
 from .contract.limits import LONGEST_SIDE, MIB, Limits
+from .fetch.settings import FetchSettings, Nameserver, Opening
 from .pool.settings import PoolSettings
+from .service.settings import LinkSettings, NetworkSettings
 from .web.auth import is_loopback
 from .web.callers import network
 from .web.settings import Network, WebSettings
 
 PREFIX = "REMOTE_"
-PARTS: dict[str, type] = {"web": WebSettings, "limits": Limits, "pool": PoolSettings}
+PARTS: dict[str, type] = {
+    "web": WebSettings,
+    "limits": Limits,
+    "pool": PoolSettings,
+    "fetch": FetchSettings,
+    "links": LinkSettings,
+    "network": NetworkSettings,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +35,9 @@ class Settings:
     web: WebSettings
     limits: Limits
     pool: PoolSettings
+    fetch: FetchSettings
+    links: LinkSettings
+    network: NetworkSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +220,52 @@ def _networks(row: Row, text: str) -> tuple[Network, ...]:
     return tuple(network(word) for word in _list(row, text))
 
 
+def _ports(row: Row, text: str) -> tuple[int, ...]:
+    ports = tuple(_digits(word) for word in _list(row, text))
+    return ports if all(0 < port <= 65_535 for port in ports) else _refuse()
+
+
+def _openings(row: Row, text: str) -> tuple[Opening, ...]:
+    return tuple(_opening(word) for word in _list(row, text))
+
+
+def _opening(text: str) -> Opening:
+    # [::1]/128:8000, [::1]:8000, 10.0.0.0/8:*, 10.0.0.1:80
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9.]+)(/[0-9]{1,3})?:([0-9]{1,5}|\*)", text)
+    if found is None:
+        raise ValueError
+    network_text = found[1].strip("[]") + (found[2] or "")
+    port = 0 if found[3] == "*" else _digits(found[3])
+    if found[3] != "*" and not 0 < port <= 65_535:
+        raise ValueError
+    return Opening(network(network_text), port)
+
+
+def _nameservers(row: Row, text: str) -> tuple[Nameserver, ...]:
+    return tuple(_nameserver(word) for word in _list(row, text))
+
+
+def _nameserver(text: str) -> Nameserver:
+    found = re.fullmatch(r"\[([0-9a-fA-F:.]+)\]:([0-9]{1,5})|([0-9.]+):([0-9]{1,5})", text)
+    if found is None:
+        return Nameserver(str(ip_address(text)))
+    port = _digits(found[2] or found[4])
+    if not 0 < port <= 65_535:
+        raise ValueError
+    return Nameserver(str(ip_address(found[1] or found[3])), port)
+
+
+def _prefixes(row: Row, text: str) -> tuple[IPv6Network, ...]:
+    networks = tuple(ip_network(word) for word in _list(row, text))
+    prefixes = tuple(found for found in networks if isinstance(found, IPv6Network))
+    lengths = {prefix.prefixlen for prefix in prefixes}
+    return prefixes if len(prefixes) == len(networks) and lengths <= _NAT64_LENGTHS else _refuse()
+
+
+_NAT64_LENGTHS = {32, 40, 48, 56, 64, 96}
+"""RFC 6052, 2.2."""
+
+
 def _refuse() -> NoReturn:
     raise ValueError
 
@@ -222,6 +281,10 @@ _READERS: dict[Any, Callable[[Row, str], object]] = {
     tuple[str, ...]: _list,
     tuple[FormatName, ...]: _formats,
     tuple[Network, ...]: _networks,
+    tuple[int, ...]: _ports,
+    tuple[Opening, ...]: _openings,
+    tuple[Nameserver, ...]: _nameservers,
+    tuple[IPv6Network, ...]: _prefixes,
 }
 _WORDS: dict[Any, Callable[[Row], str]] = {
     int: lambda row: "bytes (`30MiB` and the like do)" if row.field.endswith("_bytes") else "a whole number",
@@ -234,6 +297,13 @@ _WORDS: dict[Any, Callable[[Row], str]] = {
         + ", ".join(FormatName)
     ),
     tuple[Network, ...]: lambda _: "a list of addresses and networks with commas",
+    tuple[int, ...]: lambda _: "a list of ports with commas",
+    tuple[Opening, ...]: lambda _: (
+        "a list with commas of addresses or networks with a port: `10.0.0.0/8:80`, `127.0.0.1/32:*`, "
+        "`[::1]/128:8000`"
+    ),
+    tuple[Nameserver, ...]: lambda _: "a list of addresses with commas, with `:port` if it is not 53",
+    tuple[IPv6Network, ...]: lambda _: "a list of IPv6 prefixes with commas",
 }
 
 GIB = 1024 * MIB
@@ -331,5 +401,69 @@ _POOL = (
     ),
     Row("pool", "formats", "Formats that are read and written; the others answer 415.", default="all"),
 )
-TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL)
+_FETCH = (
+    Row(
+        "fetch",
+        "egress_allow",
+        "Addresses with a port that may be fetched from although they are not public: an own network. Never "
+        "metadata services or this worker itself.",
+    ),
+    Row("fetch", "egress_deny", "Addresses with a port that are never fetched from."),
+    Row("fetch", "egress_report", "What the operator's own rules refuse is logged and let through."),
+    Row("fetch", "egress_ports", "Ports of public addresses that may be fetched from."),
+    Row(
+        "fetch",
+        "egress_proxy",
+        "A proxy through which all is fetched, `http://address:port`. Addresses are judged before, and "
+        "it is asked for these alone. Proxies in the environment are ignored.",
+    ),
+    Row("fetch", "egress_ca_file", "Certificates in PEM that are trusted besides those of the system."),
+    Row("fetch", "nameservers", "Name servers that are asked.", default="those of the system"),
+    Row("fetch", "nat64", "NAT64 prefixes of the network, judged as the IPv4 address inside."),
+    Row("fetch", "contact", "A page or a mailbox for those who are fetched from, in `User-Agent`."),
+    Row("fetch", "accept_language", "`Accept-Language` where the caller names none."),
+    Row("fetch", "https_to_http", "Follow redirects from https to http."),
+    Row("fetch", "page_bytes", "Most bytes of a page, decoded.", least=1024, most=64 * MIB),
+    Row("fetch", "fetched_image_bytes", "Largest picture that is fetched.", least=1024, most=GIB),
+    Row("fetch", "oembed_bytes", "Largest oEmbed answer.", least=1024, most=16 * MIB),
+    Row("fetch", "dns_seconds", "Longest time for a name.", least=0.1, most=60),
+    Row("fetch", "connect_seconds", "Longest time for a connection.", least=0.1, most=60),
+    Row("fetch", "tls_seconds", "Longest time for a TLS handshake.", least=0.1, most=60),
+    Row("fetch", "first_byte_seconds", "Longest time for the head of an answer.", least=0.1, most=60),
+    Row("fetch", "fetch_idle_seconds", "Longest pause in a body.", least=0.1, most=60),
+    Row("fetch", "fetch_seconds", "Longest time for a fetch with its redirects.", least=0.1, most=600),
+    Row("fetch", "redirects", "Most redirects of a fetch.", most=20),
+    Row("fetch", "fetches", "Fetches at once; past them, 503.", least=1, most=10_000),
+    Row("fetch", "site_per_second", "Previews a second of one registrable domain.", least=0.001),
+    Row("fetch", "site_burst", "Previews of one registrable domain at a stroke.", least=1),
+    Row("fetch", "site_in_flight", "Requests to one registrable domain at once.", least=1),
+    Row("fetch", "address_in_flight", "Requests to one public address at once.", least=1),
+)
+_LINKS = (
+    Row("links", "preview_seconds", "Longest time for a preview.", least=0.1, most=600),
+    Row("links", "previews_seconds", "Longest time for a batch of previews.", least=0.1, most=600),
+    Row("links", "previews_at_once", "Most URLs in a batch.", least=1, most=1000),
+    Row("links", "cache_path", "File in which previews are kept over a restart; empty keeps them in memory."),
+    Row("links", "cache_bytes", "Most bytes of previews kept.", least=MIB, most=TIB),
+    Row("links", "cache_seconds", "How long a preview is fresh when its page does not say.", most=86_400),
+    Row(
+        "links",
+        "proxy_keys",
+        "Keys of signed addresses: the first signs, all are accepted. Without one, nothing is signed.",
+        secret=True,
+    ),
+    Row("links", "proxy_seconds", "How long a signed address holds at least.", least=60),
+    Row(
+        "links",
+        "public_url",
+        "Where this worker's signed addresses are reached, such as `https://img.example.org`.",
+    ),
+    Row("links", "camo_key", "Key of camo and go-camo addresses; empty refuses them.", secret=True),
+)
+_NETWORK = (
+    Row("network", "ipip_db_path", "MMDB file for `/ipip` and `/geo`."),
+    Row("network", "dns_private_answers", "`/dns/resolve` tells private addresses too."),
+    Row("network", "ens_rpc_url", "JSON-RPC endpoint of an Ethereum node for `/ens`; empty switches it off."),
+)
+TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL, *_FETCH, *_LINKS, *_NETWORK)
 """Every setting there is."""

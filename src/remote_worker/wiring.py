@@ -11,6 +11,7 @@ from .pool.template import TemplateFailed
 from .service.images import Images
 from .settings import Settings
 from .telemetry import Event
+from .web.app import Uses
 
 
 def open_pool(settings: Settings) -> Pool:
@@ -18,9 +19,9 @@ def open_pool(settings: Settings) -> Pool:
     return Pool(settings.pool, settings.limits)
 
 
-def images(pool: Pool) -> Images:
-    """The use cases of images on this pool."""
-    return Images(pool)
+def uses(pool: Pool) -> Uses:
+    """All use cases."""
+    return Uses(images=Images(pool))
 
 
 def health(pool: Pool) -> Callable[[], Awaitable[Health]]:

@@ -16,7 +16,7 @@ from remote_worker.contract.formats import FormatName, FormatReport
 from remote_worker.contract.limits import Limits
 from remote_worker.contract.messages import AVATAR_SIZES, Avatars, Info, Picture, Reply, Task
 from remote_worker.service.images import Images
-from remote_worker.web.app import create_app
+from remote_worker.web.app import Uses, create_app
 from remote_worker.web.server import Address, Server
 from remote_worker.web.settings import WebSettings
 
@@ -166,7 +166,7 @@ def serving(limits: Limits | None = None, **settings: Any) -> Iterator[Service]:
     """The server in a thread, until the block ends."""
     web = WebSettings(port=0, **settings)
     decoder, probe = SmallDecoder(), Probe()
-    app = create_app(Images(decoder), probe, web, limits or Limits())
+    app = create_app(Uses(images=Images(decoder)), probe, web, limits or Limits())
     listening = threading.Event()
     addresses: list[Address] = []
 

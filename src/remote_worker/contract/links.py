@@ -51,7 +51,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hop:
-    """One request, or the attempt. `milliseconds` has `dns`, `connect`, `tls`, `ttfb` and `body`, as reached."""
+    """One request, or the attempt. `milliseconds`: `dns`, `connect`, `tls`, `ttfb`, `body`, as reached."""
 
     url: str
     verdicts: tuple[Verdict, ...] = ()
@@ -68,8 +68,8 @@ class Hop:
 class Fetched:
     """What a URL led to. Owns `body`: close it, or use it as a context manager.
 
-    `headers` are those that somebody asks for, in lower case and joined where repeated. A status of 304 has an
-    empty body.
+    `headers` are those that somebody asks for, in lower case and joined where repeated. A status of 304 has
+    an empty body.
     """
 
     url: str
@@ -168,7 +168,7 @@ class PageMedia:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageFacts:
-    """What a page says of itself, cleaned and chosen in the jail, checked on the way out. URLs are absolute."""
+    """What a page says of itself, cleaned and chosen in the jail, then checked. URLs are absolute."""
 
     title: str = ""
     description: str = ""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -37,8 +38,15 @@ _READ = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = ("HEAD", "OPTIONS", "GET", "POST")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uses:
+    """The use cases that are offered."""
+
+    images: Images
+
+
 def create_app(
-    images: Images,
+    uses: Uses,
     readiness: Callable[[], Awaitable[Health]],
     settings: WebSettings,
     limits: Limits,
@@ -48,7 +56,7 @@ def create_app(
     """The application, for our own server or for any other that speaks ASGI."""
     health = HealthEndpoints(readiness)
     callers = Callers(settings.trusted_proxies)
-    pictures = ImageEndpoints(images, limits, settings, callers)
+    pictures = ImageEndpoints(uses.images, limits, settings, callers)
     about = _About(settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
@@ -79,7 +87,7 @@ def create_app(
     )
     # A path with a slash behind it is another path.
     app.router.redirect_slashes = False
-    app.admits = Admission(images, callers, upload_routes)
+    app.admits = Admission(uses.images, callers, upload_routes)
     return app
 
 
