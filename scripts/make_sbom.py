@@ -22,8 +22,10 @@ LICENCES = {
     "cykooz-resizer": "MIT OR Apache-2.0",
     "h11": "MIT",
     "multipart": "MIT",
+    "nh3": "MIT",
     "pillow-heif": "BSD-3-Clause",
     "resvg-py": "MIT",
+    "webencodings": "BSD-3-Clause",
 }
 """Of wheels whose metadata has no SPDX expression: what their licence files say."""
 
@@ -86,7 +88,7 @@ def _parts(wheel: str) -> Iterator[Component]:
         yield _component("library", part.name, part.version, part.licence, part.url, ref=ref)
 
 
-_WITH_LISTS = ("cykooz-resizer", "pillow-jxl-plugin", "resvg-py", "pybase64")
+_WITH_LISTS = ("cykooz-resizer", "pillow-jxl-plugin", "resvg-py", "pybase64", "nh3")
 """Wheels whose own lists are whole; Pillow's names also what it could have been built with."""
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from remote_worker import settings
 from remote_worker.contract.limits import Limits
+from remote_worker.fetch.settings import FetchSettings
 from remote_worker.pool.settings import PoolSettings
+from remote_worker.service.settings import LinkSettings, NetworkSettings
 from remote_worker.settings import BadSettings, Row, effective, read, shown
 from remote_worker.web.settings import WebSettings
 
@@ -23,7 +25,14 @@ NAMED = {"REMOTE_UID": "w1"}  # Its default is random, so two readings would dif
 
 
 def test_an_empty_environment_gives_every_part_its_defaults() -> None:
-    assert read(NAMED) == settings.Settings(web=WebSettings(uid="w1"), limits=Limits(), pool=PoolSettings())
+    assert read(NAMED) == settings.Settings(
+        web=WebSettings(uid="w1"),
+        limits=Limits(),
+        pool=PoolSettings(),
+        fetch=FetchSettings(),
+        links=LinkSettings(),
+        network=NetworkSettings(),
+    )
 
 
 def test_the_default_limits_are_the_documented_ones() -> None:

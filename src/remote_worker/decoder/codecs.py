@@ -6,9 +6,11 @@ is and reads no stranger's byte; templates never import it.
 
 import ctypes
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib import metadata
 from pathlib import Path
 
 from PIL import _avif, features
@@ -108,6 +110,21 @@ def _isa_l() -> str:
     import isal  # noqa: PLC0415  its own name
 
     return str(isal.ISAL_VERSION)
+
+
+def _cmark() -> str | None:
+    """From the text in it: the binding's own constant is that of another release."""
+    for file in PACKAGES.glob("cmarkgfm/_cmark*.so"):
+        for text in file.read_bytes().split(b"\0"):
+            if re.fullmatch(rb"[0-9.]+\.gfm\.[0-9]+", text):
+                return text.decode()
+    return None
+
+
+def _ada() -> str:
+    import ada_url  # noqa: PLC0415  its own name
+
+    return str(ada_url.get_version())
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +417,44 @@ CODECS = (
         version=partial(_listed, "pybase64", "base64"),
         told_by=_LISTED,
         licence_text="base64/LICENSE",
+    ),
+    Codec(
+        name="cmark-gfm",
+        wheel="cmarkgfm",
+        licence="BSD-2-Clause",
+        serves="Markdown",
+        version=_cmark,
+        told_by=_READ,
+        licence_text="LICENSE.txt",
+    ),
+    _crate("ammonia", "nh3", "MIT OR Apache-2.0", "Markdown: sanitises its HTML"),
+    _crate("html5ever", "nh3", "MIT OR Apache-2.0", "Markdown: parses its HTML"),
+    Codec(
+        name="lexbor",
+        wheel="selectolax",
+        licence="Apache-2.0",
+        serves="pages that have no head to speak of",
+        version=partial(metadata.version, "selectolax"),
+        told_by="the wheel's own number, for it tells no other",
+        licence_text="LICENSE",
+    ),
+    Codec(
+        name="ada",
+        wheel="ada-url",
+        licence="MIT OR Apache-2.0",
+        serves="URLs",
+        version=_ada,
+        told_by=_ASKED,
+        licence_text="LICENSE",
+    ),
+    Codec(
+        name="libmaxminddb",
+        wheel="maxminddb",
+        licence="Apache-2.0",
+        serves="the database of IP facts, which the operator names; in the host",
+        version=partial(metadata.version, "maxminddb"),
+        told_by="the wheel's own number, for it tells no other",
+        licence_text="LICENSE",
     ),
     Codec(
         name="zlib",
