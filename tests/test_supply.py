@@ -22,8 +22,8 @@ COMPLETE = sys.version_info < (3, 15) and os.uname().machine == "x86_64"
 SPDX = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "FTL", "GPL-2.0-only", "ISC",
     "GPL-2.0-or-later", "GPL-3.0-or-later", "IJG", "LGPL-3.0-or-later", "LLVM-exception", "MIT", "MIT-0",
-    "MIT-CMU", "MIT-Modern-Variant", "MIT-open-group", "MPL-2.0", "PSF-2.0", "Unicode-3.0", "Unlicense", "X11",
-    "Zlib", "bzip2-1.0.6", "libpng-2.0", "libtiff",
+    "MIT-CMU", "MIT-Modern-Variant", "MIT-open-group", "MPL-2.0", "PSF-2.0", "Unicode-3.0", "Unlicense",
+    "X11", "Zlib", "bzip2-1.0.6", "libpng-2.0", "libtiff",
 }  # fmt: skip
 """The identifiers of the SPDX list, spelled as there, of which our licences may be made."""
 
