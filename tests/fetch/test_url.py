@@ -1,4 +1,4 @@
-"""URLs: which ones pass, what they become, and why the others are refused. Numbers are those of the egress table."""
+"""URLs: which pass, what they become, and why others are refused. Numbers are rows of the egress table."""
 
 from ipaddress import ip_address
 
