@@ -341,6 +341,17 @@ def test_no_opening_opens_a_metadata_service_or_another_protocols_port(
     assert outcome(url, *resolved, rules=policy(egress_allow=EVERYTHING)) == expected
 
 
+@pytest.mark.parametrize("host", ["metadata", "metadata.google.internal", "metadata.tencentyun.com"])
+def test_no_opening_makes_us_ask_for_a_metadata_service(host: str) -> None:
+    rules = policy(egress_allow=EVERYTHING)
+
+    with pytest.raises(WorkFailed) as refused:
+        rules.check(parse(f"http://{host}/"))
+    rules.check(parse(f"http://other.{host.partition('.')[2] or 'internal'}/"))
+
+    assert (refused.value.code, refused.value.detail) == ("blocked_name", "metadata")
+
+
 def test_a_name_that_is_judged_without_having_been_checked_is_refused_all_the_same() -> None:
     rules = policy(egress_allow=EVERYTHING)
     verdicts = rules.judge(parse("http://metadata.google.internal/"), (ip_address("10.0.0.1"),))
@@ -393,6 +404,13 @@ def test_the_networks_own_nat64_is_judged_as_ipv4() -> None:
     )
 
 
+def test_an_address_that_no_nat64_writes_is_refused() -> None:
+    rules = policy(nat64=(IPv6Network("2a00:64::/64"),))
+
+    assert outcome("http://[2a00:64::8:808:800:0]/", rules=rules) == OK
+    assert outcome("http://[2a00:64::108:808:800:0]/", rules=rules) == ("blocked_address", "translated")
+
+
 # The worker itself.
 
 OURS = "93.184.216.1"
@@ -427,10 +445,12 @@ def test_the_workers_own_listeners_are_never_opened(
     assert outcome(url, *filter(None, [resolved]), rules=rules) == expected
 
 
-def test_an_address_of_our_own_among_others_is_told_as_such() -> None:
+@pytest.mark.parametrize("other", [PUBLIC, "10.0.0.1"])
+def test_an_address_of_our_own_among_others_is_told_as_such(other: str) -> None:
     rules = policy(Listener(OURS, 80))
 
-    assert outcome("http://example.test/", PUBLIC, OURS, rules=rules)[0] == "self"
+    assert outcome("http://example.test/", other, OURS, rules=rules)[0] == "self"
+    assert outcome("http://example.test/", OURS, other, rules=rules)[0] == "self"
 
 
 def test_a_listener_can_come_later() -> None:
@@ -530,6 +550,13 @@ def test_what_nobody_refuses_is_not_reported(log: io.StringIO) -> None:
 
     assert verdicts == (Verdict(address=PUBLIC, allowed=True, rule="public"),)
     assert log.getvalue() == ""
+
+
+def test_a_port_that_is_only_reported_needs_no_opening_to_be_dialled() -> None:
+    url = "http://example.test:8080/"
+
+    assert outcome(url, rules=policy(egress_report=True)) == OK
+    assert outcome(url, rules=policy()) == ("bad_port", "8080")
 
 
 def test_a_port_of_another_protocol_is_refused_even_when_ports_are_reported() -> None:
