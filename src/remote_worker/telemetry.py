@@ -24,6 +24,8 @@ class Event(StrEnum):
     TEMPLATE_FAILED = "template_failed"
     CHILD_CRASHED = "child_crashed"
     CHILD_RETRIED = "child_retried"
+    DATABASE_READ = "database_read"
+    DATABASE_FAILED = "database_failed"
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
     LINES_LOST = "lines_lost"

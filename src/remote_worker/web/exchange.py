@@ -5,7 +5,9 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -63,8 +65,10 @@ def exchange_of(request: Request) -> Exchange:
     return exchange
 
 
-async def answer_failure(request: Request, failure: Exception) -> Response:
-    """What a client gets for a WorkFailed, or for a path or method that there is not."""
+async def answer_failure(
+    request: Request, failure: Exception, more: Mapping[str, Any] | None = None
+) -> Response:
+    """What a client gets for a WorkFailed, or for a path or method that there is not; `more` are members."""
     headers: dict[str, str] = {}
     if isinstance(failure, HTTPException):
         headers = {name.lower(): value for name, value in (failure.headers or {}).items()}
@@ -78,6 +82,7 @@ async def answer_failure(request: Request, failure: Exception) -> Response:
         request_id=exchange.request_id,
         accept=request.headers.get("accept", ""),
         kind=exchange.kind,
+        more=more,
     )
     return Response(answer.body, answer.status, answer.headers | headers)
 
