@@ -28,6 +28,7 @@ class Event(StrEnum):
     DATABASE_FAILED = "database_failed"
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
+    EGRESS_REPORTED = "egress_reported"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 
