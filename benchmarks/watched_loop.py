@@ -51,7 +51,7 @@ async def _serve(port: str, core: int) -> None:
     settings = read({"REMOTE_PORT": port})
     async with wiring.open_pool(settings) as pool:
         os.sched_setaffinity(0, {core})
-        app = create_app(wiring.uses(pool), wiring.health(pool), settings.web, settings.limits)
+        app = create_app(wiring.uses(pool, settings), wiring.health(pool), settings.web, settings.limits)
         await server.serve(app, settings.web)
 
 

@@ -448,6 +448,26 @@ _REPLIES = (
     Limit("numbers of info, below", "pool.verify:_MOST_NUMBER", _HOSTILE),
     Limit("frames of a picture", "pool.verify:_MOST_FRAMES", _HOSTILE),
 )
+_NETWORK = (
+    Limit(
+        "a name that is resolved",
+        "service.network:LONGEST_NAME",
+        "400 `unresolved`, reason `too_long`",
+        ("service/test_names.py::test_a_name_is_asked_for_in_the_form_of_the_dns",),
+    ),
+    Limit(
+        "an ENS name",
+        "service.ens:LONGEST_NAME",
+        FailureCode.BAD_PARAMETER,
+        ("service/test_ens.py::test_a_name_is_in_letters_that_no_version_reads_otherwise",),
+    ),
+    Limit(
+        "an answer of an Ethereum node",
+        "service.ens:MOST_ANSWER_BYTES",
+        FailureCode.ENS_FAILED,
+        ("service/test_ens.py::test_an_answer_has_so_many_bytes_and_not_one_more",),
+    ),
+)
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
     "Uploads": _UPLOADS,
@@ -455,6 +475,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "What the readers of each format take": _HEADERS,
     "Metadata and colour profiles": _METADATA,
     "Replies of a decoder, which may be hostile": _REPLIES,
+    "Names and addresses": _NETWORK,
 }
 """All rows, by what they bound."""
 
@@ -490,6 +511,10 @@ NO_LIMITS = {
     "crash_burst": "when a template is replaced",
     "jail": "the seal",
     "formats": "which formats are read",
+    "ipip_db_path": "where facts come from",
+    "dns_private_answers": "what is told",
+    "ens_rpc_url": "who is asked",
+    "service.geo:_MOST_SYSTEM": "the largest number of an autonomous system",
     "web.cycle:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "web.connection:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "decoder.animation:_MOST_ROUNDS": "the largest number that a format can say",

@@ -27,5 +27,5 @@ def create_app() -> Callable[..., Awaitable[None]]:
             yield
 
     return create_web_app(
-        wiring.uses(pool), wiring.health(pool), settings.web, settings.limits, lifespan=lifespan
+        wiring.uses(pool, settings), wiring.health(pool), settings.web, settings.limits, lifespan=lifespan
     )

@@ -197,7 +197,7 @@ async def _serve_until_stopped(settings: Settings, listener: socket.socket | Non
 async def _open_and_serve(settings: Settings, listener: socket.socket | None) -> None:
     async with wiring.open_pool(settings) as pool, wiring.renewal(pool) as renew:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
-        app = create_app(wiring.uses(pool), wiring.health(pool), settings.web, settings.limits)
+        app = create_app(wiring.uses(pool, settings), wiring.health(pool), settings.web, settings.limits)
         await server.serve(app, settings.web, listener=listener, on_listening=_tell_address)
 
 

@@ -195,16 +195,32 @@ def test_a_node_that_fails_is_a_failure(results: dict[str, Any]) -> None:
         b"null",
         b"[" * 60_000,
         b'{"jsonrpc": "2.0", "id": 1, "result": "%s"' % padded(OWNER).encode(),
-        b'{"jsonrpc": "2.0", "id": 1, "result": "%s", "x": "%s"}' % (padded(OWNER).encode(), b"x" * 65_536),
         b"\xff{}",
     ],
-    ids=["nothing", "html", "list", "null", "deep", "cut", "long", "not utf-8"],
+    ids=["nothing", "html", "list", "null", "deep", "cut", "not utf-8"],
 )
 def test_what_is_no_answer_of_json_rpc_is_a_failure(body: bytes) -> None:
     node = Node()
     node.answer = lambda _: body
 
     assert failure(node) is FailureCode.ENS_FAILED
+
+
+@pytest.mark.parametrize(("more", "is_read"), [(0, True), (1, False)])
+def test_an_answer_has_so_many_bytes_and_not_one_more(more: int, is_read: bool) -> None:
+    node = Node(resolver=padded(NOBODY))
+
+    def answer(call: dict[str, Any]) -> bytes:
+        result = node.results["owner(bytes32)" if len(node.wants) == 1 else "resolver(bytes32)"]
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}).encode()
+        return body + b" " * (64 * 1024 + more - len(body))
+
+    node.answer = answer
+
+    if is_read:
+        assert look_up(node).address is None
+    else:
+        assert failure(node) is FailureCode.ENS_FAILED
 
 
 @pytest.mark.parametrize(("status", "is_cut"), [(404, False), (500, False), (200, True)])

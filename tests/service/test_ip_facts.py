@@ -368,9 +368,7 @@ def test_a_file_that_is_gone_keeps_the_facts_until_it_is_there_again(
     assert [record.message for record in caplog.records] == ["database_failed", "database_read"]
 
 
-def test_a_file_that_does_not_change_is_not_read_again(
-    write: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_that_does_not_change_is_not_read_again(write: Any, caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     path = write({"203.0.114.0/24": {"city": "Old"}})
     geo = Geo(str(path), clock=clock)

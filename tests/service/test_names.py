@@ -6,6 +6,7 @@ import pytest
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.links import Resolved
+from remote_worker.fetch.policy import SPECIAL_NAMES
 from remote_worker.service.network import Answered, Network
 from remote_worker.service.settings import NetworkSettings
 
@@ -136,6 +137,11 @@ def test_names_of_own_networks_are_not_asked_for(domain: str, outcome: str | Fai
     assert asked(domain) == outcome
 
 
+@pytest.mark.parametrize("ending", sorted(SPECIAL_NAMES))
+def test_no_name_is_asked_for_that_is_not_fetched_from(ending: str) -> None:
+    assert asked(f"x.{ending}") is BLOCKED_NAME
+
+
 @pytest.mark.parametrize(
     ("domain", "outcome"),
     [
@@ -145,9 +151,7 @@ def test_names_of_own_networks_are_not_asked_for(domain: str, outcome: str | Fai
         ("x.onion", BLOCKED_NAME),
     ],
 )
-def test_who_lets_private_answers_out_asks_for_own_names_too(
-    domain: str, outcome: str | FailureCode
-) -> None:
+def test_who_lets_private_answers_out_asks_for_own_names_too(domain: str, outcome: str | FailureCode) -> None:
     assert asked(domain, tells_private=True) == outcome
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from web.small_network import small_network
+
 from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.formats import FormatName, FormatReport
@@ -161,12 +163,19 @@ class Service:
         return not self.thread.is_alive()
 
 
+def small_uses(decoder: SmallDecoder, **others: Any) -> Uses:
+    """All use cases, on what does as the tests say."""
+    return Uses(**{"images": Images(decoder), **small_network(), **others})
+
+
 @contextmanager
-def serving(limits: Limits | None = None, **settings: Any) -> Iterator[Service]:
-    """The server in a thread, until the block ends."""
+def serving(
+    limits: Limits | None = None, *, uses: Mapping[str, Any] | None = None, **settings: Any
+) -> Iterator[Service]:
+    """The server in a thread, until the block ends. `uses` stand in place of the small use cases."""
     web = WebSettings(port=0, **settings)
     decoder, probe = SmallDecoder(), Probe()
-    app = create_app(Uses(images=Images(decoder)), probe, web, limits or Limits())
+    app = create_app(small_uses(decoder, **(uses or {})), probe, web, limits or Limits())
     listening = threading.Event()
     addresses: list[Address] = []
 

@@ -17,6 +17,8 @@ REGISTRY = "0x00000000000c2e074ec69a0dfb2997ba6c7d2e1e"
 """On the main network; EIP-137."""
 LONGEST_NAME = 253
 """Characters; longer than a name of the DNS, no name is used."""
+MOST_ANSWER_BYTES = wire.JSON_BYTES
+"""An answer has 100; what is longer is none."""
 
 _OWNER = "02571be3"
 """The first bytes of the Keccak-256 of `owner(bytes32)`, by which a contract knows the call."""
@@ -24,7 +26,7 @@ _RESOLVER = "0178b8bf"
 _ADDRESS = "3b3b57de"
 _NOBODY = "0x" + "0" * 40
 
-# ENSIP-15 allows more; these are the same in every version of it. Two hyphens at the third place mean punycode.
+# ENSIP-15 allows more; these are alike in all its versions. Two hyphens at the third place mean punycode.
 _NAME = re.compile(r"(?:(?!..--)[a-z0-9-]+\.)+eth")
 _ANSWER = re.compile(r"0x0{24}([0-9a-f]{40})")
 """An address as the EVM returns it, padded to 32 bytes."""
@@ -43,7 +45,7 @@ class Fetcher(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
-    """A name's owner, and the address that it stands for where it has a resolver; both as EIP-55 writes them."""
+    """A name's owner, and the address that it stands for if there is one, both as EIP-55 writes them."""
 
     name: str
     owner: str
@@ -61,9 +63,7 @@ class Ens:
         """The owner of a name, in lower case. Raises WorkFailed."""
         name = name.lower()
         if len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
-            raise WorkFailed(
-                FailureCode.BAD_PARAMETER, "Please provide a valid ENS name that ends with .eth"
-            )
+            raise WorkFailed(FailureCode.BAD_PARAMETER, "Please provide a valid ENS name that ends with .eth")
         if not self._url:
             raise WorkFailed(FailureCode.NOT_CONFIGURED, "ENS is off: REMOTE_ENS_RPC_URL names no endpoint")
         node = namehash(name).hex()
@@ -79,7 +79,7 @@ class Ens:
         )
 
     async def _address(self, resolver: str, node: str, deadline: float) -> str:
-        """What the resolver says. Anyone may write one: where it gives no address, the name stands for none."""
+        """What the resolver says. Anyone may write one: from some, nothing comes."""
         try:
             return await self._call(resolver, _ADDRESS + node, deadline)
         except _Reverted:
@@ -130,11 +130,11 @@ def _keccak(data: bytes) -> bytes:
 
 def _answer(fetched: Fetched) -> Mapping[str, Any]:
     """The JSON-RPC answer, whose sender may be anybody who got between. Raises WorkFailed."""
-    if fetched.status != 200 or fetched.is_cut or fetched.body.size_bytes > wire.JSON_BYTES:
+    if fetched.status != 200 or fetched.is_cut or fetched.body.size_bytes > MOST_ANSWER_BYTES:
         raise WorkFailed(FailureCode.ENS_FAILED, "the endpoint gave no JSON-RPC answer")
     descriptor = fetched.body.read_only_fd()
     try:
-        text = os.pread(descriptor, wire.JSON_BYTES, 0)
+        text = os.pread(descriptor, MOST_ANSWER_BYTES, 0)
     finally:
         os.close(descriptor)
     try:

@@ -261,6 +261,6 @@ _PLACES: dict[str, tuple[Callable[[object], object], tuple[str, ...]]] = {
     "calling_code": (_text, ("calling_code", "idd_code")),
     "division_code": (_text, ("cn_division_code", "china_admin_code")),
 }
-"""Where databases keep a fact, in the order in which it is looked for: nested as MaxMind and DB-IP have it, or
-flat as ipinfo and IPIP do.
+"""Where databases keep a fact, in the order in which it is looked for: nested as MaxMind and DB-IP have it,
+or flat as ipinfo and IPIP do.
 """

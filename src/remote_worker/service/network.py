@@ -21,9 +21,9 @@ LONGEST_NAME = 253
 """Characters, in the form that goes to a name server; RFC 1035, 2.3.4, without the last dot."""
 
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
-_NEVER_ASKED = ("localhost", "onion", "i2p", "invalid", "test")
-"""RFC 6761 and 7686: name servers have nothing to say of these, and should not hear of them."""
-_INTERNAL = ("local", "internal", "home.arpa", "lan", "intranet", "corp", "home", "private")
+_NEVER_ASKED = ("localhost", "localdomain", "onion", "i2p", "alt", "invalid", "test")
+"""RFC 6761, 7686 and 9476: name servers have nothing to say of these, and should not hear of them."""
+_INTERNAL = ("local", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa")
 """Names that only an own network's servers know."""
 _FAMILIES = {"A": IPv4Address, "AAAA": IPv6Address}
 
@@ -47,9 +47,7 @@ class Answered:
 class Network:
     """What strangers may learn of names."""
 
-    def __init__(
-        self, names: Names, settings: NetworkSettings, nat64: Sequence[IPv6Network] = ()
-    ) -> None:
+    def __init__(self, names: Names, settings: NetworkSettings, nat64: Sequence[IPv6Network] = ()) -> None:
         self._names = names
         self._tells_private = settings.dns_private_answers
         self._nat64 = nat64

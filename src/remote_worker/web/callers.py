@@ -33,12 +33,13 @@ class Callers:
         peer = _peer(scope)
         return self.at(peer) or word(self._named(scope["headers"]) or peer)
 
-    def address(self, scope: Scope) -> str:
-        """The caller's whole address as it was written, empty where the server does not say."""
+    def address(self, scope: Scope) -> IPv4Address | IPv6Address | None:
+        """The caller's whole address, None where the server does not say."""
         peer = _peer(scope)
         if word(peer) == NOBODY:
-            return ""
-        return (self._named(scope["headers"]) if self.at(peer) is None else None) or peer
+            return None
+        named = self._named(scope["headers"]) if self.at(peer) is None else None
+        return ip_address(named or peer)
 
     def at(self, peer: str) -> str | None:
         """The caller at this address, or None where a proxy speaks for several."""

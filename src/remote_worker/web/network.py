@@ -34,9 +34,7 @@ _OWN_STATE = {
 class NetworkEndpoints:
     """One method for each path."""
 
-    def __init__(
-        self, network: Network, geo: Geo, ens: Ens, settings: WebSettings, callers: Callers
-    ) -> None:
+    def __init__(self, network: Network, geo: Geo, ens: Ens, settings: WebSettings, callers: Callers) -> None:
         self._network = network
         self._geo = geo
         self._ens = ens
@@ -47,9 +45,7 @@ class NetworkEndpoints:
         """The records of a name."""
         domain = request.query_params.get("domain", "").strip()
         if not domain:
-            raise WorkFailed(
-                FailureCode.BAD_PARAMETER, 'Required parameter "domain" is missing or empty'
-            )
+            raise WorkFailed(FailureCode.BAD_PARAMETER, 'Required parameter "domain" is missing or empty')
         kind = request.query_params.get("type", "").strip().upper() or KINDS[0]
         deadline = self._deadline()
         try:
@@ -74,14 +70,14 @@ class NetworkEndpoints:
 
     async def caller(self, request: Request) -> Response:
         """The address of who asks. The service before had no `status` here either."""
-        text = self._callers.address(request.scope)
-        address = ip_address(text) if text else None
-        inner = address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+        address = self._callers.address(request.scope)
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        inner = mapped or address
         ipv4 = str(inner) if isinstance(inner, IPv4Address) else None
         ipv6 = str(inner) if isinstance(inner, IPv6Address) else None
         return json_answer(
             {
-                "ip": text or None,
+                "ip": f"::ffff:{mapped}" if mapped else address and str(address),
                 "ipv4": ipv4,
                 "ipv4_available": ipv4 is not None,
                 "ipv6": ipv6,
@@ -193,4 +189,3 @@ def utc_offset(timezone: str, at: datetime) -> str:
     minutes = (offset or timedelta()) // timedelta(minutes=1)
     hours, rest = divmod(abs(minutes), 60)
     return f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
-
