@@ -6,6 +6,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from itertools import pairwise
 from typing import Self
 
 import dns.flags
@@ -118,7 +119,7 @@ class Names:
 
         def answer(query: dns.message.Message) -> bytes:
             response = _response(query)
-            for name, target in zip(names, names[1:], strict=False):
+            for name, target in pairwise(names):
                 response.answer.append(
                     dns.rrset.from_text(_absolute(name), seconds, "IN", "CNAME", _absolute(target))
                 )
