@@ -26,7 +26,7 @@ class Document:
     def adopt(cls, descriptor: int) -> Self:
         """A document of memory that somebody else has filled. Raises OSError when it is not sealed memory.
 
-        Nobody can change it any more. From here on the descriptor belongs to the document, also when it fails.
+        Nobody can change it any more. The descriptor belongs to the document from here on, also if it fails.
         """
         document = cls.__new__(cls)
         document._fd = descriptor

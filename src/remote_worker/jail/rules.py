@@ -1,8 +1,8 @@
 """Which system calls the sealed processes may make: the rules as data. Pure; `bpf` compiles them.
 
-One list is for the process that fetches, the others are for the decoders. Two filters hold for a child, and the kernel takes the stricter answer. The template's names all that may be
-done and is paid for once; the child's only takes back what the template alone needs, because it is paid for
-with every image.
+One list is for the process that fetches, the others are for the decoders. Two filters hold for a child, and
+the kernel takes the stricter answer. The template's names all that may be done and is paid for once; the
+child's only takes back what the template alone needs, because it is paid for with every image.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""How much one site and one address are asked: a place in line for each request. No IO, its clock is given."""
+"""How much one site and one address are asked: a place in line for each request. The clock is given."""
 
 import asyncio
 import contextlib
@@ -89,7 +89,7 @@ class Gate:
             site.guests -= 1
 
     def told(self, target: Target, status: int, retry_after: float | None) -> None:
-        """What came of a request: its status, 0 when there was no connection, and for how long to stay away."""
+        """What came of a request: its status, 0 without a connection, and how long to stay away."""
         site = self._site(target.site)
         if status == 0:
             site.failures += 1
