@@ -227,7 +227,10 @@ _ON_PATHS = """
 """
 
 # abort() in libc tries tgkill and dies by a trap when it may not.
-_NOT_PERMITTED = "tgkill getsockname getpeername getsockopt setsockopt ftruncate fallocate"
+_NOT_PERMITTED = """
+    tgkill getsockname getpeername getsockopt setsockopt ftruncate fallocate
+    epoll_create1 epoll_ctl epoll_wait epoll_pwait
+"""
 
 _HOSTILE = """
     execve execveat vfork kill tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal pidfd_getfd
