@@ -58,6 +58,7 @@ class Door:
 
     async def __aenter__(self) -> Self:
         await self._start()
+        url.warm()
         return self
 
     async def __aexit__(self, *_: object) -> None:

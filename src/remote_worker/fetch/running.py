@@ -248,8 +248,8 @@ class FetchProcess:
             if body is None and is_cut:
                 # The kernel closed it: there was no room for one more here.
                 return FetchFailed(FailureCode.BUSY, "descriptors")
-            if body is None or body.size_bytes > ask.most_bytes:
-                raise HostileReply("no body, or a long one")
+            if body is None or is_cut or body.size_bytes > ask.most_bytes:
+                raise HostileReply("no body, a long one, or two")
             return messages.fetched_of(rest, body)
         if body is not None or is_cut:
             raise HostileReply("a descriptor that nobody asked for")
@@ -283,7 +283,8 @@ class FetchProcess:
 
     def _lose(self, reason: str, *, is_innocent: bool) -> None:
         self._end(is_innocent=is_innocent)
-        self.on_loss(reason)
+        status = self._process.returncode
+        self.on_loss(f"{reason}, by {signal.Signals(-status).name}" if status < 0 else f"{reason}, with {status}")
 
     def _end(self, *, is_innocent: bool) -> None:
         self.alive = False
