@@ -26,6 +26,7 @@ class Event(StrEnum):
     CHILD_RETRIED = "child_retried"
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
+    EGRESS_REPORTED = "egress_reported"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 
