@@ -71,22 +71,20 @@ class Body:
         self._first.clear()
         if self.media_type in sniff.HTML:
             self._page = bytearray()
-        else:
-            self._document = Document()
         self._keep(first)
 
     def _keep(self, piece: bytes) -> None:
         if self._page is not None:
             self._keep_page(self._page, piece)
             return
-        assert self._document is not None
+        document = self._document = self._document or Document()
         if self._purpose is Purpose.PAGE:
-            room = min(SIGN_BYTES, self._most_bytes) - self._document.size_bytes
+            room = min(SIGN_BYTES, self._most_bytes) - document.size_bytes
             self.is_full = len(piece) >= room
             piece = piece[:room]
-        elif self._document.size_bytes + len(piece) > self._most_bytes:
+        elif document.size_bytes + len(piece) > self._most_bytes:
             raise WorkFailed(FailureCode.TOO_LARGE, "body")
-        self._document.write(piece)
+        document.write(piece)
 
     def _keep_page(self, page: bytearray, piece: bytes) -> None:
         page += piece

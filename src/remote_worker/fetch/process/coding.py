@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from ...contract.failures import FailureCode, WorkFailed
 
-STEP_BYTES = 64 * 1024
-"""Unpacked at a time."""
+STEP_BYTES = 16 * 1024
+"""Unpacked at a time. Of most pages the first step is all that is wanted."""
 RATIO_BYTES = 64 * 1024
 """From which on the ratio counts: a short page of blanks packs better than any honest long one."""
 MOST_RATIO = 100

@@ -47,13 +47,9 @@ class Dialer:
         ordered = by_turns(addresses)[:MOST_DIALLED]
         if self._proxy is not None:
             return await self._through(self._proxy, ordered, port, due)
-        spots = [(str(address), port) for address in ordered]
-        connected, spot = await self._connect(spots, due)
-        return Line(connected), ip_address(spot[0])
-
-    def is_direct(self, address: Address, port: int) -> bool:
-        """Whether the peer is the address that was asked for, and may be judged as such."""
-        return self._proxy is None and (str(address), port) not in self._dial_map
+        by_spot = {(str(address), port): address for address in ordered}
+        connected, spot = await self._connect(list(by_spot), due)
+        return Line(connected), by_spot[spot]
 
     async def _connect(self, spots: Sequence[Spot], due: Due) -> tuple[socket.socket, Spot]:
         asked = {self._dial_map.get(spot, spot): spot for spot in spots}
@@ -62,7 +58,8 @@ class Dialer:
         try:
             peer = connected.getpeername()
             reached = race.spot
-            if (ip_address(peer[0]), peer[1]) != (ip_address(reached[0]), reached[1]):
+            # The kernel says who is there, and only whoever was judged will do.
+            if not _is_same(peer[:2], reached):
                 raise WorkFailed(FailureCode.BLOCKED_ADDRESS, "peer")
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as broken:
@@ -107,7 +104,7 @@ def by_turns(addresses: Sequence[Address]) -> list[Address]:
 
 
 class _Race:
-    """Connects to one spot after the other without waiting for the end of those before; the first one wins."""
+    """Connects to one spot after the other without waiting for the ends of those before; one wins."""
 
     def __init__(self, spots: list[Spot], due: Due) -> None:
         self._loop = asyncio.get_running_loop()
@@ -133,7 +130,7 @@ class _Race:
             if self._stagger is not None:
                 self._stagger.cancel()
             for one in self._trying:
-                self._loop.remove_writer(one)
+                self._loop.remove_writer(one.fileno())
                 if one is not won:
                     one.close()
             # Cancelled in the turn in which one had won.
@@ -153,7 +150,8 @@ class _Race:
             self._trying[one] = spot
             error = one.connect_ex(spot)
             if error == errno.EINPROGRESS:
-                self._loop.add_writer(one, self._decide, one)
+                # By its number: the loop looks up objects that it does not know by their text.
+                self._loop.add_writer(one.fileno(), self._decide, one)
                 if self._left:
                     self._stagger = self._loop.call_later(STAGGER_SECONDS, self._start)
                 return
@@ -162,7 +160,7 @@ class _Race:
             self._won.set_exception(WorkFailed(FailureCode.CONNECT_FAILED, self._why))
 
     def _decide(self, one: socket.socket) -> None:
-        self._loop.remove_writer(one)
+        self._loop.remove_writer(one.fileno())
         error = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         self._settle(one, error)
         if error:
@@ -211,3 +209,8 @@ def _spot(proxy: str) -> Spot:
 
 def _word(error: int | None) -> str:
     return _WORDS.get(error or 0, errno.errorcode.get(error or 0, "unknown").lower())
+
+
+def _is_same(peer: Spot, asked: Spot) -> bool:
+    # One address may be spelled in two ways.
+    return peer == asked or (peer[1] == asked[1] and ip_address(peer[0]) == ip_address(asked[0]))

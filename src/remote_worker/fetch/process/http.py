@@ -1,4 +1,4 @@
-"""One request as bytes, and one answer from bytes: HTTP/1.1 as a client that trusts no server. Knows no socket."""
+"""A request as bytes, and an answer from bytes: HTTP/1.1 for one who trusts no server. Knows no socket."""
 
 import re
 from collections.abc import Mapping
@@ -49,6 +49,12 @@ KEPT = frozenset(
 )
 """Headers of an answer that somebody asks for."""
 
+_READ = {
+    name.encode(): name
+    for name in KEPT
+    | {"content-disposition", "content-encoding", "content-length", "location", "transfer-encoding"}
+}
+
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ACCEPT = {
     Purpose.PAGE: "text/html,application/xhtml+xml;q=0.9,image/*;q=0.5,*/*;q=0.1",
@@ -70,7 +76,7 @@ class Speaker:
     """Token of the Via header."""
 
     def request(self, want: Want, authority: str, path: str) -> bytes:
-        """The request for it, the same whatever led here. Raises WorkFailed for a field that no header can hold."""
+        """The request, the same whatever led here. Raises WorkFailed for what no header can hold."""
         contact = f"; +{self.contact}" if self.contact else ""
         fields = {
             "Host": authority,
@@ -78,8 +84,9 @@ class Speaker:
             "Accept": _ACCEPT[want.purpose],
             "Accept-Language": want.language or self.language,
             "Accept-Encoding": "gzip, deflate",
-            "If-None-Match": want.etag,
-            "If-Modified-Since": want.last_modified,
+            # A server's own words: without those that no header can hold it is simply asked anew.
+            "If-None-Match": "" if _UNFIT.search(want.etag) else want.etag,
+            "If-Modified-Since": "" if _UNFIT.search(want.last_modified) else want.last_modified,
             "Via": f"1.1 {self.via}" if self.via else "",
             "Connection": "close",
         }
@@ -135,7 +142,7 @@ class Answer:
         """Found inside the parser."""
         self._pieces: list[bytes] = []
         self._unpacker = coding.Unpacker("")
-        self._body: Body | None = None
+        self._body = Body(purpose, "", most_bytes)
 
     def feed(self, data: bytes) -> None:
         """Some bytes came."""
@@ -177,16 +184,15 @@ class Answer:
     @property
     def media_type(self) -> str:
         """What its body is."""
-        return self._body.media_type if self._body is not None else ""
+        return self._body.media_type
 
     def take(self) -> Document:
         """What was kept of its body. The caller closes it."""
-        return self._body.take() if self._body is not None else Document()
+        return self._body.take()
 
     def close(self) -> None:
         """Let go of what nobody took."""
-        if self._body is not None:
-            self._body.close()
+        self._body.close()
 
     # What the parser calls. It wraps what is raised here.
 
@@ -238,8 +244,10 @@ class Answer:
 
     def _read_head(self) -> None:
         fields: dict[str, list[str]] = {}
-        for name, value in self._fields:
-            fields.setdefault(name.decode("latin-1"), []).append(_text(value))
+        for raw, value in self._fields:
+            name = _READ.get(raw)
+            if name is not None:
+                fields.setdefault(name, []).append(_text(value))
         self.headers = {name: ", ".join(values) for name, values in fields.items() if name in KEPT}
         self._fields.clear()
         self._head_bytes = self.received_bytes - sum(map(len, self._pieces))
@@ -287,7 +295,6 @@ class Answer:
         return values[0]
 
     def _read_body(self) -> None:
-        assert self._body is not None
         data = b"".join(self._pieces)
         self._pieces.clear()
         self.body_bytes += len(data)
@@ -303,7 +310,6 @@ class Answer:
             self._finish()
 
     def _finish(self) -> None:
-        assert self._body is not None
         self._unpacker.end()
         self._body.end()
         if not self._body.size_bytes:

@@ -1,4 +1,4 @@
-"""A connected socket on which every wait has an end. Knows no HTTP, and nothing of who may be connected to."""
+"""A connected socket on which every wait has an end. Knows no HTTP, and not who may be connected to."""
 
 import asyncio
 import contextlib
@@ -95,9 +95,9 @@ class Line:
         if is_writing:
             # What comes meanwhile would wake the loop again and again.
             self._stop_reading()
-            self._loop.add_writer(self._socket, self._wake)
+            self._loop.add_writer(self._socket.fileno(), self._wake)
         elif not self._is_read:
-            self._loop.add_reader(self._socket, self._wake)
+            self._loop.add_reader(self._socket.fileno(), self._wake)
             self._is_read = True
         waiter = self._waiter = self._loop.create_future()
         clock = self._loop.call_at(due.at, _expire, waiter, due)
@@ -107,7 +107,7 @@ class Line:
             clock.cancel()
             self._waiter = None
             if is_writing:
-                self._loop.remove_writer(self._socket)
+                self._loop.remove_writer(self._socket.fileno())
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -115,7 +115,7 @@ class Line:
 
     def _stop_reading(self) -> None:
         if self._is_read:
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self._socket.fileno())
             self._is_read = False
 
 

@@ -1,4 +1,4 @@
-"""Where the head of a page ends, found while it comes in. It reads no tags but those that end a head or hide one."""
+"""Where the head of a page ends, found while it comes in. Reads only tags that end a head or hide one."""
 
 import re
 

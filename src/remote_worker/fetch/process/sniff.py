@@ -1,6 +1,6 @@
 """What a body is, told from its header and its first bytes, and whether that is what was wanted. Pure.
 
-A part of https://mimesniff.spec.whatwg.org, with one difference: HTML that calls itself plain text is taken as HTML.
+A part of https://mimesniff.spec.whatwg.org. Unlike there, HTML that calls itself plain text is taken as HTML.
 """
 
 import re
@@ -14,7 +14,14 @@ SNIFFED_BYTES = 512
 
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 UNTOLD = frozenset(
-    {"", "text/plain", "application/octet-stream", "binary/octet-stream", "unknown/unknown", "application/unknown"}
+    {
+        "",
+        "text/plain",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "unknown/unknown",
+        "application/unknown",
+    }
 )
 """Types that servers send when they do not know."""
 _DATA = frozenset(
@@ -32,8 +39,8 @@ _NEVER_PICTURES = ("audio/", "video/", "font/")
 _VALUE = re.compile(r'(?:[^,"]|"[^"]*"?)+')
 _ESSENCE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+\Z")
 _HTML_START = re.compile(
-    rb"[\t\n\f\r ]*<(?:(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[ >"
-    rb"\t\n\f\r/]|!--)",
+    rb"[\t\n\f\r ]*<(?:(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)"
+    rb"[ >\t\n\f\r/]|!--)",
     re.IGNORECASE,
 )
 _SVG_START = re.compile(

@@ -1,6 +1,7 @@
 """TLS as a client: whom it trusts, what it offers, and the word for why a handshake failed."""
 
 import contextlib
+import encodings.idna  # noqa: F401 - `ssl` loads it in a handshake, when there may be no files any more
 import ssl
 from pathlib import Path
 
