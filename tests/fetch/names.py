@@ -79,9 +79,12 @@ class Names:
 
         self._any[name] = answer
 
-    def is_silent(self, name: str) -> None:
-        """No answer at all."""
-        self._any[name] = lambda _: None
+    def is_silent(self, name: str, kind: str = "") -> None:
+        """No answer at all, or none to questions for this type."""
+        if kind:
+            self._rows[name, kind] = [lambda _: None]
+        else:
+            self._any[name] = lambda _: None
 
     def sends(self, name: str, change: Callable[[bytes], bytes]) -> None:
         """An answer to the question whose bytes are changed before they leave."""

@@ -91,8 +91,8 @@ def test_what_no_fetch_needs_ends_the_process(probe: str, landlock: str) -> None
 LIES = """
     garbage empty-list deep nan other-number number-of-none true-number no-body unsealed large two-bodies
     socket body-of-failure cancelled resolved word internal jail unknown-code members script blank-url
-    long-url status low-status float-status text-status header-list header-break many-headers long-header cut negative
-    huge phase many-hops verdict many-verdicts hop-code
+    long-url status low-status float-status text-status header-list header-break many-headers long-header cut
+    negative huge phase many-hops verdict many-verdicts hop-code
 """.split()
 
 

@@ -131,8 +131,8 @@ def fetched_as_json(fetched: Fetched) -> list[object]:
     return [
         fetched.url,
         fetched.status,
-        dict(fetched.headers),
-        fetched.media_type,
+        _headers_as_json(fetched.headers),
+        _clean(fetched.media_type, LONGEST_DETAIL),
         fetched.is_cut,
         _hops_as_json(fetched.hops),
         fetched.received_bytes,
@@ -144,14 +144,14 @@ def failed_as_json(failed: WorkFailed) -> list[object]:
     """With how far it came, if it came anywhere."""
     how_far: list[object] = [[], 0, {}]
     if isinstance(failed, FetchFailed):
-        how_far = [_hops_as_json(failed.hops), failed.status, dict(failed.headers)]
-    detail = _DROPPED.sub(" ", failed.detail)[:LONGEST_DETAIL]
-    return [failed.code, detail, failed.retry_seconds, *how_far]
+        how_far = [_hops_as_json(failed.hops), failed.status, _headers_as_json(failed.headers)]
+    return [failed.code, _clean(failed.detail, LONGEST_DETAIL), failed.retry_seconds, *how_far]
 
 
 def resolved_as_json(resolved: Resolved) -> list[object]:
     """Its fields in their order."""
-    return [resolved.answers, resolved.ttl, resolved.servers]
+    answers = [_clean(answer, LONGEST_ANSWER) for answer in resolved.answers]
+    return [answers, resolved.ttl, list(resolved.servers)]
 
 
 def read(message: bytes) -> tuple[int, str, list[Any]]:
@@ -260,16 +260,25 @@ _DROPPED = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 def _hops_as_json(hops: Sequence[Hop]) -> list[object]:
     return [
         [
-            hop.url,
+            _clean(hop.url, LONGEST_URL),
             [[verdict.address, verdict.allowed, verdict.rule] for verdict in hop.verdicts],
             hop.dialled,
             hop.status,
             dict(hop.milliseconds),
             hop.code,
-            hop.detail,
+            _clean(hop.detail, LONGEST_DETAIL),
         ]
         for hop in hops
     ]
+
+
+def _headers_as_json(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: _clean(value, LONGEST_HEADER) for name, value in headers.items()}
+
+
+def _clean(text: str, most: int) -> str:
+    """As the host takes it, whatever a stranger has put into it."""
+    return _DROPPED.sub(" ", text)[:most]
 
 
 def _hops(told: Any) -> tuple[Hop, ...]:

@@ -284,7 +284,9 @@ class FetchProcess:
     def _lose(self, reason: str, *, is_innocent: bool) -> None:
         self._end(is_innocent=is_innocent)
         status = self._process.returncode
-        self.on_loss(f"{reason}, by {signal.Signals(-status).name}" if status < 0 else f"{reason}, with {status}")
+        self.on_loss(
+            f"{reason}, by {signal.Signals(-status).name}" if status < 0 else f"{reason}, with {status}"
+        )
 
     def _end(self, *, is_innocent: bool) -> None:
         self.alive = False

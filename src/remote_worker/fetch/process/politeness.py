@@ -52,8 +52,15 @@ class Gate:
     Who would have to wait longer than it has is refused at once with RATE_LIMITED.
     """
 
-    def __init__(self, settings: FetchSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: FetchSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        most_sites: int = MOST_SITES,
+    ) -> None:
         self._settings = settings
+        self._most_sites = most_sites
         self._clock = clock
         self._sites: OrderedDict[str, _Site] = OrderedDict()
         self._addresses: dict[Address, int] = {}
@@ -100,6 +107,11 @@ class Gate:
         site.failures = 0
         if status in (429, 503) and retry_after is not None and retry_after > 0:
             self._close(site, min(retry_after, LONGEST_CLOSED_SECONDS))
+
+    @property
+    def in_flight(self) -> int:
+        """How many hold a place now."""
+        return sum(site.in_flight for site in self._sites.values()) + sum(self._addresses.values())
 
     async def _take_turn(self, name: str, site: _Site, want: Want, until: float) -> None:
         now = self._clock()
@@ -182,7 +194,7 @@ class Gate:
     def _site(self, name: str) -> _Site:
         site = self._sites.get(name)
         if site is None:
-            if len(self._sites) >= MOST_SITES:
+            if len(self._sites) >= self._most_sites:
                 self._forget()
             site = self._sites[name] = _Site()
         self._sites.move_to_end(name)

@@ -85,11 +85,13 @@ class Resolver:
         *,
         localhost: Sequence[Address] = (),
         clock: Callable[[], float] = time.monotonic,
+        most_cached: int = MOST_CACHED,
     ) -> None:
         self._servers = tuple(servers)
         self._seconds = seconds
         self._localhost = tuple(localhost)
         self._clock = clock
+        self._most_cached = most_cached
         self._kept: dict[str, tuple[float, tuple[Address, ...]]] = {}
 
     async def addresses(self, host: str, *, until: float) -> tuple[Address, ...]:
@@ -178,7 +180,7 @@ class Resolver:
     def _keep(self, name: str, addresses: tuple[Address, ...], ttl: int) -> None:
         if ttl <= 0:
             return
-        while len(self._kept) >= MOST_CACHED:
+        while len(self._kept) >= self._most_cached:
             del self._kept[next(iter(self._kept))]
         self._kept.pop(name, None)
         self._kept[name] = (self._clock() + min(ttl, LONGEST_CACHED_SECONDS), addresses)
