@@ -5,8 +5,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from web.small_network import small_network
-
 from remote_worker.contract.limits import Limits
 from remote_worker.pool.pool import Pool
 from remote_worker.pool.settings import PoolSettings
@@ -40,11 +38,7 @@ def whole_service(
         loop = asyncio.get_running_loop()
         async with Pool(pool_settings, limits, entry=entry) as pool:
             server = Server(
-                create_app(
-                    Uses(images=Images(around(pool)), **small_network()), pool.check, settings, limits
-                ),
-                settings,
-                note,
+                create_app(Uses(images=Images(around(pool))), pool.check, settings, limits), settings, note
             )
             stops.append(lambda: loop.call_soon_threadsafe(server.stop))
             await server.serve()

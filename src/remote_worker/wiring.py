@@ -6,9 +6,8 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from . import telemetry
-from .contract.failures import FailureCode, WorkFailed
-from .contract.links import Fetched, Resolved, Want
-from .fetch.url import parse, place
+from .contract.failures import WorkFailed
+from .fetch.door import Door
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
 from .service.ens import Ens
@@ -18,6 +17,7 @@ from .service.network import Network
 from .settings import BadSettings, Settings
 from .telemetry import Event
 from .web.app import Uses
+from .web.network import NetworkUses
 
 
 def open_pool(settings: Settings) -> Pool:
@@ -25,18 +25,31 @@ def open_pool(settings: Settings) -> Pool:
     return Pool(settings.pool, settings.limits)
 
 
-def uses(pool: Pool, settings: Settings) -> Uses:
-    """All use cases. Raises BadSettings where a file or an address that a setting names is none."""
-    return Uses(
-        images=Images(pool),
-        network=Network(_SHUT, settings.network, settings.fetch.nat64),
-        geo=open_geo(settings),
-        ens=Ens(_SHUT, _rpc_url(settings)),
+def open_door(settings: Settings) -> Door:
+    """The door; entering it raises DoorFailed when a layer of its seal cannot be put up."""
+    return Door(settings.fetch, is_sealed=settings.pool.jail)
+
+
+def uses(pool: Pool, door: Door, settings: Settings) -> Uses:
+    """All use cases. Raises BadSettings where a file or a URL that a setting names is none."""
+    return Uses(images=Images(pool), network=network(door, settings))
+
+
+def network(door: Door, settings: Settings) -> NetworkUses:
+    """The use cases about names and addresses. Raises BadSettings."""
+    return NetworkUses(
+        names=names(door, settings),
+        geo=_geo(settings),
+        ens=Ens(door, _rpc_url(door, settings)),
     )
 
 
-def open_geo(settings: Settings) -> Geo:
-    """The facts of addresses. Raises BadSettings."""
+def names(door: Door, settings: Settings) -> Network:
+    """What is asked of name servers."""
+    return Network(door, settings.network, settings.fetch.nat64)
+
+
+def _geo(settings: Settings) -> Geo:
     path = settings.network.ipip_db_path
     try:
         return Geo(path, settings.fetch.nat64)
@@ -44,28 +57,14 @@ def open_geo(settings: Settings) -> Geo:
         raise BadSettings([f"REMOTE_IPIP_DB_PATH must be an MMDB file, not {path!r}: {bad}"]) from bad
 
 
-def _rpc_url(settings: Settings) -> str:
-    """The endpoint of the node. Raises BadSettings."""
+def _rpc_url(door: Door, settings: Settings) -> str:
     url = settings.network.ens_rpc_url
     try:
         if url:
-            place(parse(url))
+            door.place(url)
     except WorkFailed as bad:
         raise BadSettings([f"REMOTE_ENS_RPC_URL must be an http or https URL ({bad.code})"]) from bad
     return url
-
-
-class _Shut:
-    """A door that lets nothing out."""
-
-    async def fetch(self, want: Want, *, deadline: float) -> Fetched:  # noqa: ARG002 - a protocol's signature
-        raise WorkFailed(FailureCode.FETCH_UNAVAILABLE)
-
-    async def resolve(self, name: str, kind: str, *, deadline: float) -> Resolved:  # noqa: ARG002
-        raise WorkFailed(FailureCode.FETCH_UNAVAILABLE)
-
-
-_SHUT = _Shut()
 
 
 def health(pool: Pool) -> Callable[[], Awaitable[Health]]:

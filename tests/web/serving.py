@@ -19,6 +19,7 @@ from remote_worker.contract.limits import Limits
 from remote_worker.contract.messages import AVATAR_SIZES, Avatars, Info, Picture, Reply, Task
 from remote_worker.service.images import Images
 from remote_worker.web.app import Uses, create_app
+from remote_worker.web.network import NetworkUses
 from remote_worker.web.server import Address, Server
 from remote_worker.web.settings import WebSettings
 
@@ -163,19 +164,15 @@ class Service:
         return not self.thread.is_alive()
 
 
-def small_uses(decoder: SmallDecoder, **others: Any) -> Uses:
-    """All use cases, on what does as the tests say."""
-    return Uses(**{"images": Images(decoder), **small_network(), **others})
-
-
 @contextmanager
 def serving(
-    limits: Limits | None = None, *, uses: Mapping[str, Any] | None = None, **settings: Any
+    limits: Limits | None = None, *, network: NetworkUses | None = None, **settings: Any
 ) -> Iterator[Service]:
-    """The server in a thread, until the block ends. `uses` stand in place of the small use cases."""
+    """The server in a thread, until the block ends."""
     web = WebSettings(port=0, **settings)
     decoder, probe = SmallDecoder(), Probe()
-    app = create_app(small_uses(decoder, **(uses or {})), probe, web, limits or Limits())
+    uses = Uses(images=Images(decoder), network=network or small_network())
+    app = create_app(uses, probe, web, limits or Limits())
     listening = threading.Event()
     addresses: list[Address] = []
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-from typing import Any
 
 from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode, WorkFailed
@@ -12,6 +11,7 @@ from remote_worker.service.ens import Ens
 from remote_worker.service.geo import Geo
 from remote_worker.service.network import Network
 from remote_worker.service.settings import NetworkSettings
+from remote_worker.web.network import NetworkUses
 
 OWNER = "0xd8da6bf26964af9d7eed9e03e53415d37aa96045"
 
@@ -63,12 +63,10 @@ class SmallNode:
         )
 
 
-def small_network(
-    names: SmallNames | None = None, *, database: str = "", rpc_url: str = ""
-) -> dict[str, Any]:
+def small_network(names: SmallNames | None = None, *, database: str = "", rpc_url: str = "") -> NetworkUses:
     """The use cases about names and addresses."""
-    return {
-        "network": Network(names or SmallNames(), NetworkSettings()),
-        "geo": Geo(database),
-        "ens": Ens(SmallNode(), rpc_url),
-    }
+    return NetworkUses(
+        names=Network(names or SmallNames(), NetworkSettings()),
+        geo=Geo(database),
+        ens=Ens(SmallNode(), rpc_url),
+    )

@@ -49,7 +49,7 @@ def service(names: SmallNames, tmp_path: Path) -> Iterator[Service]:
     database = tmp_path / "facts.mmdb"
     database.write_bytes(mmdb.database({"1.2.3.0/24": IPIP, "1.2.4.0/24": GEOLITE, "2a00:1::/32": GEOLITE}))
     uses = small_network(names, database=str(database), rpc_url="https://node.example/")
-    with serving(uses=uses, trusted_proxies=(network("127.0.0.9"),)) as service:
+    with serving(network=uses, trusted_proxies=(network("127.0.0.9"),)) as service:
         yield service
 
 
@@ -344,7 +344,7 @@ def test_ens_is_off_until_an_endpoint_is_named(bare: Service) -> None:
 
 
 def test_a_node_out_of_reach_is_told_in_the_words_of_before() -> None:
-    with serving(uses=small_network(rpc_url="http://10.0.0.1/blocked")) as service:
+    with serving(network=small_network(rpc_url="http://10.0.0.1/blocked")) as service:
         answer = get(service, "/ens/vitalik.eth")
 
     message = "Error occurred when communicating with the Ethereum network"

@@ -14,10 +14,7 @@ from starlette.types import Lifespan
 
 from ..contract.failures import WorkFailed
 from ..contract.limits import Limits
-from ..service.ens import Ens
-from ..service.geo import Geo
 from ..service.images import Images
-from ..service.network import Network
 from .admission import Admission, Admits
 from .answers import json_answer
 from .callers import Callers
@@ -25,7 +22,7 @@ from .capabilities import CapabilityEndpoint
 from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
-from .network import NetworkEndpoints
+from .network import NetworkEndpoints, NetworkUses
 from .settings import WebSettings
 from .stopping import Refusals
 
@@ -47,9 +44,7 @@ class Uses:
     """The use cases that are offered."""
 
     images: Images
-    network: Network
-    geo: Geo
-    ens: Ens
+    network: NetworkUses | None = None
 
 
 def create_app(
@@ -64,7 +59,6 @@ def create_app(
     health = HealthEndpoints(readiness)
     callers = Callers(settings.trusted_proxies)
     pictures = ImageEndpoints(uses.images, limits, settings, callers)
-    network = NetworkEndpoints(uses.network, uses.geo, uses.ens, settings, callers)
     about = _About(settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
@@ -74,12 +68,16 @@ def create_app(
         "/livez": health.live,
         "/readyz": health.ready,
         "/health": health.ready,
-        "/dns/resolve": network.resolve,
-        "/ip": network.caller,
-        "/ipip/{address}": network.ipip,
-        "/geo/{address}": network.geo,
-        "/ens/{name}": network.ens,
     }
+    if uses.network is not None:
+        network = NetworkEndpoints(uses.network, settings, callers)
+        reads |= {
+            "/dns/resolve": network.resolve,
+            "/ip": network.caller,
+            "/ipip/{address}": network.ipip,
+            "/geo/{address}": network.geo,
+            "/ens/{name}": network.ens,
+        }
     uploads: dict[str, Endpoint] = {
         "/images/prepare_jpeg": pictures.prepare,
         "/images/fit/{box}": pictures.fit,

@@ -1,6 +1,7 @@
 """The endpoints about names and addresses, in the shapes of the service before where it had them."""
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -31,13 +32,20 @@ _OWN_STATE = {
 """Failures that say nothing of what was asked for: they are told as they are."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkUses:
+    """The use cases about names and addresses."""
+
+    names: Network
+    geo: Geo
+    ens: Ens
+
+
 class NetworkEndpoints:
     """One method for each path."""
 
-    def __init__(self, network: Network, geo: Geo, ens: Ens, settings: WebSettings, callers: Callers) -> None:
-        self._network = network
-        self._geo = geo
-        self._ens = ens
+    def __init__(self, uses: NetworkUses, settings: WebSettings, callers: Callers) -> None:
+        self._uses = uses
         self._settings = settings
         self._callers = callers
 
@@ -50,7 +58,7 @@ class NetworkEndpoints:
         deadline = self._deadline()
         try:
             answered = await while_wanted(
-                request, self._network.resolve(domain, kind, deadline), deadline=deadline
+                request, self._uses.names.resolve(domain, kind, deadline), deadline=deadline
             )
         except WorkFailed as failed:
             return await _told_as(
@@ -91,7 +99,7 @@ class NetworkEndpoints:
         text = request.path_params["address"]
         if ":" in text:
             raise WorkFailed(FailureCode.BAD_PARAMETER, "IPv6 is not supported")
-        facts = await self._geo.recorded(_address(text, "Invalid IPv4 address provided"))
+        facts = await self._uses.geo.recorded(_address(text, "Invalid IPv4 address provided"))
         return json_answer(
             {
                 **_OK,
@@ -114,14 +122,14 @@ class NetworkEndpoints:
     async def geo(self, request: Request) -> Response:
         """The facts of an address; null where there is none."""
         address = _address(request.path_params["address"], "Invalid IP address provided")
-        return json_answer({**_OK, **_members(await self._geo.look_up(address))})
+        return json_answer({**_OK, **_members(await self._uses.geo.look_up(address))})
 
     async def ens(self, request: Request) -> Response:
         """The owner of an ENS name."""
         deadline = self._deadline()
         try:
             owned = await while_wanted(
-                request, self._ens.look_up(request.path_params["name"], deadline), deadline=deadline
+                request, self._uses.ens.look_up(request.path_params["name"], deadline), deadline=deadline
             )
         except WorkFailed as failed:
             words = "Error occurred when communicating with the Ethereum network"
