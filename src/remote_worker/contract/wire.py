@@ -147,10 +147,13 @@ def _name(raw: bytes) -> str:
     return name.decode("ascii")
 
 
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+
+
 def _depth(text: bytes) -> int:
-    """An upper bound of the nesting: brackets inside strings count too, and our own JSON has none."""
+    """How deep the brackets outside of strings are nested."""
     deepest = depth = 0
-    for bracket in _BRACKET.findall(text):
+    for bracket in _BRACKET.findall(_STRING.sub(b"", text)):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest
