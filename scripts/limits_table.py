@@ -19,6 +19,7 @@ READERS = "limits/test_readers.py::test_a_reader_takes_as_many_as_its_limit_and_
 SERVICE = "limits/test_service.py::"
 CONNECTIONS = "web/test_connections.py::"
 FORMS = "web/test_forms.py::"
+JSON = "web/test_json_bodies.py::"
 POOL = "pool/test_pool.py::"
 
 
@@ -448,6 +449,20 @@ _REPLIES = (
     Limit("numbers of info, below", "pool.verify:_MOST_NUMBER", _HOSTILE),
     Limit("frames of a picture", "pool.verify:_MOST_FRAMES", _HOSTILE),
 )
+_TEXTS = (
+    Limit(
+        "JSON: arrays and objects within each other",
+        "web.json_body:DEEPEST",
+        FailureCode.BAD_REQUEST,
+        (f"{JSON}test_a_value_is_nested_so_deep_and_not_one_deeper",),
+    ),
+    Limit(
+        "JSON: commas and opening brackets",
+        "web.json_body:MOST_VALUES",
+        FailureCode.BAD_REQUEST,
+        (f"{JSON}test_a_value_has_so_many_parts_and_not_one_more",),
+    ),
+)
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
     "Uploads": _UPLOADS,
@@ -455,6 +470,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "What the readers of each format take": _HEADERS,
     "Metadata and colour profiles": _METADATA,
     "Replies of a decoder, which may be hostile": _REPLIES,
+    "JSON and text": _TEXTS,
 }
 """All rows, by what they bound."""
 
