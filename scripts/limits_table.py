@@ -19,6 +19,7 @@ READERS = "limits/test_readers.py::test_a_reader_takes_as_many_as_its_limit_and_
 SERVICE = "limits/test_service.py::"
 CONNECTIONS = "web/test_connections.py::"
 FORMS = "web/test_forms.py::"
+JSON = "web/test_json_bodies.py::"
 POOL = "pool/test_pool.py::"
 
 
@@ -449,7 +450,7 @@ _REPLIES = (
     Limit("frames of a picture", "pool.verify:_MOST_FRAMES", _HOSTILE),
 )
 TEXTS = "pool/test_texts.py::"
-_TEXTS = (
+_PAGES_AND_POSTS = (
     Limit(
         "processor time of a page or post",
         "REMOTE_TEXT_CPU_SECONDS",
@@ -496,14 +497,29 @@ _TEXTS = (
         (f"{TEXTS}test_what_comes_of_a_text_may_be_four_mebibytes_and_no_more",),
     ),
 )
+_TEXTS = (
+    Limit(
+        "JSON: arrays and objects within each other",
+        "web.json_body:DEEPEST",
+        FailureCode.BAD_REQUEST,
+        (f"{JSON}test_a_value_is_nested_so_deep_and_not_one_deeper",),
+    ),
+    Limit(
+        "JSON: commas and opening brackets",
+        "web.json_body:MOST_VALUES",
+        FailureCode.BAD_REQUEST,
+        (f"{JSON}test_a_value_has_so_many_parts_and_not_one_more",),
+    ),
+)
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
     "Uploads": _UPLOADS,
     "Pictures": _PICTURES,
     "What the readers of each format take": _HEADERS,
     "Metadata and colour profiles": _METADATA,
-    "Pages and posts": _TEXTS,
+    "Pages and posts": _PAGES_AND_POSTS,
     "Replies of a decoder, which may be hostile": _REPLIES,
+    "JSON and text": _TEXTS,
 }
 """All rows, by what they bound."""
 

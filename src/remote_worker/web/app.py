@@ -15,8 +15,10 @@ from starlette.types import Lifespan
 from ..contract.failures import WorkFailed
 from ..contract.limits import Limits
 from ..service.images import Images
+from ..service.texts import Texts
 from .admission import Admission, Admits
 from .answers import json_answer
+from .budget import Budget
 from .callers import Callers
 from .capabilities import CapabilityEndpoint
 from .exchange import Exchanges, answer_failure
@@ -24,6 +26,7 @@ from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .settings import WebSettings
 from .stopping import Refusals
+from .text import TextEndpoints
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -43,6 +46,7 @@ class Uses:
     """The use cases that are offered."""
 
     images: Images
+    texts: Texts | None = None
 
 
 def create_app(
@@ -56,7 +60,8 @@ def create_app(
     """The application, for our own server or for any other that speaks ASGI."""
     health = HealthEndpoints(readiness)
     callers = Callers(settings.trusted_proxies)
-    pictures = ImageEndpoints(uses.images, limits, settings, callers)
+    budget = Budget(settings.bodies_bytes)
+    pictures = ImageEndpoints(uses.images, limits, settings, callers, budget)
     about = _About(settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
@@ -74,11 +79,16 @@ def create_app(
         "/images/resize_avatar": pictures.avatars,
         "/images/info": pictures.info,
     }
+    bodies: dict[str, Endpoint] = {}
+    if uses.texts is not None:
+        texts = TextEndpoints(uses.texts, settings, callers, budget)
+        bodies["/text/render_markdown"] = texts.render_markdown
     upload_routes = [_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()]
     app = App(
         routes=[
             # Looked through in this order.
             *upload_routes,
+            *(_route(path, endpoint, _UPLOAD) for path, endpoint in bodies.items()),
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
         middleware=[Middleware(Exchanges, settings), Middleware(Refusals)],
