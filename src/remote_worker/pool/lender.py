@@ -117,7 +117,7 @@ class Lender:
         self.refill()
 
     def refill(self) -> None:
-        """Have as many children ready as are wanted, soon. Call it after a reply."""
+        """Have as many children ready as are wanted, soon."""
         # One at a time: two would each see the same gap and fill it twice.
         if len(self._ready) < self._wanted and (self._refilling is None or self._refilling.done()):
             self._refilling = asyncio.create_task(self._refill())

@@ -29,7 +29,7 @@ from ..contract.texts import (
 )
 from ..telemetry import Event
 from . import verify_text
-from .child import CRASHES, ChildLost
+from .child import CRASHES, ChildLost, Kill
 from .lender import Lender
 from .reader import Reader
 from .retry import in_turn, lend, twice
@@ -178,7 +178,7 @@ class Texts:
             outcome = check(body)
             is_sound = True
         except ChildLost as lost:
-            crashed = lost.signal in CRASHES
+            crashed = lost.signal in CRASHES or lost.killed is Kill.LIE
             raise
         except HostileReply as hostile:
             crashed = True
