@@ -83,6 +83,16 @@ class Door:
         """Whether there is a process to ask."""
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        """Of the process, 0 while there is none."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def owes(self) -> int:
+        """How many answers are still to come, with those that nobody waits for any more."""
+        return self._process.owes if self._process else 0
+
     async def fetch(self, want: Want, *, deadline: float) -> Fetched:
         """What this URL leads to; equal wants at a time share one fetch. Raises FetchFailed."""
         while True:
@@ -129,8 +139,7 @@ class Door:
             del self._shared[want]
 
     def _see_room(self) -> None:
-        owed = self._process.owes if self._process else 0
-        if max(owed, len(self._shared)) >= self._settings.fetches:
+        if max(self.owes, len(self._shared)) >= self._settings.fetches:
             raise FetchFailed(FailureCode.BUSY, "fetches")
 
     async def _fetch(self, want: Want, until: float) -> Fetched:

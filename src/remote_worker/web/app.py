@@ -15,8 +15,10 @@ from starlette.types import Lifespan
 from ..contract.failures import WorkFailed
 from ..contract.limits import Limits
 from ..service.images import Images
+from ..service.texts import Texts
 from .admission import Admission, Admits
 from .answers import json_answer
+from .budget import Budget
 from .callers import Callers
 from .capabilities import CapabilityEndpoint
 from .exchange import Exchanges, answer_failure
@@ -25,6 +27,7 @@ from .images import ImageEndpoints
 from .network import NetworkEndpoints, NetworkUses
 from .settings import WebSettings
 from .stopping import Refusals
+from .text import TextEndpoints
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -45,6 +48,7 @@ class Uses:
 
     images: Images
     network: NetworkUses | None = None
+    texts: Texts | None = None
 
 
 def create_app(
@@ -58,7 +62,8 @@ def create_app(
     """The application, for our own server or for any other that speaks ASGI."""
     health = HealthEndpoints(readiness)
     callers = Callers(settings.trusted_proxies)
-    pictures = ImageEndpoints(uses.images, limits, settings, callers)
+    budget = Budget(settings.bodies_bytes)
+    pictures = ImageEndpoints(uses.images, limits, settings, callers, budget)
     about = _About(settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
@@ -85,11 +90,16 @@ def create_app(
         "/images/resize_avatar": pictures.avatars,
         "/images/info": pictures.info,
     }
+    bodies: dict[str, Endpoint] = {}
+    if uses.texts is not None:
+        texts = TextEndpoints(uses.texts, settings, callers, budget)
+        bodies["/text/render_markdown"] = texts.render_markdown
     upload_routes = [_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()]
     app = App(
         routes=[
             # Looked through in this order.
             *upload_routes,
+            *(_route(path, endpoint, _UPLOAD) for path, endpoint in bodies.items()),
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
         middleware=[Middleware(Exchanges, settings), Middleware(Refusals)],

@@ -21,13 +21,13 @@ from .budget import Budget, Share
 from .callers import Callers
 from .exchange import exchange_of
 from .negotiation import wants_picture
+from .parameters import is_on
 from .settings import WebSettings
 from .upload import Uploads
 from .work import while_wanted
 
 T = TypeVar("T")
 
-_OFF = {"", "0", "false", "no", "off"}
 _BOX = re.compile(r"([0-9]+)(?:x([0-9]+))?")
 _QUALITY = re.compile(r"[1-9][0-9]?|100")
 _METADATA = {"strip": False, "keep": True}
@@ -71,10 +71,12 @@ class Done(Generic[T]):
 class ImageEndpoints:
     """One method for each path; each answers GET with its usage."""
 
-    def __init__(self, images: Images, limits: Limits, settings: WebSettings, callers: Callers) -> None:
+    def __init__(
+        self, images: Images, limits: Limits, settings: WebSettings, callers: Callers, budget: Budget
+    ) -> None:
         self._images = images
         self._callers = callers
-        self._budget = Budget(settings.bodies_bytes)
+        self._budget = budget
         self._uploads = Uploads(limits, settings)
         self._settings = settings
 
@@ -107,7 +109,7 @@ class ImageEndpoints:
 
         done = await self._do(request, "fit", use)
         picture = done.result.picture
-        if _is_on(request.query_params, "simple"):
+        if is_on(request.query_params, "simple"):
             return picture_as_text(picture.body, done.share)
         if wants_picture(request.headers.get("accept", "")):
             return raw_picture(picture.body, picture.format, done.share)
@@ -120,7 +122,7 @@ class ImageEndpoints:
             return _usage(_AVATAR_USAGE)
 
         async def use(document: Document, deadline: float, caller: str) -> AvatarSet:
-            animated = _is_on(request.query_params, "animated")
+            animated = is_on(request.query_params, "animated")
             return await self._images.avatars(document, animated=animated, deadline=deadline, caller=caller)
 
         done = await self._do(request, "avatars", use)
@@ -203,7 +205,7 @@ def _fit(box: tuple[int, int], query: QueryParams) -> Fit:
         height=height,
         format=_one_of(query, "format", {name: name for name in OUTPUT_FORMATS}, default=None),
         quality=None if quality is None else int(quality),
-        animated=_is_on(query, "animated"),
+        animated=is_on(query, "animated"),
     )
 
 
@@ -214,7 +216,3 @@ def _one_of(query: QueryParams, name: str, choices: Mapping[str, T], *, default:
     if value not in choices:
         raise WorkFailed(FailureCode.BAD_PARAMETER, f"{name} is one of {', '.join(choices)}")
     return choices[value]
-
-
-def _is_on(query: QueryParams, name: str) -> bool:
-    return query.get(name, "").strip().lower() not in _OFF

@@ -1,6 +1,5 @@
 """The uploaded file, parsed out of multipart/form-data as it streams, straight into a document."""
 
-import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +16,7 @@ from starlette.requests import Request
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB, Limits
-from .body import read_body
+from .body import read_in_time
 from .budget import Lease, Share
 from .exchange import exchange_of
 from .settings import WebSettings
@@ -63,25 +62,13 @@ class Uploads:
 
     async def _read(self, request: Request, form: "_Form", most_bytes: int) -> None:
         exchange = exchange_of(request)
-        clock = asyncio.get_running_loop().time
-        end = clock() + self._settings.body_seconds
-        idle_seconds = self._settings.body_idle_seconds
-        try:
-            async with asyncio.timeout_at(min(end, clock() + idle_seconds)) as timeout:
 
-                def take(buffer: bytes | bytearray, start: int, stop: int) -> None:
-                    late = min(end, clock() + idle_seconds)
-                    # A timer for each part would be a tenth of the work.
-                    if late - (timeout.when() or end) > idle_seconds / 100:
-                        timeout.reschedule(late)
-                    exchange.received_bytes += stop - start
-                    if exchange.received_bytes > most_bytes:
-                        raise WorkFailed(FailureCode.TOO_LARGE)
-                    form.feed(buffer, start, stop)
+        def take(buffer: bytes | bytearray, start: int, end: int) -> None:
+            if exchange.received_bytes > most_bytes:
+                raise WorkFailed(FailureCode.TOO_LARGE)
+            form.feed(buffer, start, end)
 
-                await read_body(request, take)
-        except TimeoutError as late:
-            raise WorkFailed(FailureCode.BODY_TIMEOUT) from late
+        await read_in_time(request, self._settings, take)
         form.finish()
 
 

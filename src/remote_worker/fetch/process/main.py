@@ -107,12 +107,14 @@ def is_local_address(address: IPv4Address | IPv6Address) -> bool:
 
     The seal lets nobody bind a socket, which is the other way to ask.
     """
+    if address.is_loopback:
+        return True
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_DGRAM)) as probe:
         try:
             probe.connect((str(address), _DISCARD))
         except OSError:
-            return address.is_loopback  # There is no way there at all.
+            return False  # There is no way there at all.
         return ip_address(probe.getsockname()[0].partition("%")[0]) == address
 
 
