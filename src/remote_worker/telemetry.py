@@ -26,6 +26,8 @@ class Event(StrEnum):
     CHILD_RETRIED = "child_retried"
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
+    CACHE_RECREATED = "cache_recreated"
+    CACHE_FAILED = "cache_failed"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 

@@ -2,16 +2,23 @@
 
 import asyncio
 import contextlib
+import hashlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from . import telemetry
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
+from .service.cache import Cache
+from .service.cache_file import CacheFile
 from .service.images import Images
+from .service.previews import Fetcher, Previews, Reader
+from .service.signing import Camo, Signer
 from .settings import Settings
 from .telemetry import Event
 from .web.app import Uses
+from .web.links import Links
 
 
 def open_pool(settings: Settings) -> Pool:
@@ -22,6 +29,29 @@ def open_pool(settings: Settings) -> Pool:
 def uses(pool: Pool) -> Uses:
     """All use cases."""
     return Uses(images=Images(pool))
+
+
+def links(settings: Settings, fetcher: Fetcher, reader: Reader, via: str) -> Links:
+    """What the endpoints for links need; its previews are to be entered, which may raise CacheUnusable."""
+    own = settings.links
+    signer = Signer(own.proxy_keys, seconds=own.proxy_seconds, public_url=own.public_url, clock=time.time)
+    file = CacheFile(own.cache_path, own.cache_bytes, _generation(settings)) if own.cache_path else None
+    return Links(
+        previews=Previews(fetcher, reader, Cache(own.cache_bytes, file), signer, own),
+        fetcher=fetcher,
+        signer=signer,
+        camo=Camo(own.camo_key),
+        settings=own,
+        image_bytes=settings.fetch.fetched_image_bytes,
+        via=via,
+    )
+
+
+def _generation(settings: Settings) -> str:
+    """A word for what previews are made with: signed addresses in them, and what the door lets out."""
+    own = settings.links
+    told = repr((own.proxy_keys[:1], own.proxy_seconds, own.public_url, settings.fetch))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def health(pool: Pool) -> Callable[[], Awaitable[Health]]:
