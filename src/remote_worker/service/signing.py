@@ -125,8 +125,9 @@ def _decoded(text: str) -> str:
 
 def _from_hex(text: str) -> str:
     try:
-        if text != text.lower():
-            raise ValueError("hex in upper case")
-        return bytes.fromhex(text).decode()
+        data = bytes.fromhex(text)
+        if data.hex() != text:  # Blanks, or upper case.
+            raise ValueError("not as camo writes it")
+        return data.decode()
     except ValueError as broken:
         raise WorkFailed(FailureCode.BAD_SIGNATURE) from broken

@@ -40,6 +40,8 @@ _LOGIN_PATH = re.compile(
     re.IGNORECASE,
 )
 _LOGIN_HOST = re.compile(r"(?:accounts|login|signin|auth|sso)\..+")
+_VALUED = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
+"""Rules with a value behind their colon, where others have the name of a robot before it."""
 _RTA = "rta-5042-1996-1400-1577-rta"
 
 
@@ -97,7 +99,9 @@ def _is_noindex(header: str) -> bool:
     is_for_all = True
     for rule in header.lower().split(","):
         robot, colon, word = rule.rpartition(":")
-        if colon and robot.strip() not in ("unavailable_after", "max-snippet", "max-image-preview"):
+        if robot.strip() in _VALUED:
+            continue
+        if colon:
             is_for_all = robot.strip() == "*"
         if is_for_all and word.strip() in ("noindex", "none"):
             return True

@@ -35,7 +35,7 @@ from .negotiation import wants_json
 from .parameters import box, fit, is_on, one_of
 from .problems import JSON_TYPE, line
 from .settings import WebSettings
-from .work import while_wanted
+from .work import GRACE_SECONDS, while_wanted
 
 NDJSON_TYPE = "application/x-ndjson"
 BYTES_PER_URL = 4096
@@ -106,7 +106,7 @@ class LinkEndpoints:
             caller=self._callers.of(request.scope),
         )
         try:
-            body = await while_wanted(request, work, deadline=deadline)
+            body = await while_wanted(request, work, deadline=deadline + GRACE_SECONDS)
         except WorkFailed as failed:
             hops = failed.hops if explain and isinstance(failed, FetchFailed) else ()
             more = {"explain": {"hops": [explained_hop(hop) for hop in hops]}} if explain else None
@@ -147,7 +147,8 @@ class LinkEndpoints:
                 await send({"type": "http.response.body", "body": text, "more_body": True})
 
         try:
-            await while_wanted(request, pass_on(), deadline=deadline)
+            # Each preview ends itself before this would cut all of them off.
+            await while_wanted(request, pass_on(), deadline=deadline + GRACE_SECONDS)
         finally:
             await batch.aclose()
         await send({"type": "http.response.body", "body": b""})
