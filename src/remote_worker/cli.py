@@ -204,10 +204,10 @@ async def _open_and_serve(settings: Settings, listener: socket.socket | None) ->
     async with (
         wiring.open_pool(settings) as pool,
         wiring.open_door(settings) as door,
+        wiring.uses(pool, settings, door) as uses,
         wiring.renewal(pool) as renew,
     ):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
-        uses = wiring.uses(pool, door, settings)
         app = create_app(uses, wiring.health(pool), settings.web, settings.limits)
 
         def tell(address: server.Address) -> None:

@@ -33,6 +33,8 @@ class Event(StrEnum):
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
     EGRESS_REPORTED = "egress_reported"
+    CACHE_RECREATED = "cache_recreated"
+    CACHE_FAILED = "cache_failed"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import hashlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from . import telemetry
@@ -10,13 +12,20 @@ from .contract.failures import WorkFailed
 from .fetch.door import Door
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
+from .pool import texts
+from .service.cache import Cache
+from .service.cache_file import CacheFile
 from .service.ens import Ens
 from .service.geo import BadDatabase, Geo
 from .service.images import Images
 from .service.network import Network
+from .service.previews import Fetcher, Previews, Reader
+from .service.signing import Camo, Signer
+from .service.texts import Texts
 from .settings import BadSettings, Settings
 from .telemetry import Event
 from .web.app import Uses
+from .web.links import Links
 from .web.network import NetworkUses
 
 
@@ -30,9 +39,23 @@ def open_door(settings: Settings) -> Door:
     return Door(settings.fetch, is_sealed=settings.pool.jail)
 
 
-def uses(pool: Pool, door: Door, settings: Settings) -> Uses:
+def open_texts(settings: Settings) -> texts.Texts:
+    """What reads pages and renders posts; entering it raises TemplateFailed."""
+    return texts.Texts(settings.pool)
+
+
+@contextlib.asynccontextmanager
+async def uses(pool: Pool, settings: Settings, door: Door) -> AsyncIterator[Uses]:
     """All use cases. Raises BadSettings where a file or a URL that a setting names is none."""
-    return Uses(images=Images(pool), network=network(door, settings))
+    async with open_texts(settings) as reader:
+        linked = links(settings, door, reader, door.via)
+        async with linked.previews:
+            yield Uses(
+                images=Images(pool),
+                texts=Texts(reader),
+                links=linked,
+                network=network(door, settings),
+            )
 
 
 def network(door: Door, settings: Settings) -> NetworkUses:
@@ -65,6 +88,29 @@ def _rpc_url(door: Door, settings: Settings) -> str:
     except WorkFailed as bad:
         raise BadSettings([f"REMOTE_ENS_RPC_URL must be an http or https URL ({bad.code})"]) from bad
     return url
+
+
+def links(settings: Settings, fetcher: Fetcher, reader: Reader, via: str) -> Links:
+    """What the endpoints for links need; its previews are to be entered, which may raise CacheUnusable."""
+    own = settings.links
+    signer = Signer(own.proxy_keys, seconds=own.proxy_seconds, public_url=own.public_url, clock=time.time)
+    file = CacheFile(own.cache_path, own.cache_bytes, _generation(settings)) if own.cache_path else None
+    return Links(
+        previews=Previews(fetcher, reader, Cache(own.cache_bytes, file), signer, own),
+        fetcher=fetcher,
+        signer=signer,
+        camo=Camo(own.camo_key),
+        settings=own,
+        image_bytes=settings.fetch.fetched_image_bytes,
+        via=via,
+    )
+
+
+def _generation(settings: Settings) -> str:
+    """A word for what previews are made with: signed addresses in them, and what the door lets out."""
+    own = settings.links
+    told = repr((own.proxy_keys[:1], own.proxy_seconds, own.public_url, settings.fetch))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def health(pool: Pool) -> Callable[[], Awaitable[Health]]:

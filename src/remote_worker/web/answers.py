@@ -81,9 +81,13 @@ def picture_as_text(picture: memoryview, share: Share) -> Response:
     return _Sliced(_encoded([picture]), _base64_length(picture), "text/plain", share)
 
 
-def raw_picture(picture: memoryview, format_name: str, share: Share) -> Response:
+def raw_picture(
+    picture: memoryview, format_name: str, share: Share, headers: Mapping[str, str] | None = None
+) -> Response:
     """A picture's own bytes."""
-    return _Sliced(_slices(picture), len(picture), MEDIA_TYPES[format_name], share)
+    answer = _Sliced(_slices(picture), len(picture), MEDIA_TYPES[format_name], share)
+    answer.headers.update(headers or {})
+    return answer
 
 
 class _Sliced(Response):

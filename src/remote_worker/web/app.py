@@ -24,6 +24,7 @@ from .capabilities import CapabilityEndpoint
 from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
+from .links import LinkEndpoints, Links
 from .network import NetworkEndpoints, NetworkUses
 from .settings import WebSettings
 from .stopping import Refusals
@@ -49,6 +50,7 @@ class Uses:
     images: Images
     network: NetworkUses | None = None
     texts: Texts | None = None
+    links: Links | None = None
 
 
 def create_app(
@@ -63,7 +65,9 @@ def create_app(
     health = HealthEndpoints(readiness)
     callers = Callers(settings.trusted_proxies)
     budget = Budget(settings.bodies_bytes)
-    pictures = ImageEndpoints(uses.images, limits, settings, callers, budget)
+    links = uses.links
+    by_url = links.by_url() if links else None
+    pictures = ImageEndpoints(uses.images, limits, settings, callers, budget, by_url)
     about = _About(settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
@@ -98,11 +102,12 @@ def create_app(
     app = App(
         routes=[
             # Looked through in this order.
+            *(_link_routes(LinkEndpoints(links, uses.images, settings, callers, budget)) if links else ()),
             *upload_routes,
             *(_route(path, endpoint, _UPLOAD) for path, endpoint in bodies.items()),
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
-        middleware=[Middleware(Exchanges, settings), Middleware(Refusals)],
+        middleware=[Middleware(Exchanges, settings, links.via if links else ""), Middleware(Refusals)],
         exception_handlers={WorkFailed: answer_failure, HTTPException: answer_failure},
         lifespan=lifespan,
     )
@@ -140,6 +145,17 @@ class _About:
 
     def _uptime(self) -> float:
         return time.monotonic() - self._started
+
+
+def _link_routes(links: LinkEndpoints) -> list[Route]:
+    return [
+        _route("/links/preview", links.preview, (*_UPLOAD, "DELETE")),
+        _route("/links/previews", links.previews, ("OPTIONS", "POST")),
+        _route("/links/image", links.image, _READ),
+        _route("/links/proxy/{signature}/{rest:path}", links.proxy, _READ),
+        _route("/camo/{digest}/{encoded}", links.camo, _READ),
+        _route("/camo/{digest}", links.camo_query, _READ),
+    ]
 
 
 def _route(path: str, endpoint: Endpoint, methods: tuple[str, ...]) -> Route:
