@@ -33,6 +33,8 @@ BOMB_BYTES = 200 * 1024 * 1024
 """What a bomb unpacks to."""
 _BLOCK = 64 * 1024
 _DRIP_SECONDS = 0.5
+_SILENT_SECONDS = 3600.0
+"""Longer than anyone waits."""
 
 Answer = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
 """Answers one request for this name; the connection is closed behind it."""
@@ -86,7 +88,7 @@ async def _wall(_: str, writer: asyncio.StreamWriter) -> None:
 
 
 async def _silent(_: str, __: asyncio.StreamWriter) -> None:
-    await asyncio.Event().wait()
+    await asyncio.sleep(_SILENT_SECONDS)
 
 
 async def _drip(_: str, writer: asyncio.StreamWriter) -> None:
@@ -97,7 +99,7 @@ async def _drip(_: str, writer: asyncio.StreamWriter) -> None:
 
 async def _stall(_: str, writer: asyncio.StreamWriter) -> None:
     await _send(writer, _head("200 OK", "Content-Length: 100000"), b"<!doctype html><html><head><title>Half")
-    await asyncio.Event().wait()
+    await asyncio.sleep(_SILENT_SECONDS)
 
 
 async def _bomb(_: str, writer: asyncio.StreamWriter) -> None:
