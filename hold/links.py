@@ -5,6 +5,7 @@ with a word of its own, and no answer of a stranger makes the service grow.
 """
 
 import itertools
+import os
 import re
 import time
 from collections import Counter
@@ -57,8 +58,9 @@ def measure(given: Given) -> Sequence[Row]:
         "REMOTE_EGRESS_ALLOW": f"127.0.1.0/24:{WHERE.port}",
     }
     core = given.load_core
+    others = os.sched_getaffinity(0) - {core, *given.server_cores}
     with (
-        strangers(WHERE, core),
+        strangers(WHERE, min(others, default=core)),
         servers.worker(PORT, set(given.server_cores), **settings) as server,
     ):
         alone = asked(Calls(port=PORT, urls=urls(0, good_share=1)), core)
