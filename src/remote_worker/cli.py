@@ -114,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     info = tasks.add_parser("info", help="print what the header says, as JSON")
     info.add_argument("input", type=Path)
 
+    preview = commands.add_parser("preview", help="say what a page is, as /links/preview does it")
+    preview.add_argument("url")
+    preview.add_argument("--force", action="store_true", help="fetch it even if it seems to work only once")
+    preview.add_argument("--explain", action="store_true", help="with each hop, its addresses and times")
+    preview.add_argument("--json", action="store_true", help="print everything, as JSON")
+
     resolve = commands.add_parser("resolve", help="ask name servers, as /dns/resolve does it")
     resolve.add_argument("name")
     resolve.add_argument("--type", default=KINDS[0], help=f"one of {', '.join(KINDS)} (default: {KINDS[0]})")
@@ -292,6 +298,48 @@ def _write(path: Path, picture: Picture) -> None:
             raise
 
 
+def _preview(options: argparse.Namespace, settings: Settings) -> int:
+    members = json.loads(asyncio.run(_look_at(options, settings)))
+    if options.json:
+        print(json.dumps(members, indent=2, sort_keys=True))
+        return 0
+    for name in _TOLD:
+        if members.get(name):
+            print(f"{name:<16}{members[name]}")
+    for image in members["images"]:
+        print(f"{'image':<16}{image['url']}")
+    if members["flags"]:
+        print(f"{'flags':<16}{' '.join(members['flags'])}")
+    for hop in members.get("explain", {}).get("hops", ()):
+        print(f"{'hop':<16}{json.dumps(hop, sort_keys=True)}")
+    return 0
+
+
+_TOLD = (
+    "title",
+    "description",
+    "site_name",
+    "type",
+    "lang",
+    "author",
+    "published_time",
+    "canonical_url",
+    "final_url",
+    "url",
+)
+"""The members of a preview that are printed for people."""
+
+
+async def _look_at(options: argparse.Namespace, settings: Settings) -> bytes:
+    async with wiring.open_door(settings) as door, wiring.open_texts(settings) as reader:
+        links = wiring.links(settings, door, reader, door.via)
+        async with links.previews as previews:
+            deadline = time.monotonic() + settings.links.preview_seconds
+            return await previews.preview(
+                options.url, force=options.force, explain=options.explain, deadline=deadline
+            )
+
+
 def _resolve(options: argparse.Namespace, settings: Settings) -> int:
     answered = asyncio.run(_ask_servers(options.name, options.type.upper(), settings))
     for answer in answered.resolved.answers:
@@ -408,6 +456,7 @@ _TASKS = {"fit": _fit, "avatars": _avatars, "prepare": _prepare, "info": _info}
 _COMMANDS = {
     "serve": _serve,
     "run": _run,
+    "preview": _preview,
     "resolve": _resolve,
     "doctor": _doctor,
     "settings": _settings,

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from . import telemetry
 from .contract.failures import WorkFailed
 from .fetch.door import Door
+from .pool import texts
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
-from .pool import texts
 from .service.cache import Cache
 from .service.cache_file import CacheFile
 from .service.ens import Ens
