@@ -19,17 +19,13 @@ def create_app() -> Callable[..., Awaitable[None]]:
         raise RuntimeError(
             "REMOTE_JAIL=off works with `remote-worker serve` only, which listens on loopback then"
         )
-    pool, door = wiring.open_pool(settings), wiring.open_door(settings)
+    whole = wiring.Whole(settings)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        async with pool, door:
+        async with whole:
             yield
 
     return create_web_app(
-        wiring.uses(pool, door, settings),
-        wiring.health(pool),
-        settings.web,
-        settings.limits,
-        lifespan=lifespan,
+        whole.uses, wiring.health(whole.pool), settings.web, settings.limits, lifespan=lifespan
     )

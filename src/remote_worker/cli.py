@@ -207,17 +207,12 @@ async def _serve_until_stopped(settings: Settings, listener: socket.socket | Non
 
 
 async def _open_and_serve(settings: Settings, listener: socket.socket | None) -> None:
-    async with (
-        wiring.open_pool(settings) as pool,
-        wiring.open_door(settings) as door,
-        wiring.uses(pool, settings, door) as uses,
-        wiring.renewal(pool) as renew,
-    ):
+    async with wiring.Whole(settings) as whole, wiring.renewal(whole.pool) as renew:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
-        app = create_app(uses, wiring.health(pool), settings.web, settings.limits)
+        app = create_app(whole.uses, wiring.health(whole.pool), settings.web, settings.limits)
 
         def tell(address: server.Address) -> None:
-            door.listens(*address)
+            whole.door.listens(*address)
             _tell_address(address)
 
         await server.serve(app, settings.web, listener=listener, on_listening=tell)

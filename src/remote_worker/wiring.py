@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Self
 
 from . import telemetry
 from .contract.failures import WorkFailed
@@ -44,18 +45,34 @@ def open_texts(settings: Settings) -> texts.Texts:
     return texts.Texts(settings.pool)
 
 
-@contextlib.asynccontextmanager
-async def uses(pool: Pool, settings: Settings, door: Door) -> AsyncIterator[Uses]:
-    """All use cases. Raises BadSettings where a file or a URL that a setting names is none."""
-    async with open_texts(settings) as reader:
-        linked = links(settings, door, reader, door.via)
-        async with linked.previews:
-            yield Uses(
-                images=Images(pool),
-                texts=Texts(reader),
-                links=linked,
-                network=network(door, settings),
-            )
+class Whole:
+    """Everything that lives long, an async context manager, and all use cases on it.
+
+    Making it raises BadSettings where a file or a URL that a setting names is none. Entering it raises
+    TemplateFailed, DoorFailed, or CacheUnusable.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.pool, self.door, reader = open_pool(settings), open_door(settings), open_texts(settings)
+        linked = links(settings, self.door, reader, self.door.via)
+        self.uses = Uses(
+            images=Images(self.pool),
+            texts=Texts(reader),
+            links=linked,
+            network=network(self.door, settings),
+        )
+        self._parts = (self.pool, self.door, reader, linked.previews)
+        self._opened = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with self._opened as opened:
+            for part in self._parts:
+                await opened.enter_async_context(part)
+            self._opened = opened.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._opened.aclose()
 
 
 def network(door: Door, settings: Settings) -> NetworkUses:
