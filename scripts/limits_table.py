@@ -19,6 +19,7 @@ READERS = "limits/test_readers.py::test_a_reader_takes_as_many_as_its_limit_and_
 SERVICE = "limits/test_service.py::"
 CONNECTIONS = "web/test_connections.py::"
 FORMS = "web/test_forms.py::"
+JSON = "web/test_json_bodies.py::"
 POOL = "pool/test_pool.py::"
 
 
@@ -454,14 +455,99 @@ _URLS = (
     Limit("its host, characters", "fetch.url:LONGEST_HOST", FailureCode.TOO_LONG, _LENGTHS),
     Limit("a label of its host, characters", "fetch.url:LONGEST_LABEL", FailureCode.TOO_LONG, _LENGTHS),
 )
+_NETWORK = (
+    Limit(
+        "a name that is resolved",
+        "service.network:LONGEST_NAME",
+        "400 `unresolved`, reason `too_long`",
+        ("service/test_names.py::test_a_name_is_asked_for_in_the_form_of_the_dns",),
+    ),
+    Limit(
+        "an ENS name",
+        "service.ens:LONGEST_NAME",
+        FailureCode.BAD_PARAMETER,
+        ("service/test_ens.py::test_a_name_is_in_letters_that_no_version_reads_otherwise",),
+    ),
+    Limit(
+        "an answer of an Ethereum node",
+        "service.ens:MOST_ANSWER_BYTES",
+        FailureCode.ENS_FAILED,
+        ("service/test_ens.py::test_an_answer_has_so_many_bytes_and_not_one_more",),
+    ),
+)
+TEXTS = "pool/test_texts.py::"
+_PAGES_AND_POSTS = (
+    Limit(
+        "processor time of a page or post",
+        "REMOTE_TEXT_CPU_SECONDS",
+        FailureCode.PARSE_LIMIT,
+        (f"{TEXTS}test_a_text_may_use_its_processor_time_and_no_more",),
+    ),
+    Limit(
+        "its time by the clock",
+        "REMOTE_TEXT_SECONDS",
+        FailureCode.DEADLINE,
+        (f"{TEXTS}test_a_text_that_hangs_is_ended_by_the_clock",),
+    ),
+    Limit(
+        "memory of a process that reads them",
+        "REMOTE_TEXT_MEMORY_BYTES",
+        FailureCode.TOO_MUCH_MEMORY,
+        (f"{TEXTS}test_a_text_may_use_its_memory_and_no_more",),
+    ),
+    Limit(
+        "pages and posts read at once",
+        "REMOTE_TEXT_CHILDREN",
+        "it waits for its turn, or 503 `busy`",
+        (f"{TEXTS}test_texts_wait_for_their_turn_and_past_that_are_refused",),
+    ),
+    Limit(
+        "pages and posts of one process",
+        "REMOTE_TEXT_JOBS",
+        "the next one gets a fresh process",
+        (f"{TEXTS}test_a_child_reads_so_many_texts_and_is_then_replaced",),
+    ),
+    Limit(
+        "a page, an oEmbed answer or a post",
+        "contract.texts:MOST_TEXT_BYTES",
+        FailureCode.TOO_LARGE,
+        (
+            f"{TEXTS}test_a_post_of_a_mebibyte_passes_and_one_byte_more_does_not",
+            f"{TEXTS}test_a_page_is_read_as_far_as_a_mebibyte",
+        ),
+    ),
+    Limit(
+        "what comes of it",
+        "contract.texts:MOST_READ_BYTES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        (f"{TEXTS}test_what_comes_of_a_text_may_be_four_mebibytes_and_no_more",),
+    ),
+)
+_TEXTS = (
+    Limit(
+        "JSON: arrays and objects within each other",
+        "web.json_body:DEEPEST",
+        FailureCode.BAD_REQUEST,
+        (f"{JSON}test_a_value_is_nested_so_deep_and_not_one_deeper",),
+    ),
+    Limit(
+        "JSON: commas and opening brackets",
+        "web.json_body:MOST_VALUES",
+        FailureCode.BAD_REQUEST,
+        (f"{JSON}test_a_value_has_so_many_parts_and_not_one_more",),
+    ),
+)
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
     "Uploads": _UPLOADS,
     "Pictures": _PICTURES,
     "What the readers of each format take": _HEADERS,
     "Metadata and colour profiles": _METADATA,
+    "Pages and posts": _PAGES_AND_POSTS,
     "Replies of a decoder, which may be hostile": _REPLIES,
     "URLs that are fetched": _URLS,
+    "Names and addresses": _NETWORK,
+    "JSON and text": _TEXTS,
 }
 """All rows, by what they bound."""
 
@@ -502,6 +588,10 @@ NO_LIMITS = {
     "egress_report": "who may be dialled",
     "egress_ports": "who may be dialled",
     "nat64": "who is dialled",
+    "ipip_db_path": "where facts come from",
+    "dns_private_answers": "what is told",
+    "ens_rpc_url": "who is asked",
+    "service.geo:_MOST_SYSTEM": "the largest number of an autonomous system",
     "web.cycle:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "web.connection:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "decoder.animation:_MOST_ROUNDS": "the largest number that a format can say",
@@ -520,7 +610,7 @@ NO_LIMITS = {
     "decoder.jpeg_bytes:MOST_PAYLOAD": "the longest segment that JPEG knows",
     "decoder.jpeg_turn:MOST_UNITS": "the strips in which a picture is turned",
     "decoder.jpeg_turn:MOST_BYTES_A_SAMPLE": "room for what is written",
-    "decoder.template:_MOST_HOLES": "how memory is laid out before the seal",
+    "decoder.pictures:_MOST_HOLES": "how memory is laid out before the seal",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 

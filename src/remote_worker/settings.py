@@ -400,6 +400,37 @@ _POOL = (
         "The seal. `off` is for debugging, works on loopback only, and decodes strangers' bytes unsealed.",
     ),
     Row("pool", "formats", "Formats that are read and written; the others answer 415.", default="all"),
+    Row(
+        "pool",
+        "text_children",
+        "Pages and posts (Markdown) read at once.",
+        least=1,
+        most=400,
+        default="one for each core",
+    ),
+    Row(
+        "pool",
+        "text_jobs",
+        "Pages and posts that one sealed process reads, one after another, before it is replaced; 1 gives "
+        "each its own.",
+        least=1,
+        most=1_000_000,
+    ),
+    Row(
+        "pool",
+        "text_cpu_seconds",
+        "Most processor time of one page or post.",
+        least=0.01,
+        most=60,
+    ),
+    Row("pool", "text_seconds", "Longest time of one page or post by the clock.", least=0.1, most=600),
+    Row(
+        "pool",
+        "text_memory_bytes",
+        "Memory that one process for pages and posts may take.",
+        least=64 * MIB,
+        most=TIB,
+    ),
 )
 _FETCH = (
     Row(
@@ -461,9 +492,19 @@ _LINKS = (
     Row("links", "camo_key", "Key of camo and go-camo addresses; empty refuses them.", secret=True),
 )
 _NETWORK = (
-    Row("network", "ipip_db_path", "MMDB file for `/ipip` and `/geo`."),
-    Row("network", "dns_private_answers", "`/dns/resolve` tells private addresses too."),
-    Row("network", "ens_rpc_url", "JSON-RPC endpoint of an Ethereum node for `/ens`; empty switches it off."),
+    Row("network", "ipip_db_path", "MMDB file for `/ipip` and `/geo`, read again when it changes."),
+    Row(
+        "network",
+        "dns_private_answers",
+        "`/dns/resolve` asks for names of an own network too, and tells private addresses.",
+    ),
+    Row(
+        "network",
+        "ens_rpc_url",
+        "JSON-RPC endpoint of an Ethereum node for `/ens`; empty switches it off. A node in an own network "
+        "needs `REMOTE_EGRESS_ALLOW` too.",
+        secret=True,  # Providers put their key into it.
+    ),
 )
 TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL, *_FETCH, *_LINKS, *_NETWORK)
 """Every setting there is."""

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from web.small_network import small_network
+
 from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.formats import FormatName, FormatReport
@@ -17,6 +19,8 @@ from remote_worker.contract.limits import Limits
 from remote_worker.contract.messages import AVATAR_SIZES, Avatars, Info, Picture, Reply, Task
 from remote_worker.service.images import Images
 from remote_worker.web.app import Uses, create_app
+from remote_worker.web.links import Links
+from remote_worker.web.network import NetworkUses
 from remote_worker.web.server import Address, Server
 from remote_worker.web.settings import WebSettings
 
@@ -162,11 +166,18 @@ class Service:
 
 
 @contextmanager
-def serving(limits: Limits | None = None, **settings: Any) -> Iterator[Service]:
+def serving(
+    limits: Limits | None = None,
+    *,
+    network: NetworkUses | None = None,
+    links: Links | None = None,
+    **settings: Any,
+) -> Iterator[Service]:
     """The server in a thread, until the block ends."""
     web = WebSettings(port=0, **settings)
     decoder, probe = SmallDecoder(), Probe()
-    app = create_app(Uses(images=Images(decoder)), probe, web, limits or Limits())
+    uses = Uses(images=Images(decoder), network=network or small_network(), links=links)
+    app = create_app(uses, probe, web, limits or Limits())
     listening = threading.Event()
     addresses: list[Address] = []
 
@@ -242,11 +253,34 @@ class Reader:
         head, self._waiting = self._waiting.split(b"\r\n\r\n", 1)
         first, *lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        if headers.get("transfer-encoding") == "chunked" and has_body:
+            return Answer(int(first.split()[1]), headers, self._chunks())
         length = int(headers.get("content-length", 0)) if has_body else 0
         while len(self._waiting) < length:
             self._more()
         body, self._waiting = self._waiting[:length], self._waiting[length:]
         return Answer(int(first.split()[1]), headers, body)
+
+    def line(self) -> bytes:
+        """What comes up to the next CRLF."""
+        while b"\r\n" not in self._waiting:
+            self._more()
+        line, self._waiting = self._waiting.split(b"\r\n", 1)
+        return line
+
+    def chunk(self) -> bytes:
+        """The next chunk of a body in chunks; the last one is empty."""
+        size = int(self.line(), 16)
+        while len(self._waiting) < size + 2:
+            self._more()
+        data, self._waiting = self._waiting[:size], self._waiting[size + 2 :]
+        return data
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while data := self.chunk():
+            body += data
+        return body
 
     @property
     def is_empty(self) -> bool:

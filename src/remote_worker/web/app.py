@@ -15,15 +15,20 @@ from starlette.types import Lifespan
 from ..contract.failures import WorkFailed
 from ..contract.limits import Limits
 from ..service.images import Images
+from ..service.texts import Texts
 from .admission import Admission, Admits
 from .answers import json_answer
+from .budget import Budget
 from .callers import Callers
 from .capabilities import CapabilityEndpoint
 from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
+from .links import LinkEndpoints, Links
+from .network import NetworkEndpoints, NetworkUses
 from .settings import WebSettings
 from .stopping import Refusals
+from .text import TextEndpoints
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -43,6 +48,9 @@ class Uses:
     """The use cases that are offered."""
 
     images: Images
+    network: NetworkUses | None = None
+    texts: Texts | None = None
+    links: Links | None = None
 
 
 def create_app(
@@ -56,7 +64,10 @@ def create_app(
     """The application, for our own server or for any other that speaks ASGI."""
     health = HealthEndpoints(readiness)
     callers = Callers(settings.trusted_proxies)
-    pictures = ImageEndpoints(uses.images, limits, settings, callers)
+    budget = Budget(settings.bodies_bytes)
+    links = uses.links
+    by_url = links.by_url() if links else None
+    pictures = ImageEndpoints(uses.images, limits, settings, callers, budget, by_url)
     about = _About(settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
@@ -67,6 +78,15 @@ def create_app(
         "/readyz": health.ready,
         "/health": health.ready,
     }
+    if uses.network is not None:
+        network = NetworkEndpoints(uses.network, settings, callers)
+        reads |= {
+            "/dns/resolve": network.resolve,
+            "/ip": network.caller,
+            "/ipip/{address}": network.ipip,
+            "/geo/{address}": network.geo,
+            "/ens/{name}": network.ens,
+        }
     uploads: dict[str, Endpoint] = {
         "/images/prepare_jpeg": pictures.prepare,
         "/images/fit/{box}": pictures.fit,
@@ -74,14 +94,20 @@ def create_app(
         "/images/resize_avatar": pictures.avatars,
         "/images/info": pictures.info,
     }
+    bodies: dict[str, Endpoint] = {}
+    if uses.texts is not None:
+        texts = TextEndpoints(uses.texts, settings, callers, budget)
+        bodies["/text/render_markdown"] = texts.render_markdown
     upload_routes = [_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()]
     app = App(
         routes=[
             # Looked through in this order.
+            *(_link_routes(LinkEndpoints(links, uses.images, settings, callers, budget)) if links else ()),
             *upload_routes,
+            *(_route(path, endpoint, _UPLOAD) for path, endpoint in bodies.items()),
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
-        middleware=[Middleware(Exchanges, settings), Middleware(Refusals)],
+        middleware=[Middleware(Exchanges, settings, links.via if links else ""), Middleware(Refusals)],
         exception_handlers={WorkFailed: answer_failure, HTTPException: answer_failure},
         lifespan=lifespan,
     )
@@ -119,6 +145,17 @@ class _About:
 
     def _uptime(self) -> float:
         return time.monotonic() - self._started
+
+
+def _link_routes(links: LinkEndpoints) -> list[Route]:
+    return [
+        _route("/links/preview", links.preview, (*_UPLOAD, "DELETE")),
+        _route("/links/previews", links.previews, ("OPTIONS", "POST")),
+        _route("/links/image", links.image, _READ),
+        _route("/links/proxy/{signature}/{rest:path}", links.proxy, _READ),
+        _route("/camo/{digest}/{encoded}", links.camo, _READ),
+        _route("/camo/{digest}", links.camo_query, _READ),
+    ]
 
 
 def _route(path: str, endpoint: Endpoint, methods: tuple[str, ...]) -> Route:

@@ -9,6 +9,8 @@ from starlette.datastructures import Headers
 from ..contract.failures import FailureCode, WorkFailed
 from .settings import WebSettings
 
+SIGNED_PREFIXES = ("/links/proxy/", "/camo/")
+"""Paths of signed addresses."""
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -36,8 +38,13 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-def check_caller(headers: Headers, settings: WebSettings) -> None:
-    """Refuse a request that a web page of another site may have sent. Raises WorkFailed."""
+def check_caller(headers: Headers, settings: WebSettings, path: str) -> None:
+    """Refuse a request that a web page of another site may have sent. Raises WorkFailed.
+
+    Signed addresses are made for such pages, and their signature decides.
+    """
+    if path.startswith(SIGNED_PREFIXES):
+        return
     hosts = headers.getlist("host")
     # Only HTTP/1.0 comes without a Host, and no browser speaks that.
     host = hosts[0].lower() if hosts else "localhost"

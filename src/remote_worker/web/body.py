@@ -6,7 +6,9 @@ from typing import Protocol, cast
 
 from starlette.requests import Request
 
-from .exchange import ClientGone
+from ..contract.failures import FailureCode, WorkFailed
+from .exchange import ClientGone, exchange_of
+from .settings import WebSettings
 
 Take = Callable[[bytes | bytearray, int, int], None]
 """Takes the bytes from a start to an end of a buffer that is used again afterwards."""
@@ -41,6 +43,31 @@ async def read_body(request: Request, take: Take) -> None:
         part = message.get("body", b"")
         take(part, 0, len(part))
         more = message.get("more_body", False)
+
+
+async def read_in_time(request: Request, settings: WebSettings, take: Take) -> None:
+    """Call `take` with each part of a body that is counted, and has its time in all and between its parts.
+
+    Raises what that raises, WorkFailed when the time is over, or ClientGone when the body is cut.
+    """
+    exchange = exchange_of(request)
+    clock = asyncio.get_running_loop().time
+    end = clock() + settings.body_seconds
+    idle_seconds = settings.body_idle_seconds
+    try:
+        async with asyncio.timeout_at(min(end, clock() + idle_seconds)) as timeout:
+
+            def take_in_time(buffer: bytes | bytearray, start: int, stop: int) -> None:
+                late = min(end, clock() + idle_seconds)
+                # A timer for each part would be a tenth of the work.
+                if late - (timeout.when() or end) > idle_seconds / 100:
+                    timeout.reschedule(late)
+                exchange.received_bytes += stop - start
+                take(buffer, start, stop)
+
+            await read_body(request, take_in_time)
+    except TimeoutError as late:
+        raise WorkFailed(FailureCode.BODY_TIMEOUT) from late
 
 
 def watch(request: Request, tell: Callable[[], None]) -> Callable[[], object]:

@@ -24,6 +24,8 @@ READ_BYTES = 64 * 1024
 """Read at once for the parser: a body in one-byte chunks takes some 4 ms a read to parse."""
 MOST_WAITING_BYTES = 4 * READ_BYTES
 """Of a body that the application has not taken. Less than one read would stop and start reading at each."""
+_BODILESS = (204, 304)
+"""Statuses whose answers have no body, whatever their headers say (RFC 9112, 6.3)."""
 JOINED_BYTES = 64 * 1024
 """A part of an answer up to this size goes out in one write with the head."""
 
@@ -40,6 +42,7 @@ class Cycle(RequestResponseCycle):
         self.waiting_bytes = 0
         self.is_body_delivered = False
         self._is_rest_skipped = False
+        self._is_length_known = True
         self._take: Take | None = None
         self._failure: Exception | None = None
         self._head = b""
@@ -176,23 +179,34 @@ class Cycle(RequestResponseCycle):
                 self.keep_alive = self.keep_alive and value != b"close"
                 continue
             lines += [name, b": ", value, b"\r\n"]
-        if length is None:
-            raise RuntimeError("an answer of unknown length")
+        has_body = self.scope["method"] != "HEAD" and message["status"] not in _BODILESS
+        if not has_body:
+            length = 0
+        self.chunked_encoding = False
+        if length is None and self.scope["http_version"] == "1.1":
+            self.chunked_encoding = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        elif length is None:
+            self.keep_alive = False  # To a client of HTTP/1.0 the end of the connection is the body's.
         if self.connection.is_ending_with(self) or (self.more_body and not self._is_rest_skipped):
             self.keep_alive = False
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         self._head = b"".join([*lines, b"\r\n"])
-        self.expected_content_length = 0 if self.scope["method"] == "HEAD" else length
+        self._is_length_known = length is not None
+        self.expected_content_length = length or 0
         self.response_started = True
         self.waiting_for_100_continue = False
 
     def _send_part(self, body: bytes, *, is_last: bool) -> None:
         if self.scope["method"] == "HEAD":
             body = b""
-        self.expected_content_length -= len(body)
-        if self.expected_content_length < 0 or (is_last and self.expected_content_length > 0):
-            raise RuntimeError("a body that is not as long as its head says")
+        if self._is_length_known:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0 or (is_last and self.expected_content_length > 0):
+                raise RuntimeError("a body that is not as long as its head says")
+        elif self.chunked_encoding:
+            body = _chunk(body, is_last=is_last)
         if self._head and len(body) <= JOINED_BYTES:
             body = self._head + body
         elif self._head:
@@ -227,3 +241,9 @@ class Cycle(RequestResponseCycle):
             }
         )
         await self.send({"type": "http.response.body", "body": failure.body, "more_body": False})
+
+
+def _chunk(body: bytes, *, is_last: bool) -> bytes:
+    """A part of a body of unknown length, as it goes over the wire (RFC 9112, 7.1)."""
+    part = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return part + b"0\r\n\r\n" if is_last else part

@@ -5,7 +5,9 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -63,8 +65,10 @@ def exchange_of(request: Request) -> Exchange:
     return exchange
 
 
-async def answer_failure(request: Request, failure: Exception) -> Response:
-    """What a client gets for a WorkFailed, or for a path or method that there is not."""
+async def answer_failure(
+    request: Request, failure: Exception, more: Mapping[str, Any] | None = None
+) -> Response:
+    """What a client gets for a WorkFailed, or for a path or method that there is not; `more` are members."""
     headers: dict[str, str] = {}
     if isinstance(failure, HTTPException):
         headers = {name.lower(): value for name, value in (failure.headers or {}).items()}
@@ -78,6 +82,7 @@ async def answer_failure(request: Request, failure: Exception) -> Response:
         request_id=exchange.request_id,
         accept=request.headers.get("accept", ""),
         kind=exchange.kind,
+        more=more,
     )
     return Response(answer.body, answer.status, answer.headers | headers)
 
@@ -93,7 +98,7 @@ def refusal(scope: Scope, failure: WorkFailed, settings: WebSettings) -> Refusal
     """
     headers = Headers(scope=scope)
     try:
-        auth.check_caller(headers, settings)
+        auth.check_caller(headers, settings, scope["path"])
     except WorkFailed as foreign:
         failure = foreign
     exchange = Exchange(_request_id(headers), code=failure.code)
@@ -108,9 +113,11 @@ def refusal(scope: Scope, failure: WorkFailed, settings: WebSettings) -> Refusal
 class Exchanges:
     """Names, times, guards and logs every request; an error of ours becomes a JSON 500."""
 
-    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings, via: str = "") -> None:
         self._app = app
         self._settings = settings
+        self._via = via
+        """What this worker calls itself when it asks others."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
@@ -124,7 +131,7 @@ class Exchanges:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                message["headers"] = [*message["headers"], *_marks(exchange)]
+                message["headers"] = _marked(message["headers"], exchange)
             elif message["type"] == "http.response.body":
                 exchange.sent_bytes += len(message.get("body", b""))
             await send(message)
@@ -138,7 +145,10 @@ class Exchanges:
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            auth.check_caller(Headers(scope=scope), self._settings)
+            headers = Headers(scope=scope)
+            if self._via and any(self._via in via for via in headers.getlist("via")):
+                raise WorkFailed(FailureCode.SELF)
+            auth.check_caller(headers, self._settings, scope["path"])
             await self._app(scope, receive, send)
         except WorkFailed as failure:
             await (await answer_failure(request, failure))(scope, receive, send)
@@ -175,6 +185,13 @@ def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", b"no-store"),
     ]
+
+
+def _marked(headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    """With our marks; an answer that says itself how it may be kept is left to it."""
+    own = list(headers)
+    has_own = any(name == b"cache-control" for name, _ in own)
+    return [*own, *(mark for mark in _marks(exchange) if not (has_own and mark[0] == b"cache-control"))]
 
 
 def _log(scope: Scope, exchange: Exchange) -> None:

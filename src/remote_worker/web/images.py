@@ -1,35 +1,30 @@
 """The endpoints under /images/: from a request to a use case, and from its result to the answer."""
 
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.limits import LONGEST_SIDE, Limits
-from ..contract.messages import OUTPUT_FORMATS, Fit
+from ..contract.limits import Limits
 from ..service.images import AvatarSet, Described, Images, Made
-from . import problems
 from .answers import json_answer, picture_as_text, pictures_in_json, raw_picture
 from .budget import Budget, Share
+from .by_url import ByUrl
 from .callers import Callers
 from .exchange import exchange_of
 from .negotiation import wants_picture
+from .parameters import box, fit, is_on, one_of
 from .settings import WebSettings
 from .upload import Uploads
 from .work import while_wanted
 
 T = TypeVar("T")
 
-_OFF = {"", "0", "false", "no", "off"}
-_BOX = re.compile(r"([0-9]+)(?:x([0-9]+))?")
-_QUALITY = re.compile(r"[1-9][0-9]?|100")
 _METADATA = {"strip": False, "keep": True}
 
 _PREPARE_USAGE = (
@@ -71,11 +66,19 @@ class Done(Generic[T]):
 class ImageEndpoints:
     """One method for each path; each answers GET with its usage."""
 
-    def __init__(self, images: Images, limits: Limits, settings: WebSettings, callers: Callers) -> None:
+    def __init__(
+        self,
+        images: Images,
+        limits: Limits,
+        settings: WebSettings,
+        callers: Callers,
+        budget: Budget,
+        by_url: ByUrl | None = None,
+    ) -> None:
         self._images = images
         self._callers = callers
-        self._budget = Budget(settings.bodies_bytes)
-        self._uploads = Uploads(limits, settings)
+        self._budget = budget
+        self._uploads = Uploads(limits, settings, by_url)
         self._settings = settings
 
     async def prepare(self, request: Request) -> Response:
@@ -84,7 +87,7 @@ class ImageEndpoints:
             return _usage(_PREPARE_USAGE)
 
         async def use(document: Document, deadline: float, caller: str) -> Made:
-            keep = _one_of(request.query_params, "metadata", _METADATA, default=False)
+            keep = one_of(request.query_params, "metadata", _METADATA, default=False)
             return await self._images.prepare(document, keep_metadata=keep, deadline=deadline, caller=caller)
 
         done = await self._do(request, "prepare", use)
@@ -96,18 +99,18 @@ class ImageEndpoints:
 
     async def fit(self, request: Request) -> Response:
         """A picture scaled down into a box."""
-        box = _box(request.path_params["box"])
+        sides = _path_box(request.path_params["box"])
         if request.method != "POST":
             return _usage(_FIT_USAGE)
 
         async def use(document: Document, deadline: float, caller: str) -> Made:
             return await self._images.fit(
-                document, _fit(box, request.query_params), deadline=deadline, caller=caller
+                document, fit(sides, request.query_params), deadline=deadline, caller=caller
             )
 
         done = await self._do(request, "fit", use)
         picture = done.result.picture
-        if _is_on(request.query_params, "simple"):
+        if is_on(request.query_params, "simple"):
             return picture_as_text(picture.body, done.share)
         if wants_picture(request.headers.get("accept", "")):
             return raw_picture(picture.body, picture.format, done.share)
@@ -120,7 +123,7 @@ class ImageEndpoints:
             return _usage(_AVATAR_USAGE)
 
         async def use(document: Document, deadline: float, caller: str) -> AvatarSet:
-            animated = _is_on(request.query_params, "animated")
+            animated = is_on(request.query_params, "animated")
             return await self._images.avatars(document, animated=animated, deadline=deadline, caller=caller)
 
         done = await self._do(request, "avatars", use)
@@ -175,46 +178,8 @@ def _usage(text: str) -> Response:
     return json_answer({**_OK, "usage": text})
 
 
-def _box(text: str) -> tuple[int, int]:
-    found = _BOX.fullmatch(text)
+def _path_box(text: str) -> tuple[int, int]:
+    found = box(text)
     if found is None:
         raise WorkFailed(FailureCode.NOT_FOUND)
-    width = _side(found[1])
-    return width, width if found[2] is None else _side(found[2])
-
-
-def _side(digits: str) -> int:
-    """A number of any length, at most the longest side: a box never enlarges."""
-    digits = digits.lstrip("0")
-    return LONGEST_SIDE if len(digits) > len(str(LONGEST_SIDE)) else min(int(digits or "0"), LONGEST_SIDE)
-
-
-def _fit(box: tuple[int, int], query: QueryParams) -> Fit:
-    width, height = box
-    if not (width and height):
-        raise WorkFailed(
-            FailureCode.BAD_PARAMETER, problems.rescaling("a side of the box is at least 1 pixel")
-        )
-    quality = query.get("quality")
-    if quality is not None and not _QUALITY.fullmatch(quality):
-        raise WorkFailed(FailureCode.BAD_PARAMETER, "quality is a whole number from 1 to 100")
-    return Fit(
-        width=width,
-        height=height,
-        format=_one_of(query, "format", {name: name for name in OUTPUT_FORMATS}, default=None),
-        quality=None if quality is None else int(quality),
-        animated=_is_on(query, "animated"),
-    )
-
-
-def _one_of(query: QueryParams, name: str, choices: Mapping[str, T], *, default: T) -> T:
-    value = query.get(name)
-    if value is None:
-        return default
-    if value not in choices:
-        raise WorkFailed(FailureCode.BAD_PARAMETER, f"{name} is one of {', '.join(choices)}")
-    return choices[value]
-
-
-def _is_on(query: QueryParams, name: str) -> bool:
-    return query.get(name, "").strip().lower() not in _OFF
+    return found

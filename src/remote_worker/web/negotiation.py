@@ -8,6 +8,11 @@ def wants_picture(accept: str) -> bool:
     return _prefers(accept, lambda name: name.startswith("image/") and len(name) > len("image/"))
 
 
+def wants_json(accept: str) -> bool:
+    """Whether JSON is named and no picture preferred, where a picture is what one gets."""
+    return "application/json" in accept.lower() and not wants_picture(accept)
+
+
 def wants_problem(accept: str) -> bool:
     """Whether failures are to come as RFC 9457."""
     return _prefers(accept, lambda name: name == "application/problem+json")

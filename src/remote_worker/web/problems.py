@@ -170,6 +170,19 @@ def answer(
     return ProblemAnswer(problem.status, headers, json.dumps(members, sort_keys=True).encode())
 
 
+def line(failure: WorkFailed) -> dict[str, Any]:
+    """The failure of one thing among several, as members."""
+    members: dict[str, Any] = {
+        "code": failure.code,
+        "message": _message(failure, PROBLEMS[failure.code], ""),
+        "status": "error",
+        "success": False,
+    }
+    if failure.code in _RETRY_SECONDS:
+        members["retry_seconds"] = failure.retry_seconds or _RETRY_SECONDS[failure.code]
+    return members
+
+
 def _message(failure: WorkFailed, problem: Problem, kind: str) -> str:
     if failure.in_header:
         return PROBLEMS[FailureCode.UNSUPPORTED_FORMAT].message

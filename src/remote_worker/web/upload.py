@@ -1,6 +1,5 @@
 """The uploaded file, parsed out of multipart/form-data as it streams, straight into a document."""
 
-import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -17,12 +16,17 @@ from starlette.requests import Request
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB, Limits
-from .body import read_body
+from .body import read_in_time
 from .budget import Lease, Share
+from .by_url import ByUrl
 from .exchange import exchange_of
+from .fields import read_field
 from .settings import WebSettings
 
 FIELD = "file"
+URL_FIELD = "url"
+LONGEST_URL_BYTES = 8 * 1024
+"""Of the field; what is a URL and how long one may be is told by the rules for URLs."""
 OVERHEAD_BYTES = MIB
 """What a body may have besides the file: the other parts, and the heads of all."""
 MOST_PARTS = 64
@@ -37,19 +41,30 @@ _EXTENDED_FILENAME = re.compile(r";\s*filename\*\s*=\s*[^;\s']*'[^;\s']*'[^;\s]+
 class Uploads:
     """Receives uploads within the limits."""
 
-    def __init__(self, limits: Limits, settings: WebSettings) -> None:
+    def __init__(self, limits: Limits, settings: WebSettings, by_url: ByUrl | None = None) -> None:
         self._limits = limits
         self._settings = settings
+        self._by_url = by_url
 
     @asynccontextmanager
     async def receive(self, request: Request, share: Share) -> AsyncIterator[Document]:
         """The whole body read, and its file as a document that lives as long as the block.
 
-        Its bytes are taken out of the caller's share.
+        In place of a file there may be a URL, in the form or in the address, which is fetched then.
+        The bytes are taken out of the caller's share.
 
         Raises WorkFailed, or ClientGone when the body is cut.
         """
         began = time.perf_counter()
+        url = request.query_params.get(URL_FIELD, "") if self._by_url else ""
+        if self._by_url and not _is_multipart(request):
+            with share.lease() as lease:
+                url = url or await read_field(request, self._settings, lease, URL_FIELD)
+            if url:
+                async with self._by_url.document(request, url, share) as document:
+                    exchange_of(request).upload_seconds = time.perf_counter() - began
+                    yield document
+                return
         boundary = _boundary(request)
         most_bytes = self._limits.input_bytes + OVERHEAD_BYTES
         # The server has checked that these are digits.
@@ -58,30 +73,27 @@ class Uploads:
         with share.lease() as lease, _document() as document:
             form = _Form(boundary, document, lease, self._limits.input_bytes)
             await self._read(request, form, most_bytes)
+            url = (form.url or url) if self._by_url else ""
+            if url and self._by_url:
+                if form.has_file:
+                    raise WorkFailed(FailureCode.BAD_PARAMETER, "there is a file and a url")
+                async with self._by_url.document(request, url, share) as fetched:
+                    exchange_of(request).upload_seconds = time.perf_counter() - began
+                    yield fetched
+                return
+            form.check_file()
             exchange_of(request).upload_seconds = time.perf_counter() - began
             yield document
 
     async def _read(self, request: Request, form: "_Form", most_bytes: int) -> None:
         exchange = exchange_of(request)
-        clock = asyncio.get_running_loop().time
-        end = clock() + self._settings.body_seconds
-        idle_seconds = self._settings.body_idle_seconds
-        try:
-            async with asyncio.timeout_at(min(end, clock() + idle_seconds)) as timeout:
 
-                def take(buffer: bytes | bytearray, start: int, stop: int) -> None:
-                    late = min(end, clock() + idle_seconds)
-                    # A timer for each part would be a tenth of the work.
-                    if late - (timeout.when() or end) > idle_seconds / 100:
-                        timeout.reschedule(late)
-                    exchange.received_bytes += stop - start
-                    if exchange.received_bytes > most_bytes:
-                        raise WorkFailed(FailureCode.TOO_LARGE)
-                    form.feed(buffer, start, stop)
+        def take(buffer: bytes | bytearray, start: int, end: int) -> None:
+            if exchange.received_bytes > most_bytes:
+                raise WorkFailed(FailureCode.TOO_LARGE)
+            form.feed(buffer, start, end)
 
-                await read_body(request, take)
-        except TimeoutError as late:
-            raise WorkFailed(FailureCode.BODY_TIMEOUT) from late
+        await read_in_time(request, self._settings, take)
         form.finish()
 
 
@@ -101,6 +113,8 @@ class _Form:
         self._lease = lease
         self._most_bytes = most_bytes
         self._in_file = False
+        self._in_url = False
+        self._url = bytearray()
         self._found = False
         self._is_empty = True
 
@@ -134,16 +148,34 @@ class _Form:
                 if isinstance(event, MultipartSegment):
                     self._in_file = not self._found and _is_file(event)
                     self._found = self._found or self._in_file
+                    self._in_url = event.name == URL_FIELD and not event.filename and not self._url
                 elif event is None:
-                    self._in_file = False
+                    self._in_file = self._in_url = False
                 elif self._in_file:
                     self._write(memoryview(event))
+                elif self._in_url:
+                    self._url += event
+                    if len(self._url) > LONGEST_URL_BYTES:
+                        raise WorkFailed(FailureCode.TOO_LONG)
 
     def finish(self) -> None:
-        """The body is complete: is the form, and is there a file? Raises WorkFailed."""
+        """The body is complete: is the form? Raises WorkFailed."""
         if not self._is_empty:
             with _bad_form():
                 self._parser.close()
+
+    @property
+    def has_file(self) -> bool:
+        """There is a file."""
+        return self._found
+
+    @property
+    def url(self) -> str:
+        """The field `url`, empty where there is none."""
+        return self._url.decode(errors="replace").strip()
+
+    def check_file(self) -> None:
+        """There is a file, and something in it. Raises WorkFailed."""
         if not self._found:
             raise WorkFailed(FailureCode.NO_FILE)
         if self._document.size_bytes == 0:
@@ -157,6 +189,10 @@ class _Form:
             self._document.write(data)
         except OSError as full:
             raise WorkFailed(FailureCode.BUSY, "there is no memory for the upload") from full
+
+
+def _is_multipart(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
 def _boundary(request: Request) -> str:

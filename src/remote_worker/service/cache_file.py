@@ -1,0 +1,203 @@
+"""The file in which previews outlive the worker: SQLite, marked as ours, bounded. Used by one thread."""
+
+import os
+import sqlite3
+from contextlib import suppress
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from .. import telemetry
+from ..telemetry import Event
+
+APPLICATION_ID = 0x52575043
+"""In the header of the file: RWPC."""
+SCHEMA = 1
+_MAGIC = b"SQLite format 3\0"
+_APPLICATION_ID_AT = 68
+_FULL_TO = 0.9
+"""How full a file is left that has become too full."""
+_PAGE_BYTES = 4096
+_LONGEST_WAIT_SECONDS = 1.0
+"""For another worker with the same file."""
+
+
+class CacheUnusable(Exception):
+    """The file is not one that this worker may write to."""
+
+
+class FileFailed(Exception):
+    """The file could not be read or written this time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A preview as JSON around the word that says how it came here, and until when it is good (epoch)."""
+
+    before: bytes
+    after: bytes
+    hops: bytes
+    """JSON, for those who ask for an explanation."""
+    made: float
+    fresh_until: float
+    stale_until: float
+    error_until: float
+    is_kept: bool
+    """It may be in the file."""
+    etag: str = ""
+    last_modified: str = ""
+    held_until: float = 0.0
+    """Until then it is shown past its time and nothing is fetched: its site has just failed."""
+
+    @property
+    def size_bytes(self) -> int:
+        """In memory, about."""
+        return len(self.before) + len(self.after) + len(self.hops) + 1000
+
+
+_COLUMNS = [field.name for field in fields(Entry)]
+_TABLES = f"""
+CREATE TABLE entries (
+  url TEXT NOT NULL, language TEXT NOT NULL, used REAL NOT NULL, size INTEGER NOT NULL,
+  {", ".join(f"{name} NOT NULL" for name in _COLUMNS)},
+  PRIMARY KEY (url, language)) WITHOUT ROWID;
+CREATE INDEX by_use ON entries (used);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class CacheFile:
+    """Entries by URL and language. `generation` names what they were made with: others are dropped."""
+
+    def __init__(self, path: str, most_bytes: int, generation: str) -> None:
+        self._path = Path(path)
+        self._most_bytes = most_bytes
+        self._generation = generation
+        self._size_bytes = 0
+
+    def open(self) -> None:
+        """Open or make the file. One of ours that is damaged is made anew. Raises CacheUnusable."""
+        try:
+            is_new = not self._path.exists() or self._path.stat().st_size == 0
+            if is_new:
+                # Before SQLite makes it, so that nobody else may ever read it.
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            elif not self._is_ours():
+                raise CacheUnusable(f"{self._path} is not a cache of this worker: name another file, or none")
+            try:
+                self._connect(is_new=is_new)
+            except sqlite3.DatabaseError as damaged:
+                self._make_anew(str(damaged))
+        except (OSError, sqlite3.Error) as failed:
+            raise CacheUnusable(f"the cache {self._path} cannot be opened: {failed}") from failed
+
+    def _is_ours(self) -> bool:
+        with self._path.open("rb") as file:
+            head = file.read(100)
+        mark = head[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4]
+        return head.startswith(_MAGIC) and mark == APPLICATION_ID.to_bytes(4, "big")
+
+    def _make_anew(self, reason: str) -> None:
+        telemetry.emit(Event.CACHE_RECREATED, reason=reason)
+        with suppress(AttributeError):
+            self._database.close()
+        for ending in ("-wal", "-shm", ""):
+            Path(f"{self._path}{ending}").unlink(missing_ok=True)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._connect(is_new=True)
+
+    def _connect(self, *, is_new: bool) -> None:
+        self._database = sqlite3.connect(
+            self._path, timeout=_LONGEST_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        do = self._database.execute
+        if is_new:
+            do(f"PRAGMA page_size = {_PAGE_BYTES}")
+            do(f"PRAGMA application_id = {APPLICATION_ID}")
+            # The mark is in the file itself before anything that could be lost.
+            do("VACUUM")
+        do("PRAGMA journal_mode = WAL")
+        do("PRAGMA synchronous = NORMAL")
+        # A file may be larger than what it holds, but not by much.
+        do(f"PRAGMA max_page_count = {2 * self._most_bytes // _PAGE_BYTES + 64}")
+        if not is_new and do("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("it is damaged")
+        if do("PRAGMA user_version").fetchone() != (SCHEMA,):
+            self._make_tables()
+        told = do("SELECT value FROM facts WHERE name = 'generation'").fetchone()
+        if told != (self._generation,):
+            do("DELETE FROM entries")
+            do("INSERT OR REPLACE INTO facts VALUES ('generation', ?)", (self._generation,))
+        self._size_bytes = do("SELECT coalesce(sum(size), 0) FROM entries").fetchone()[0]
+
+    def _make_tables(self) -> None:
+        for table in ("entries", "facts"):
+            self._database.execute(f"DROP TABLE IF EXISTS {table}")
+        self._database.executescript(_TABLES)
+        self._database.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def read(self, url: str, language: str) -> Entry | None:
+        """The entry, if there is one. Raises FileFailed."""
+        try:
+            row = self._database.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE url = ? AND language = ?",  # noqa: S608
+                (url, language),
+            ).fetchone()
+        except sqlite3.Error as failed:
+            raise FileFailed(str(failed)) from failed
+        if row is None:
+            return None
+        told = dict(zip(_COLUMNS, row, strict=True))
+        return Entry(**told | {"is_kept": bool(told["is_kept"])})
+
+    def write(self, url: str, language: str, entry: Entry) -> None:
+        """Keep the entry; those longest without use make room. Raises FileFailed."""
+        size = entry.size_bytes
+        if size > self._most_bytes:
+            return
+        marks = ", ".join("?" * (4 + len(_COLUMNS)))
+        try:
+            self._remove(url, language)
+            self._database.execute(
+                f"INSERT INTO entries (url, language, used, size, {', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608
+                (url, language, entry.made, size, *astuple(entry)),
+            )
+            self._size_bytes += size
+            if self._size_bytes > self._most_bytes:
+                self._make_room()
+        except sqlite3.Error as failed:
+            raise FileFailed(str(failed)) from failed
+
+    def remove(self, url: str, language: str) -> None:
+        """Forget an entry. Raises FileFailed."""
+        try:
+            self._remove(url, language)
+        except sqlite3.Error as failed:
+            raise FileFailed(str(failed)) from failed
+
+    def _remove(self, url: str, language: str) -> None:
+        gone = self._database.execute(
+            "DELETE FROM entries WHERE url = ? AND language = ? RETURNING size", (url, language)
+        ).fetchone()
+        self._size_bytes -= gone[0] if gone else 0
+
+    def _make_room(self) -> None:
+        oldest = self._database.execute("SELECT url, language FROM entries ORDER BY used").fetchall()
+        for url, language in oldest:
+            if self._size_bytes <= _FULL_TO * self._most_bytes:
+                return
+            self._remove(url, language)
+
+    def purge(self, url: str) -> set[str]:
+        """Forget a URL; returns the languages in which it was there. Raises FileFailed."""
+        try:
+            rows = self._database.execute("SELECT language FROM entries WHERE url = ?", (url,)).fetchall()
+            for (language,) in rows:
+                self._remove(url, language)
+        except sqlite3.Error as failed:
+            raise FileFailed(str(failed)) from failed
+        return {language for (language,) in rows}
+
+    def close(self) -> None:
+        """Close it; what was written is in the file."""
+        with suppress(sqlite3.Error):
+            self._database.close()

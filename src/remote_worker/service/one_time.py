@@ -1,0 +1,113 @@
+"""Which URLs look as if asking for them once would use them up. Pure: told from the URL alone.
+
+A link out of a mail confirms an address, logs somebody in or takes somebody off a list as soon as anyone
+follows it. A word that says so is not enough, nor is a long random part: articles have the one, commits the
+other.
+"""
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+_SECRET_NAMES = {"token", "otp", "totp", "jwt", "magic", "magiclink", "onetime", "oobcode", "passcode"}
+"""Words of a parameter's name whose value is a key to something."""
+_PAGING = {"page", "next", "prev", "previous", "continuation", "cursor", "sync", "pagination"}
+"""Words beside `token` that make it a place in a list."""
+_CODE_NAMES = {"code", "pin", "key", "hash", "sig", "signature", "secret", "confirmation", "activation"}
+"""Names whose value is a key where the path names an action."""
+_ACTIONS = {
+    *(
+        "verify",
+        "verification",
+        "validate",
+        "validation",
+        "confirm",
+        "confirmation",
+        "activate",
+        "activation",
+    ),
+    *("reset", "recover", "recovery", "unlock", "invite", "invitation", "invitations", "accept"),
+    *("passwordless", "onetime", "otp", "magic", "magiclink", "sso"),
+}
+"""Words of a path that name what a mailed link does."""
+_LEAVING = {"unsubscribe", "unsub", "optout"}
+"""Words that need no secret: whoever is named in the rest of the URL is taken off."""
+_SHORT_CODES = {"magic", "magiclink", "otp", "onetime", "passwordless"}
+"""Words behind which a short code is a secret too."""
+_MOST_WORDS = 3
+"""Of a segment that names an action; one of more words is a headline."""
+_COUNTED = re.compile(r"utm_|mc_|fbclid|gclid|ref$|source$|lang$|locale$", re.IGNORECASE)
+"""Names of parameters that say nothing of who follows the link."""
+
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_JWT = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_HEX = re.compile(r"[0-9a-f]{16,}", re.IGNORECASE)
+_OPAQUE = re.compile(r"[\w~.=+-]{16,}", re.ASCII)
+_SHORT = re.compile(r"(?=[\w-]*[0-9])(?=[\w-]*[A-Za-z])[A-Za-z0-9]{6,}", re.ASCII)
+_DIGITS = re.compile(r"[0-9]{4,10}")
+
+
+@lru_cache(4096)
+def is_one_time(url: str) -> bool:
+    """Whether following this canonical URL may use it up."""
+    parts = urlsplit(url)
+    segments = [unquote(segment) for segment in parts.path.split("/") if segment]
+    query = [(name, value) for name, value in parse_qsl(parts.query) if not _COUNTED.match(name)]
+    if any(_JWT.fullmatch(text) for text in (*segments, *(value for _, value in query))):
+        return True
+    names = {name.lower() for name, _ in query}
+    if {"code", "state"} <= names or any(_is_key(name, value) for name, value in query):
+        return True
+    for place, segment in enumerate(segments):
+        words = _words(segment)
+        if len(words) > _MOST_WORDS:
+            continue
+        behind = segments[place + 1 :]
+        if _LEAVING & words and (query or any(map(_is_secret, behind))):
+            return True
+        if _ACTIONS & words and _has_secret(words, behind, query):
+            return True
+    return False
+
+
+def _has_secret(words: set[str], behind: list[str], query: list[tuple[str, str]]) -> bool:
+    if any(_is_secret(text) for text in (*behind, *(value for _, value in query))):
+        return True
+    if any(_words(name) & _CODE_NAMES and len(value) >= 4 for name, value in query):
+        return True
+    if not behind:
+        return False
+    return bool(_DIGITS.fullmatch(behind[0]) or (words & _SHORT_CODES and _SHORT.fullmatch(behind[0])))
+
+
+def _is_key(name: str, value: str) -> bool:
+    words = _words(name)
+    if _LEAVING & words and value:
+        return True
+    if words & _ACTIONS and _is_secret(value):
+        return True
+    return bool(words & _SECRET_NAMES) and not words & _PAGING and len(value) >= 4
+
+
+def _is_secret(text: str) -> bool:
+    """Random letters, as far as one can tell: no words between hyphens, but letters and digits mixed."""
+    if _UUID.fullmatch(text) or _HEX.fullmatch(text) or _JWT.fullmatch(text):
+        return True
+    if not _OPAQUE.fullmatch(text):
+        return False
+    pieces = [piece for piece in re.split(r"[-_.~=+]", text) if piece]
+    if all(piece.isalpha() and (piece.islower() or piece.istitle()) for piece in pieces):
+        return False
+    longest = max(pieces, key=len, default="")
+    if len(longest) < 12:
+        return False
+    kinds = (str.isdigit, str.islower, str.isupper)
+    return sum(any(map(kind, longest)) for kind in kinds) >= 2
+
+
+def _words(text: str) -> set[str]:
+    """The words of a name or a segment, however they are joined; `opt-out` and the like are one too."""
+    words = [word.lower() for word in _WORD.findall(text)]
+    return {*words, *(first + second for first, second in pairwise(words))}
