@@ -124,7 +124,7 @@ def _cmark() -> str | None:
 def _ada() -> str:
     import ada_url  # noqa: PLC0415  its own name
 
-    return str(ada_url.get_version())
+    return str(ada_url.get_version())  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
