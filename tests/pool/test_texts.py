@@ -377,15 +377,19 @@ def test_a_caller_that_goes_away_ends_the_child() -> None:
 
 
 def test_texts_wait_for_their_turn_and_past_that_are_refused() -> None:
+    """Of 16 places for each child and picture that may wait, one caller gets two thirds: 11."""
+
     async def work(texts: Texts) -> None:
         running = asyncio.create_task(ask(texts, "sleep 0.2"))
-        waiting = asyncio.create_task(ask(texts, "say it"))
+        waiting = [asyncio.create_task(ask(texts, f"say {n}")) for n in range(11)]
         await asyncio.sleep(0)
         assert await code_of(ask(texts, "say more")) is FailureCode.BUSY
         with pytest.raises(WorkFailed):
             texts.check_room("")
+        texts.check_room("another")
 
-        assert (await running, await waiting) == ("rested", "it")
+        assert await running == "rested"
+        assert await asyncio.gather(*waiting) == [str(n) for n in range(11)]
         texts.check_room("")
 
     with_texts(work, waiting_per_child=1)
