@@ -207,8 +207,7 @@ class Texts:
 
     def _may_go_on(self, reader: Reader) -> bool:
         age = time.monotonic() - reader.born_at
-        is_spent = reader.jobs >= self._settings.text_jobs or age >= self._settings.template_seconds
-        return not is_spent and self._lender.made(reader.child)
+        return reader.jobs < self._settings.text_jobs and age < self._settings.template_seconds
 
     def _rest(self, reader: Reader) -> None:
         self._idle.append(reader)
