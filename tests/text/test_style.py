@@ -79,7 +79,8 @@ def test_the_sample_of_the_service_before_comes_out_byte_for_byte() -> None:
         (
             "@a @b-c @d_e, (@f) @g.\n@h x@i",
             '<p>@<a href="/member/a">a</a> @<a href="/member/b-c">b-c</a> '
-            '@<a href="/member/d_e">d_e</a>, (@f) @<a href="/member/g">g</a>.\n@<a href="/member/h">h</a> x@i</p>\n',
+            '@<a href="/member/d_e">d_e</a>, (@f) @<a href="/member/g">g</a>.\n'
+            '@<a href="/member/h">h</a> x@i</p>\n',
         ),
         ("@livid你好 x", '<p>@<a href="/member/livid你好">livid你好</a> x</p>\n'),
         ("a\xa0@b &nbsp;c", '<p>a\xa0@<a href="/member/b">b</a> \xa0c</p>\n'),
@@ -154,7 +155,8 @@ def test_where_it_differs_on_purpose(text: str, html: str) -> None:
         ("(www.commonmark.org/a.b).", '<p>(<a href="http://www.commonmark.org/a.b" rel="nofollow">'
          "www.commonmark.org/a.b</a>).</p>\n"),
         ("| a |\n| - |\n| b `\\|` az |",
-         "<table>\n<thead>\n<tr>\n<th>a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>b <code>|</code> az</td>\n</tr>\n</tbody></table>"),
+         "<table>\n<thead>\n<tr>\n<th>a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n"
+         "<td>b <code>|</code> az</td>\n</tr>\n</tbody></table>"),
         ("This will ~~~not~~~ strike.", "<p>This will ~~~not~~~ strike.</p>\n"),
         ("a\r\nb\0", "<p>a\nb\ufffd</p>\n"),
     ],
