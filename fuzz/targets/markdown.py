@@ -1,4 +1,4 @@
-"""Whatever a text says, its HTML has allowed tags only, also as a browser reads it, and its pictures are told."""
+"""Whatever a text says, its HTML has allowed tags only, also as a browser reads it; its pictures are told."""
 
 import re
 
