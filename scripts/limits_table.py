@@ -451,6 +451,54 @@ _REPLIES = (
     Limit("numbers of info, below", "pool.verify:_MOST_NUMBER", _HOSTILE),
     Limit("frames of a picture", "pool.verify:_MOST_FRAMES", _HOSTILE),
 )
+TEXTS = "pool/test_texts.py::"
+_PAGES_AND_POSTS = (
+    Limit(
+        "processor time of a page or post",
+        "REMOTE_TEXT_CPU_SECONDS",
+        FailureCode.PARSE_LIMIT,
+        (f"{TEXTS}test_a_text_may_use_its_processor_time_and_no_more",),
+    ),
+    Limit(
+        "its time by the clock",
+        "REMOTE_TEXT_SECONDS",
+        FailureCode.DEADLINE,
+        (f"{TEXTS}test_a_text_that_hangs_is_ended_by_the_clock",),
+    ),
+    Limit(
+        "memory of a process that reads them",
+        "REMOTE_TEXT_MEMORY_BYTES",
+        FailureCode.TOO_MUCH_MEMORY,
+        (f"{TEXTS}test_a_text_may_use_its_memory_and_no_more",),
+    ),
+    Limit(
+        "pages and posts read at once",
+        "REMOTE_TEXT_CHILDREN",
+        "it waits for its turn, or 503 `busy`",
+        (f"{TEXTS}test_texts_wait_for_their_turn_and_past_that_are_refused",),
+    ),
+    Limit(
+        "pages and posts of one process",
+        "REMOTE_TEXT_JOBS",
+        "the next one gets a fresh process",
+        (f"{TEXTS}test_a_child_reads_so_many_texts_and_is_then_replaced",),
+    ),
+    Limit(
+        "a page, an oEmbed answer or a post",
+        "contract.texts:MOST_TEXT_BYTES",
+        FailureCode.TOO_LARGE,
+        (
+            f"{TEXTS}test_a_post_of_a_mebibyte_passes_and_one_byte_more_does_not",
+            f"{TEXTS}test_a_page_is_read_as_far_as_a_mebibyte",
+        ),
+    ),
+    Limit(
+        "what comes of it",
+        "contract.texts:MOST_READ_BYTES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        (f"{TEXTS}test_what_comes_of_a_text_may_be_four_mebibytes_and_no_more",),
+    ),
+)
 _TEXTS = (
     Limit(
         "a text, in UTF-8",
@@ -504,6 +552,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Pictures": _PICTURES,
     "What the readers of each format take": _HEADERS,
     "Metadata and colour profiles": _METADATA,
+    "Pages and posts": _PAGES_AND_POSTS,
     "Replies of a decoder, which may be hostile": _REPLIES,
     "JSON and text": _TEXTS,
 }
@@ -559,7 +608,7 @@ NO_LIMITS = {
     "decoder.jpeg_bytes:MOST_PAYLOAD": "the longest segment that JPEG knows",
     "decoder.jpeg_turn:MOST_UNITS": "the strips in which a picture is turned",
     "decoder.jpeg_turn:MOST_BYTES_A_SAMPLE": "room for what is written",
-    "decoder.template:_MOST_HOLES": "how memory is laid out before the seal",
+    "decoder.pictures:_MOST_HOLES": "how memory is laid out before the seal",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 
