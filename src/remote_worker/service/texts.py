@@ -1,4 +1,4 @@
-"""What can be done with a stranger's text: Markdown to HTML, its pictures behind the signed proxy if wanted."""
+"""What can be done with a stranger's text: Markdown to HTML, with signed addresses of pictures if wanted."""
 
 import asyncio
 from collections.abc import Callable, Iterator
