@@ -390,7 +390,8 @@ _POOL = (
     Row(
         "pool",
         "waiting_per_child",
-        "Uploads that may queue for each decode at once; past them, 503. Of pages and posts 16 times as many.",
+        "Uploads that may queue for each decode at once; past them, 503. Of pages and posts, 16 times as "
+        "many.",
     ),
     Row("pool", "template_jobs", "Decodes after which a template is replaced by a fresh one.", least=1),
     Row("pool", "template_seconds", "Age at which a template is replaced by a fresh one.", least=1),
