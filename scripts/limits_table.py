@@ -490,6 +490,7 @@ _PAGES_AND_POSTS = (
         (
             f"{TEXTS}test_a_post_of_a_mebibyte_passes_and_one_byte_more_does_not",
             f"{TEXTS}test_a_page_is_read_as_far_as_a_mebibyte",
+            f"{RENDERING}test_a_text_of_the_limit_is_rendered_and_one_byte_more_is_not",
         ),
     ),
     Limit(
@@ -501,34 +502,25 @@ _PAGES_AND_POSTS = (
 )
 _TEXTS = (
     Limit(
-        "a text, in UTF-8",
-        "service.texts:MOST_TEXT_BYTES",
-        FailureCode.TOO_LARGE,
-        (
-            "service/test_use_cases_of_texts.py::test_a_text_has_so_many_bytes_and_not_one_more",
-            f"{RENDERING}test_a_text_of_the_limit_is_rendered_and_one_byte_more_is_not",
-        ),
-    ),
-    Limit(
-        "the JSON that brings it",
+        "JSON with Markdown",
         "web.text:MOST_BODY_BYTES",
         FailureCode.TOO_LARGE,
         (f"{RENDERING}test_a_body_of_the_limit_is_read_and_one_byte_more_is_not",),
     ),
     Limit(
-        "the HTML that it becomes",
+        "HTML that Markdown becomes",
         "contract.markup:MOST_HTML_BYTES",
         FailureCode.OUTPUT_TOO_LARGE,
         (f"{TEXT}test_html_has_so_many_bytes_and_not_one_more",),
     ),
     Limit(
-        "pictures in it",
+        "pictures in that",
         "contract.markup:MOST_IMAGES",
         FailureCode.OUTPUT_TOO_LARGE,
         (f"{TEXT}test_a_text_has_so_many_pictures_and_not_one_more",),
     ),
     Limit(
-        "elements within each other",
+        "elements within each other in that",
         "decoder.nesting:DEEPEST",
         "deeper ones are left out, their text is not",
         (f"{TEXT}test_elements_are_so_deep_and_not_one_deeper",),

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
-from remote_worker.contract.texts import Rendered, RenderMarkdown
-from remote_worker.service.texts import MOST_TEXT_BYTES, Texts
+from remote_worker.contract.texts import MOST_TEXT_BYTES, Rendered, RenderMarkdown
+from remote_worker.service.texts import Texts
 
 HEAD = '<img class="embedded_image" loading="lazy" referrerpolicy="no-referrer" rel="noreferrer" src="'
 """What stands in front of an address."""

@@ -34,7 +34,7 @@ def test_html_has_so_many_bytes_and_not_one_more() -> None:
 
 
 def test_links_made_of_mentions_count_too() -> None:
-    assert refused("@a " * (MOST_HTML_BYTES // 24)) is FailureCode.OUTPUT_TOO_LARGE
+    assert refused("@a " * (MOST_HTML_BYTES // 20)) is FailureCode.OUTPUT_TOO_LARGE
 
 
 def test_a_text_has_so_many_pictures_and_not_one_more() -> None:

@@ -9,7 +9,7 @@ import pytest
 from web.serving import Answer, Reader, Service, ask, serving, until
 
 from remote_worker.contract.limits import MIB
-from remote_worker.service.texts import MOST_TEXT_BYTES
+from remote_worker.contract.texts import MOST_TEXT_BYTES
 from remote_worker.web.answers import TEXT_SLICE
 from remote_worker.web.text import MOST_BODY_BYTES
 
