@@ -19,6 +19,8 @@ READERS = "limits/test_readers.py::test_a_reader_takes_as_many_as_its_limit_and_
 SERVICE = "limits/test_service.py::"
 CONNECTIONS = "web/test_connections.py::"
 FORMS = "web/test_forms.py::"
+RENDERING = "web/test_rendering.py::"
+TEXT = "text/test_bounds.py::"
 JSON = "web/test_json_bodies.py::"
 POOL = "pool/test_pool.py::"
 
@@ -514,6 +516,7 @@ _PAGES_AND_POSTS = (
         (
             f"{TEXTS}test_a_post_of_a_mebibyte_passes_and_one_byte_more_does_not",
             f"{TEXTS}test_a_page_is_read_as_far_as_a_mebibyte",
+            f"{RENDERING}test_a_text_of_the_limit_is_rendered_and_one_byte_more_is_not",
         ),
     ),
     Limit(
@@ -524,6 +527,30 @@ _PAGES_AND_POSTS = (
     ),
 )
 _TEXTS = (
+    Limit(
+        "JSON with Markdown",
+        "web.text:MOST_BODY_BYTES",
+        FailureCode.TOO_LARGE,
+        (f"{RENDERING}test_a_body_of_the_limit_is_read_and_one_byte_more_is_not",),
+    ),
+    Limit(
+        "HTML that Markdown becomes",
+        "contract.markup:MOST_HTML_BYTES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        (f"{TEXT}test_html_has_so_many_bytes_and_not_one_more",),
+    ),
+    Limit(
+        "pictures in that",
+        "contract.markup:MOST_IMAGES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        (f"{TEXT}test_a_text_has_so_many_pictures_and_not_one_more",),
+    ),
+    Limit(
+        "elements within each other in that",
+        "decoder.nesting:DEEPEST",
+        "deeper ones are left out, their text is not",
+        (f"{TEXT}test_elements_are_so_deep_and_not_one_deeper",),
+    ),
     Limit(
         "JSON: arrays and objects within each other",
         "web.json_body:DEEPEST",

@@ -387,7 +387,12 @@ _POOL = (
     Row(
         "pool", "ready", "Sealed processes that wait ahead of demand.", most=400, default="one for each core"
     ),
-    Row("pool", "waiting_per_child", "Uploads that may queue for each decode at once; past them, 503."),
+    Row(
+        "pool",
+        "waiting_per_child",
+        "Uploads that may queue for each decode at once; past them, 503. Of pages and posts, 16 times as "
+        "many.",
+    ),
     Row("pool", "template_jobs", "Decodes after which a template is replaced by a fresh one.", least=1),
     Row("pool", "template_seconds", "Age at which a template is replaced by a fresh one.", least=1),
     Row("pool", "crash_burst", "Crashes of one template after which it is replaced at once.", least=1),

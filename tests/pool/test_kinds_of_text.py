@@ -63,6 +63,7 @@ def test_pages_in_every_kind_of_encoding_are_read_behind_the_seal() -> None:
             ("gb18030", "gb18030", "世界 ü"),
             ("big5", "big5", "世界"),
             ("euc-jp", "euc_jp", "世界"),
+            ("shift_jis", "shift_jis", "世界"),
             ("iso-2022-jp", "iso2022_jp", "世界"),
             ("euc-kr", "euc_kr", "세계"),
             ("windows-1252", "cp1252", "Grüße"),

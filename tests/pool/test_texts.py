@@ -340,6 +340,33 @@ def test_a_child_that_speaks_without_being_asked_is_ended() -> None:
     with_texts(work)
 
 
+def test_an_answer_to_half_a_text_is_a_lie() -> None:
+    """The short text is all with the child when it answers, the long one does not fit into the socket."""
+
+    async def work(texts: Texts) -> None:
+        early = f"answer_early {reply_in_hex(b'well')}"
+        assert await ask(texts, early) == "well"
+        assert await ask(texts, "say it") == "well"
+        assert await code_of(ask(texts, "say more")) is FailureCode.DEADLINE
+
+        assert await ask(texts, early) == "well"
+        assert await code_of(ask(texts, "say " + "x" * 900_000)) is FailureCode.DECODER_CRASHED
+        assert await ask(texts, "say it") == "it"
+
+    with_texts(work, text_seconds=0.5)
+
+
+def test_an_answer_that_was_there_in_time_counts_though_the_host_comes_late() -> None:
+    async def work(texts: Texts) -> None:
+        job = asyncio.create_task(ask(texts, "sleep 0.1"))
+        await asyncio.sleep(0.01)
+        subprocess.run(["sleep", "0.6"], check=True)
+
+        assert await job == "rested"
+
+    with_texts(work, text_seconds=0.4)
+
+
 def test_a_child_that_works_without_being_asked_is_ended() -> None:
     async def work(texts: Texts) -> None:
         child = await pid_of_child(texts)
@@ -377,15 +404,19 @@ def test_a_caller_that_goes_away_ends_the_child() -> None:
 
 
 def test_texts_wait_for_their_turn_and_past_that_are_refused() -> None:
+    """Of 16 places for each child and picture that may wait, one caller gets two thirds: 11."""
+
     async def work(texts: Texts) -> None:
         running = asyncio.create_task(ask(texts, "sleep 0.2"))
-        waiting = asyncio.create_task(ask(texts, "say it"))
+        waiting = [asyncio.create_task(ask(texts, f"say {n}")) for n in range(11)]
         await asyncio.sleep(0)
         assert await code_of(ask(texts, "say more")) is FailureCode.BUSY
         with pytest.raises(WorkFailed):
             texts.check_room("")
+        texts.check_room("another")
 
-        assert (await running, await waiting) == ("rested", "it")
+        assert await running == "rested"
+        assert await asyncio.gather(*waiting) == [str(n) for n in range(11)]
         texts.check_room("")
 
     with_texts(work, waiting_per_child=1)

@@ -92,6 +92,14 @@ def talk_later(raw: bytes) -> reading.Read:
     return sleep(b"3600")
 
 
+def answer_early(raw: bytes) -> reading.Read:
+    """Answer, and then the next text once its first byte is there."""
+    os.write(3, bytes.fromhex(raw.decode()))
+    os.read(3, 1)
+    os.write(3, bytes.fromhex(raw.decode()))
+    return sleep(b"3600")
+
+
 def work_later(raw: bytes) -> reading.Read:
     """Answer, and use the processor when nobody asks."""
     os.write(3, bytes.fromhex(raw.decode()))
@@ -134,6 +142,7 @@ COMMANDS = {
     "flood": flood,
     "talk_later": talk_later,
     "work_later": work_later,
+    "answer_early": answer_early,
     "answer_with": answer_with,
     "attack": attack,
 }

@@ -11,8 +11,8 @@ ELEMENTS = frozenset(
 """Those of v2ex/remote."""
 VOID = frozenset({"br", "hr", "img", "input"})
 
-MOST_HTML_BYTES = 4 * MIB
-"""Of a rendered text, also before it is sanitised."""
+MOST_HTML_BYTES = 4 * MIB - 128 * 1024
+"""Of a rendered text, also before it is sanitised. With its facts it fits into a reply."""
 MOST_IMAGES = 2000
 """Of a rendered text: where each of them stands has to fit into the facts of a reply."""
 

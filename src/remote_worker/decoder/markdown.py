@@ -28,6 +28,7 @@ _CLEANER = nh3.Cleaner(
     tags=set(ELEMENTS),
     clean_content_tags=set(),
     attributes={
+        "*": set(),  # Else it takes `title` and `lang` everywhere.
         "a": {"href", "alt", "title"},
         "img": {"src", "alt", "title"},
         "code": {"class"},

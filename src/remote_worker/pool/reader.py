@@ -171,6 +171,8 @@ class Reader:
         self._look = self._loop.call_later(max(0.0, when - time.monotonic()), self._on_look)
 
     def _on_look(self) -> None:
+        if self._answer is None or self._answer.done():
+            return  # A busy host hears of the answer and of the hour in one turn.
         now = time.monotonic()
         left = self._cpu_seconds - (self._used() - self._used_before)
         if left <= 0:

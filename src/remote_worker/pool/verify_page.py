@@ -10,7 +10,7 @@ from ..contract.links import PageFacts, PageIcon, PageImage, PageMedia
 from .verify import HostileReply
 
 _RAW = {"og": dict, "twitter": dict, "json_ld": list}
-_CHARSET = re.compile(r"[a-z0-9-]{2,20}")
+_CHARSET = re.compile(r"[a-z0-9_-]{2,20}")
 _ANY = re.compile(r"(?s).*")
 
 Check = Callable[[Any], Any]

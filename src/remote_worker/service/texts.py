@@ -1,16 +1,12 @@
-"""What can be done with a stranger's text: Markdown to HTML, its pictures behind the signed proxy if wanted."""
+"""What can be done with a stranger's text: Markdown to HTML, with signed addresses of pictures if wanted."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.limits import MIB
 from ..contract.markup import image_sources, is_allowed
-from ..contract.texts import Rendered, RenderMarkdown
-
-MOST_TEXT_BYTES = MIB
-"""Of a text, in UTF-8."""
+from ..contract.texts import MOST_TEXT_BYTES, Rendered, RenderMarkdown
 
 _SLICE = 32 * 1024
 """Characters looked through at once, half a millisecond at most."""

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB
-from ..service.texts import MOST_TEXT_BYTES, Texts
+from ..contract.texts import MOST_TEXT_BYTES
+from ..service.texts import Texts
 from .answers import json_answer, texts_in_json
 from .budget import Budget
 from .callers import Callers

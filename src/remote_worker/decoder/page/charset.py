@@ -50,7 +50,7 @@ def decode(data: bytes, declared: str) -> tuple[str, str]:
     if not name and data.isascii():
         # Whatever else may be found here, almost all encodings say the same with these bytes.
         name = prescanned(data[:_LATE_BYTES]) or "utf-8"
-    name = name or prescanned(data[:_LATE_BYTES]) or _guessed(data[:_GUESSED_BYTES])
+    name = name or prescanned(data[:_LATE_BYTES]) or _guessed(data)
     return _text(data, name), name
 
 
@@ -132,6 +132,8 @@ def _guessed(data: bytes) -> str:
     try:
         codecs.utf_8_decode(data, "strict", False)
     except UnicodeDecodeError:
+        first = _HIGH.search(data)
+        data = data[first.start() : first.start() + _GUESSED_BYTES] if first else b""
         high = len(data.translate(None, _ASCII))
         return next(
             (name for name, looks in _LOOKS if high >= _LEAST_GUESSED_BYTES and looks(data, high)),
@@ -140,6 +142,7 @@ def _guessed(data: bytes) -> str:
     return "utf-8"
 
 
+_HIGH = re.compile(rb"[\x80-\xff]")
 _ASCII = bytes(range(128))
 _PAIRS = re.compile(rb"[\xa1-\xf7][\xa1-\xfe]")
 _RUNS = re.compile(rb"[\xa8\xb8\xc0-\xff]{3,}")

@@ -82,6 +82,8 @@ def cut(blocks: Sequence[Any]) -> list[Any]:
     def kept(value: Any, depth: int) -> Any:
         nonlocal nodes
         nodes -= 1
+        if nodes < 0:
+            return None
         match value:
             case str():
                 return values.raw(value)
@@ -91,7 +93,7 @@ def cut(blocks: Sequence[Any]) -> list[Any]:
                 return value if -_MOST_WHOLE <= value <= _MOST_WHOLE else None
             case float():
                 return value if math.isfinite(value) else None
-        if depth == DEEPEST or nodes <= 0:
+        if depth == DEEPEST:
             return None
         if isinstance(value, dict):
             pairs = ((values.raw(name), kept(value[name], depth + 1)) for name in list(value)[:MOST_MEMBERS])

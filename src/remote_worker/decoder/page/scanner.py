@@ -34,7 +34,7 @@ _ATTRIBUTE = re.compile(
     r"""(?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >"'][^\t\n\f\r >]*+)))?+"""
 )
 _USUAL_META = re.compile(
-    rf""" (property|name|itemprop)="([^"&]{{1,100}})" content="([^"&]{{0,{LONGEST_VALUE}}})"[ /]*+"""
+    rf""" (property|name|itemprop)="([^"&]{{1,100}})" content="([^"]{{0,{LONGEST_VALUE}}})"[ /]*+"""
 )
 """Most are written like this, and read in a third of the time."""
 _COMMENT_END = re.compile(r"--!?>")
@@ -95,7 +95,8 @@ class Reader:
         """Of a tag: the first of each name, entities decoded."""
         start, end = tag.span(2)
         if usual := _USUAL_META.fullmatch(self.text, start, end):
-            return {usual[1]: usual[2], "content": usual[3]}
+            content = usual[3]
+            return {usual[1]: usual[2], "content": self._decoded(content) if "&" in content else content}
         read: Attributes = {}
         if end - start <= _FOUND_AT_ONCE:
             all_found = _ATTRIBUTE.findall(self.text, start, end)[:MOST_ATTRIBUTES]
