@@ -51,7 +51,7 @@ async def _serve(port: str, core: int) -> None:
     settings = read({"REMOTE_PORT": port})
     async with wiring.Whole(settings) as whole:
         os.sched_setaffinity(0, {core})
-        app = create_app(whole.uses, wiring.health(whole.pool), settings.web, settings.limits)
+        app = create_app(whole.uses, whole.check, settings.web, settings.limits)
         await server.serve(app, settings.web)
 
 

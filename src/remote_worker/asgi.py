@@ -27,5 +27,5 @@ def create_app() -> Callable[..., Awaitable[None]]:
             yield
 
     return create_web_app(
-        whole.uses, wiring.health(whole.pool), settings.web, settings.limits, lifespan=lifespan
+        whole.uses, whole.check, settings.web, settings.limits, lifespan=lifespan
     )

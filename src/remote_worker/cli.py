@@ -207,9 +207,9 @@ async def _serve_until_stopped(settings: Settings, listener: socket.socket | Non
 
 
 async def _open_and_serve(settings: Settings, listener: socket.socket | None) -> None:
-    async with wiring.Whole(settings) as whole, wiring.renewal(whole.pool) as renew:
+    async with wiring.Whole(settings) as whole, wiring.renewal(whole) as renew:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
-        app = create_app(whole.uses, wiring.health(whole.pool), settings.web, settings.limits)
+        app = create_app(whole.uses, whole.check, settings.web, settings.limits)
 
         def tell(address: server.Address) -> None:
             whole.door.listens(*address)

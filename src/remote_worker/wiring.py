@@ -5,11 +5,13 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Self
 
 from . import telemetry
 from .contract.failures import WorkFailed
+from .contract.signatures import Template
 from .fetch.door import Door
 from .pool import texts
 from .pool.pool import Health, Pool
@@ -53,15 +55,17 @@ class Whole:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.pool, self.door, reader = open_pool(settings), open_door(settings), open_texts(settings)
-        linked = links(settings, self.door, reader, self.door.via)
+        self.door = open_door(settings)
+        self._pool, self._reader = open_pool(settings), open_texts(settings)
+        linked = links(settings, self.door, self._reader, self.door.via)
+        sign = linked.signer.signed if settings.links.proxy_keys else None
         self.uses = Uses(
-            images=Images(self.pool),
-            texts=Texts(reader),
+            images=Images(self._pool),
+            texts=Texts(self._reader, sign),
             links=linked,
             network=network(self.door, settings),
         )
-        self._parts = (self.pool, self.door, reader, linked.previews)
+        self._parts = (self._pool, self.door, self._reader, linked.previews)
         self._opened = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -73,6 +77,19 @@ class Whole:
 
     async def __aexit__(self, *_: object) -> None:
         await self._opened.aclose()
+
+    async def check(self) -> Health:
+        """What `/readyz` and `doctor` ask: whether every seal holds, and a picture, a page and a post go through."""
+        health, text = await asyncio.gather(self._pool.check(), self._reader.check())
+        door = "" if self.door.is_ready else "fetch: its process is being replaced"
+        reason = health.reason or text or door
+        templates = {**health.templates, Template.TEXT: self._reader.report()}
+        return replace(health, ok=not reason, reason=reason, templates=templates)
+
+    async def renew(self) -> None:
+        """Replace every template by a freshly started one. Raises TemplateFailed; the former then stay."""
+        await self._pool.renew()
+        await self._reader.renew()
 
 
 def network(door: Door, settings: Settings) -> NetworkUses:
@@ -130,16 +147,11 @@ def _generation(settings: Settings) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def health(pool: Pool) -> Callable[[], Awaitable[Health]]:
-    """What `/readyz` and `doctor` ask."""
-    return pool.check
-
-
 @contextlib.asynccontextmanager
-async def renewal(pool: Pool) -> AsyncIterator[Callable[[], None]]:
+async def renewal(whole: Whole) -> AsyncIterator[Callable[[], None]]:
     """Gives what asks for fresh templates. Asked while they are made, it has them made once more."""
     asked = asyncio.Event()
-    renewing = asyncio.create_task(_renew(pool, asked))
+    renewing = asyncio.create_task(_renew(whole, asked))
     try:
         yield asked.set
     finally:
@@ -147,11 +159,11 @@ async def renewal(pool: Pool) -> AsyncIterator[Callable[[], None]]:
         await asyncio.wait([renewing])
 
 
-async def _renew(pool: Pool, asked: asyncio.Event) -> None:
+async def _renew(whole: Whole, asked: asyncio.Event) -> None:
     while await asked.wait():
         asked.clear()
         try:
-            await pool.renew()
+            await whole.renew()
         except (TemplateFailed, OSError) as failed:
             telemetry.emit(Event.RENEWAL_FAILED, level=logging.ERROR, reason=str(failed))
         else:
