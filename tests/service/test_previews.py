@@ -64,9 +64,7 @@ def run(world: World, do: Callable[[Previews], Awaitable[Any]], **settings: Any)
 
 def card(world: World, url: str = URL, *, explain: bool = False, force: bool = False, **settings: Any) -> Any:
     """One preview, as JSON."""
-    body = run(
-        world, lambda p: p.preview(url, explain=explain, force=force, deadline=soon()), **settings
-    )
+    body = run(world, lambda p: p.preview(url, explain=explain, force=force, deadline=soon()), **settings)
     return json.loads(body)
 
 
@@ -411,9 +409,7 @@ def test_a_one_time_link_is_not_fetched_unless_forced(path: str) -> None:
 def test_a_bot_wall_is_a_card_of_the_url_with_a_flag(headers: dict[str, str]) -> None:
     here = World()
     here.door.answers = {
-        URL: FetchFailed(
-            FailureCode.HTTP_4XX, hops=(Hop(url=URL, status=403),), status=403, headers=headers
-        )
+        URL: FetchFailed(FailureCode.HTTP_4XX, hops=(Hop(url=URL, status=403),), status=403, headers=headers)
     }
 
     told = card(here)

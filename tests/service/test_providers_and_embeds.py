@@ -24,7 +24,10 @@ from remote_worker.service.providers import PROVIDERS, endpoint
         ("https://www.dailymotion.com/video/x5e9eog", "https://www.dailymotion.com/services/oembed?"),
         ("https://bsky.app/profile/bsky.app/post/3k", "https://embed.bsky.app/oembed?"),
         ("https://a.tumblr.com/post/123/x", "https://www.tumblr.com/oembed/1.0?"),
-        ("https://a.wordpress.com/2026/01/01/x/", "https://public-api.wordpress.com/oembed/?for=remote-worker&"),
+        (
+            "https://a.wordpress.com/2026/01/01/x/",
+            "https://public-api.wordpress.com/oembed/?for=remote-worker&",
+        ),
     ],
 )
 def test_a_known_site_is_asked_where_it_answers(url: str, begin: str) -> None:
@@ -55,7 +58,10 @@ def test_there_are_forty_sites_and_all_answer_over_tls() -> None:
 @pytest.mark.parametrize(
     ("url", "src"),
     [
-        ("https://www.youtube.com/watch?t=5&v=dQw4w9WgXcQ", "https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ"),
+        (
+            "https://www.youtube.com/watch?t=5&v=dQw4w9WgXcQ",
+            "https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ",
+        ),
         ("https://youtu.be/dQw4w9WgXcQ?si=x", "https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ"),
         ("https://www.youtube.com/shorts/dQw4w9WgXcQ", "https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ"),
         ("https://vimeo.com/76979871", "https://player.vimeo.com/video/76979871?dnt=1"),
@@ -67,10 +73,22 @@ def test_there_are_forty_sites_and_all_answer_over_tls() -> None:
             "https://soundcloud.com/forss/flickermood",
             "https://w.soundcloud.com/player/?url=https%3A%2F%2Fsoundcloud.com%2Fforss%2Fflickermood&visual=false",
         ),
-        ("https://www.dailymotion.com/video/x5e9eog", "https://geo.dailymotion.com/player.html?video=x5e9eog"),
-        ("https://www.twitch.tv/videos/106400740", "https://player.twitch.tv/?video=v106400740&autoplay=false"),
-        ("https://codepen.io/chriscoyier/pen/gfdDu", "https://codepen.io/chriscoyier/embed/gfdDu?default-tab=result"),
-        ("https://www.bilibili.com/video/BV1xx411c7mD", "https://player.bilibili.com/player.html?bvid=BV1xx411c7mD&autoplay=0"),
+        (
+            "https://www.dailymotion.com/video/x5e9eog",
+            "https://geo.dailymotion.com/player.html?video=x5e9eog",
+        ),
+        (
+            "https://www.twitch.tv/videos/106400740",
+            "https://player.twitch.tv/?video=v106400740&autoplay=false",
+        ),
+        (
+            "https://codepen.io/chriscoyier/pen/gfdDu",
+            "https://codepen.io/chriscoyier/embed/gfdDu?default-tab=result",
+        ),
+        (
+            "https://www.bilibili.com/video/BV1xx411c7mD",
+            "https://player.bilibili.com/player.html?bvid=BV1xx411c7mD&autoplay=0",
+        ),
     ],
 )
 def test_a_player_is_built_from_the_identifier(url: str, src: str) -> None:

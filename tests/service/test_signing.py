@@ -38,7 +38,9 @@ def test_an_address_is_as_described() -> None:
     rest = f"{EXPIRES}/fit:800/{encoded}"
     signature = hmac.new(b"key", rest.encode(), hashlib.sha256).hexdigest()
 
-    assert signer("key").address(PICTURE, "fit:800") == f"https://img.example.org/links/proxy/{signature}/{rest}"
+    assert (
+        signer("key").address(PICTURE, "fit:800") == f"https://img.example.org/links/proxy/{signature}/{rest}"
+    )
 
 
 def test_what_was_signed_comes_out_again() -> None:

@@ -72,7 +72,10 @@ def test_a_picture_by_its_url_is_made_anew_and_comes_as_its_bytes(here: Linked) 
     [
         ("fit=800", Fit(width=800, height=800)),
         ("fit=800x600", Fit(width=800, height=600)),
-        ("fit=80&format=webp&quality=70&animated=1", Fit(width=80, height=80, format="webp", quality=70, animated=True)),
+        (
+            "fit=80&format=webp&quality=70&animated=1",
+            Fit(width=80, height=80, format="webp", quality=70, animated=True),
+        ),
         ("format=jpeg", Fit(width=LONGEST_SIDE, height=LONGEST_SIDE, format="jpeg")),
         ("avatar=73", Avatars()),
         ("avatar=24&animated=1", Avatars(animated=True)),
@@ -86,7 +89,17 @@ def test_what_is_made_is_said_in_the_address(here: Linked, options: str, task: o
 
 @pytest.mark.parametrize(
     "options",
-    ["fit=", "fit=0", "fit=a", "fit=8&avatar=24", "avatar=25", "info=1&fit=8", "quality=101", "format=gif", "url="],
+    [
+        "fit=",
+        "fit=0",
+        "fit=a",
+        "fit=8&avatar=24",
+        "avatar=25",
+        "info=1&fit=8",
+        "quality=101",
+        "format=gif",
+        "url=",
+    ],
 )
 def test_other_options_are_refused_and_nothing_is_fetched(here: Linked, options: str) -> None:
     target = "/links/image?url=" if options == "url=" else f"{IMAGE}&{options}"
@@ -107,13 +120,20 @@ def test_json_comes_to_those_who_ask_for_it(here: Linked) -> None:
         "status": "ok",
         "success": True,
     }
-    assert here.get(IMAGE, "Accept: image/webp, application/json;q=0.5").headers["content-type"] == "image/png"
+    assert (
+        here.get(IMAGE, "Accept: image/webp, application/json;q=0.5").headers["content-type"] == "image/png"
+    )
 
 
 def test_the_header_of_a_picture_is_told(here: Linked) -> None:
     told = here.get(f"{IMAGE}&info=1").json
 
-    assert (told["width"], told["binary_size"], told["mime_type"], told["final_url"]) == (3, 7, "image/png", URL)
+    assert (told["width"], told["binary_size"], told["mime_type"], told["final_url"]) == (
+        3,
+        7,
+        "image/png",
+        URL,
+    )
 
 
 @pytest.mark.parametrize(
@@ -262,7 +282,9 @@ def test_what_a_site_keeps_private_is_not_for_shared_caches(here: Linked) -> Non
 
 
 def test_a_signed_address_gives_its_picture_to_pages_of_other_sites(here: Linked) -> None:
-    answer = here.get(signed(rest("fit:80,format:webp")), "Sec-Fetch-Site: cross-site", "Origin: https://a.example")
+    answer = here.get(
+        signed(rest("fit:80,format:webp")), "Sec-Fetch-Site: cross-site", "Origin: https://a.example"
+    )
 
     assert (answer.status, answer.body) == (200, b"picture")
     assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
@@ -399,7 +421,9 @@ def test_neither_is_no_file(here: Linked) -> None:
         here.ask("POST", "/images/info", MULTIPART, body=field("x", "other") + END),
         here.ask("POST", "/images/info", FORM, body=b"a=b"),
         here.ask("POST", "/images/info"),
-        here.ask("POST", "/images/info", "Content-Type: application/json", body=json.dumps({"url": URL}).encode()),
+        here.ask(
+            "POST", "/images/info", "Content-Type: application/json", body=json.dumps({"url": URL}).encode()
+        ),
     ]
 
     assert [(answer.status, answer.json["code"]) for answer in told] == [(400, "no_file")] * 4
