@@ -19,6 +19,8 @@ READERS = "limits/test_readers.py::test_a_reader_takes_as_many_as_its_limit_and_
 SERVICE = "limits/test_service.py::"
 CONNECTIONS = "web/test_connections.py::"
 FORMS = "web/test_forms.py::"
+RENDERING = "web/test_rendering.py::"
+TEXT = "text/test_bounds.py::"
 JSON = "web/test_json_bodies.py::"
 POOL = "pool/test_pool.py::"
 
@@ -449,7 +451,88 @@ _REPLIES = (
     Limit("numbers of info, below", "pool.verify:_MOST_NUMBER", _HOSTILE),
     Limit("frames of a picture", "pool.verify:_MOST_FRAMES", _HOSTILE),
 )
+TEXTS = "pool/test_texts.py::"
+_PAGES_AND_POSTS = (
+    Limit(
+        "processor time of a page or post",
+        "REMOTE_TEXT_CPU_SECONDS",
+        FailureCode.PARSE_LIMIT,
+        (f"{TEXTS}test_a_text_may_use_its_processor_time_and_no_more",),
+    ),
+    Limit(
+        "its time by the clock",
+        "REMOTE_TEXT_SECONDS",
+        FailureCode.DEADLINE,
+        (f"{TEXTS}test_a_text_that_hangs_is_ended_by_the_clock",),
+    ),
+    Limit(
+        "memory of a process that reads them",
+        "REMOTE_TEXT_MEMORY_BYTES",
+        FailureCode.TOO_MUCH_MEMORY,
+        (f"{TEXTS}test_a_text_may_use_its_memory_and_no_more",),
+    ),
+    Limit(
+        "pages and posts read at once",
+        "REMOTE_TEXT_CHILDREN",
+        "it waits for its turn, or 503 `busy`",
+        (f"{TEXTS}test_texts_wait_for_their_turn_and_past_that_are_refused",),
+    ),
+    Limit(
+        "pages and posts of one process",
+        "REMOTE_TEXT_JOBS",
+        "the next one gets a fresh process",
+        (f"{TEXTS}test_a_child_reads_so_many_texts_and_is_then_replaced",),
+    ),
+    Limit(
+        "a page, an oEmbed answer or a post",
+        "contract.texts:MOST_TEXT_BYTES",
+        FailureCode.TOO_LARGE,
+        (
+            f"{TEXTS}test_a_post_of_a_mebibyte_passes_and_one_byte_more_does_not",
+            f"{TEXTS}test_a_page_is_read_as_far_as_a_mebibyte",
+        ),
+    ),
+    Limit(
+        "what comes of it",
+        "contract.texts:MOST_READ_BYTES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        (f"{TEXTS}test_what_comes_of_a_text_may_be_four_mebibytes_and_no_more",),
+    ),
+)
 _TEXTS = (
+    Limit(
+        "a text, in UTF-8",
+        "service.texts:MOST_TEXT_BYTES",
+        FailureCode.TOO_LARGE,
+        (
+            "service/test_use_cases_of_texts.py::test_a_text_has_so_many_bytes_and_not_one_more",
+            f"{RENDERING}test_a_text_of_the_limit_is_rendered_and_one_byte_more_is_not",
+        ),
+    ),
+    Limit(
+        "the JSON that brings it",
+        "web.text:MOST_BODY_BYTES",
+        FailureCode.TOO_LARGE,
+        (f"{RENDERING}test_a_body_of_the_limit_is_read_and_one_byte_more_is_not",),
+    ),
+    Limit(
+        "the HTML that it becomes",
+        "contract.markup:MOST_HTML_BYTES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        (f"{TEXT}test_html_has_so_many_bytes_and_not_one_more",),
+    ),
+    Limit(
+        "pictures in it",
+        "contract.markup:MOST_IMAGES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        (f"{TEXT}test_a_text_has_so_many_pictures_and_not_one_more",),
+    ),
+    Limit(
+        "elements within each other",
+        "decoder.nesting:DEEPEST",
+        "deeper ones are left out, their text is not",
+        (f"{TEXT}test_elements_are_so_deep_and_not_one_deeper",),
+    ),
     Limit(
         "JSON: arrays and objects within each other",
         "web.json_body:DEEPEST",
@@ -626,6 +709,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Pictures": _PICTURES,
     "What the readers of each format take": _HEADERS,
     "Metadata and colour profiles": _METADATA,
+    "Pages and posts": _PAGES_AND_POSTS,
     "Replies of a decoder, which may be hostile": _REPLIES,
     "Previews and pictures by URL": _LINKS,
     "JSON and text": _TEXTS,
@@ -689,7 +773,7 @@ NO_LIMITS = {
     "decoder.jpeg_bytes:MOST_PAYLOAD": "the longest segment that JPEG knows",
     "decoder.jpeg_turn:MOST_UNITS": "the strips in which a picture is turned",
     "decoder.jpeg_turn:MOST_BYTES_A_SAMPLE": "room for what is written",
-    "decoder.template:_MOST_HOLES": "how memory is laid out before the seal",
+    "decoder.pictures:_MOST_HOLES": "how memory is laid out before the seal",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 

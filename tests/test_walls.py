@@ -35,6 +35,16 @@ NETWORK = {
 }
 
 
+TEXT_LIBRARIES = {"cmarkgfm", "nh3", "selectolax", "webencodings"}
+READY = (
+    "from dataclasses import asdict\n"
+    "from remote_worker.contract.control import Hello\n"
+    "from remote_worker.contract.limits import Limits\n"
+    "from remote_worker.decoder import {trade}\n"
+    "{trade}.get_ready(Hello(template={template!r}, limits=asdict(Limits())))\n"
+)
+
+
 def modules_of(part: str) -> list[str]:
     """Every module of a part, by its dotted name."""
     root = SOURCE / "remote_worker" / part
@@ -45,15 +55,23 @@ def modules_of(part: str) -> list[str]:
 
 def loaded_after(*modules: str) -> set[str]:
     """The names in sys.modules of a fresh, isolated interpreter that imported these."""
+    return loaded_by(f"import importlib\nfor name in {modules!r}: importlib.import_module(name)\n")
+
+
+def loaded_by(lines: str) -> set[str]:
+    """The names in sys.modules of a fresh, isolated interpreter that ran these lines."""
     program = (
         f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n"
         "before = set(sys.modules)\n"
-        "import importlib\n"
-        f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"{lines}"
         "import json; print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, check=True, text=True)
     return set(json.loads(done.stdout))
+
+
+def packages(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
 
 
 @pytest.mark.parametrize("part", HOST)
@@ -77,6 +95,16 @@ def test_the_template_loads_no_more_of_the_project_than_jail_decoder_and_contrac
     loaded = {name for name in loaded_after(*modules_of("decoder")) if name.startswith("remote_worker.")}
 
     assert {name.split(".")[1] for name in loaded} == {"contract", "decoder", "jail"}
+
+
+def test_the_template_for_text_loads_no_image_library_and_those_for_pictures_no_parser() -> None:
+    for_text = packages(loaded_by(READY.format(trade="reader", template="text")))
+    for_pictures = packages(loaded_by(READY.format(trade="pictures", template="raster")))
+
+    assert for_text & IMAGE_LIBRARIES == set()
+    assert {"cmarkgfm", "nh3"} <= for_text
+    assert for_pictures & TEXT_LIBRARIES == set()
+    assert "PIL" in for_pictures
 
 
 def test_the_root_package_loads_nothing() -> None:

@@ -387,7 +387,12 @@ _POOL = (
     Row(
         "pool", "ready", "Sealed processes that wait ahead of demand.", most=400, default="one for each core"
     ),
-    Row("pool", "waiting_per_child", "Uploads that may queue for each decode at once; past them, 503."),
+    Row(
+        "pool",
+        "waiting_per_child",
+        "Uploads that may queue for each decode at once; past them, 503. Of pages and posts, 16 times as "
+        "many.",
+    ),
     Row("pool", "template_jobs", "Decodes after which a template is replaced by a fresh one.", least=1),
     Row("pool", "template_seconds", "Age at which a template is replaced by a fresh one.", least=1),
     Row("pool", "crash_burst", "Crashes of one template after which it is replaced at once.", least=1),
@@ -400,6 +405,37 @@ _POOL = (
         "The seal. `off` is for debugging, works on loopback only, and decodes strangers' bytes unsealed.",
     ),
     Row("pool", "formats", "Formats that are read and written; the others answer 415.", default="all"),
+    Row(
+        "pool",
+        "text_children",
+        "Pages and posts (Markdown) read at once.",
+        least=1,
+        most=400,
+        default="one for each core",
+    ),
+    Row(
+        "pool",
+        "text_jobs",
+        "Pages and posts that one sealed process reads, one after another, before it is replaced; 1 gives "
+        "each its own.",
+        least=1,
+        most=1_000_000,
+    ),
+    Row(
+        "pool",
+        "text_cpu_seconds",
+        "Most processor time of one page or post.",
+        least=0.01,
+        most=60,
+    ),
+    Row("pool", "text_seconds", "Longest time of one page or post by the clock.", least=0.1, most=600),
+    Row(
+        "pool",
+        "text_memory_bytes",
+        "Memory that one process for pages and posts may take.",
+        least=64 * MIB,
+        most=TIB,
+    ),
 )
 _FETCH = (
     Row(

@@ -122,6 +122,7 @@ NUMBERS = {
     "madvise": (28, 233),
     "prctl": (157, 167),
     "pwrite64": (18, 68),
+    "rt_sigprocmask": (14, 135),
 }
 AF_INET, AF_UNIX, AF_NETLINK, AF_PACKET, AF_VSOCK = 2, 1, 16, 17, 40
 ATTACKS: dict[str, Callable[[int, str], object]] = {}
@@ -386,12 +387,11 @@ def punch_input(_: int, __: str) -> object:
 def memory_of_others(_: int, halves: str) -> object:
     """Look through all memory around our own for words that only the host, or an earlier picture, held.
 
-    The kernel reads for us where a fault would end us: pwrite to the output answers EFAULT. The words come in
-    halves, so that our own task is not taken for them.
+    The kernel looks for us where a fault would end us. The words come in halves, so that our own task is not
+    taken for them.
     """
     head, tail = (half.encode() for half in halves.split("|"))
-    out = _inherited()[1]
-    chunk = 1 << 16
+    chunk, read = (1 << 16, _through_output) if _is_open(_inherited()[1]) else (1 << 12, _by_signal_mask)
     LIBC.sbrk.restype = ctypes.c_void_p
     heap_end = LIBC.sbrk(ctypes.c_long(0))
     around = (
@@ -408,11 +408,10 @@ def memory_of_others(_: int, halves: str) -> object:
                 continue
             seen.add(address)
             try:
-                written = syscall("pwrite64", out, address, chunk, 0)
+                held = read(address, chunk)
             except OSError:
                 continue
-            mapped += written
-            held = os.pread(out, written, 0)
+            mapped += len(held)
             at = held.find(head)
             while at >= 0:
                 if held[at + len(head) :].startswith(tail):
@@ -421,6 +420,19 @@ def memory_of_others(_: int, halves: str) -> object:
     if mapped < 8 << 20:
         return "found too little of its own memory to say anything"
     raise PermissionError("no such word")
+
+
+def _through_output(address: int, length: int) -> bytes:
+    """Memory by way of the output: pwrite answers EFAULT where there is none."""
+    out = _inherited()[1]
+    written = syscall("pwrite64", out, address, length, 0)
+    return os.pread(out, written, 0)
+
+
+def _by_signal_mask(page: int, length: int) -> bytes:
+    """A page of memory, once rt_sigprocmask could read a mask there."""
+    syscall("rt_sigprocmask", 0, page, 0, 8)
+    return ctypes.string_at(page, length)
 
 
 @attack
@@ -627,12 +639,12 @@ def stale_input(_: int, marker: str) -> object:
 
 
 @attack
-def other_descriptors(_: int, __: str) -> object:
-    """Harm when more is open than the standard three, the socket, the input and the output."""
+def other_descriptors(due: int, _: str) -> object:
+    """Harm when more is open than the standard three, the socket, and of a picture the input and output."""
+    opened = [fd for fd in range(1024) if _is_open(fd)]
     # The mapping of the input holds a duplicate of its descriptor, so one more may be open.
-    strange = [fd for fd in range(6, 1024) if _is_open(fd)]
-    if strange not in ([], [6]) or not all(_is_open(fd) for fd in range(6)):
-        return strange
+    if opened != [*range(due)] and (due != 6 or opened != [*range(7)]):
+        return opened
     raise PermissionError("nothing else is open")
 
 

@@ -1,8 +1,9 @@
 """A host that lends children to every attack in turn and says as JSON lines how each ended.
 
 Run as a program of its own, so that it can be started as root and as an ordinary uid:
-`python host.py {"landlock": "if_available"}`. A line is {"attack", "outcome", "seconds", "next"}; `next` says
-whether the template's following child did a benign job.
+`python host.py {"landlock": "if_available"}`, with `"template": "text"` for children that read pages. A
+line is {"attack", "outcome", "seconds", "next"}; `next` says whether a benign job was done afterwards, by the
+template's following child, or for text by the same one if it can go on.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,26 +27,32 @@ from task import HARMED, REFUSED, Attack
 from remote_worker.contract import wire
 from remote_worker.contract.control import Hello
 from remote_worker.contract.document import Document
+from remote_worker.contract.failures import FailureCode
 from remote_worker.contract.limits import Limits
-from remote_worker.contract.messages import Info
+from remote_worker.contract.messages import Info, encode_task
 from remote_worker.contract.signatures import Template
-from remote_worker.pool import verify
-from remote_worker.pool.child import ChildLost
+from remote_worker.contract.texts import RenderMarkdown
+from remote_worker.pool import verify, verify_text
+from remote_worker.pool.child import ChildLost, Kill
 from remote_worker.pool.lender import Lender
+from remote_worker.pool.reader import Reader
 from remote_worker.pool.settings import PoolSettings
 
 HERE = Path(__file__).parent
 SAMPLE = next((HERE.parents[1] / "src/remote_worker/decoder/samples").glob("sample.png"))
 LIMITS = Limits(decode_seconds=1.0, cpu_seconds=3, memory_bytes=256 << 20)
+TEXT_CPU_SECONDS = 0.8
+SETTINGS = PoolSettings(children=2, ready=2, crash_burst=10_000)
 MOST_THREADS = 8192
 """Of one user: a limit of ChildSeal's."""
 MARKER = "a marker that only the picture before this one held"
 
 
-def entry() -> list[str]:
+def entry(*words: str) -> list[str]:
     """What makes the template's interpreter run the attack template."""
     path = str(HERE / "template.py")
-    return ["-c", f"import runpy, sys; sys.argv[0] = {path!r}; runpy.run_path({path!r}, run_name='__main__')"]
+    run = f"import runpy, sys; sys.argv[0] = {path!r}; runpy.run_path({path!r}, run_name='__main__')"
+    return ["-c", run, *words]
 
 
 class Canaries:
@@ -88,7 +96,7 @@ class Canaries:
         return reached
 
 
-def attacks(canaries: Canaries, template_pid: int, only: list[str] | None) -> list[Attack]:
+def attacks(canaries: Canaries, template_pid: int, descriptors: int, only: list[str] | None) -> list[Attack]:
     """Every attack, or those that are named, some of them at several targets."""
     tcp = canaries.tcp.getsockname()[1]
     udp = canaries.udp.getsockname()[1]
@@ -131,6 +139,7 @@ def attacks(canaries: Canaries, template_pid: int, only: list[str] | None) -> li
         "fake_credentials": [{"number": host}],
         "memory_of_others": [{"text": halves(MARKER)}, {"text": halves(os.environ.get("KEY", "no key|"))}],
         "stale_input": [{"text": MARKER}],
+        "other_descriptors": [{"number": descriptors}],
         "grow_output": [{"number": LIMITS.output_bytes + 1}],
         "write_behind_output": [{"number": LIMITS.output_bytes}],
         "memory_at_once": [{"number": 8 << 30}],
@@ -164,71 +173,161 @@ def halves(word: str) -> str:
     return f"{word[: len(word) // 2]}|{word[len(word) // 2 :]}"
 
 
-async def end_of(lender: Lender, task: Any, document: Document) -> str:
-    """One word for how the child of this task ended."""
-    child = await lender.lend()
-    try:
-        record, body = await child.work(
-            task, document, output_bytes=LIMITS.output_bytes, until=time.monotonic() + LIMITS.decode_seconds
-        )
-    except ChildLost as lost:
-        if lost.by_deadline:
-            return "deadline"
-        if lost.signal:
-            return signal.Signals(lost.signal).name
-        return "no reply" if lost.status is not None else "template lost"
-    finally:
-        lender.after_job(crashed=False)
+class Pictures:
+    """Children that do one job each."""
+
+    descriptors = 6
+    benign: Any = Info()
+
+    def __init__(self, landlock: str) -> None:
+        hello = Hello(template=Template.RASTER, limits=asdict(LIMITS), landlock=landlock)
+        self.lender = Lender(hello, SETTINGS, ready=2, entry=entry())
+        self.document = SAMPLE.read_bytes()
+
+    async def end_of(self, task: Any, marker: str = "") -> str:
+        """One word for how the child of this task ended."""
+        child = await self.lender.lend()
+        try:
+            with Document.of(self.document + marker.encode()) as document:
+                record, body = await child.work(
+                    task, document, output_bytes=LIMITS.output_bytes, until=deadline()
+                )
+        except ChildLost as lost:
+            return word_of(lost)
+        finally:
+            self.lender.after_job(crashed=False)
+        return outcome_of(record, lambda: verify.reply(task, body))
+
+    async def against_a_sibling(self, name: str) -> str:
+        """A child attacks another child, which must then still do its job."""
+        attacker, sibling = await self.lender.lend(), await self.lender.lend()
+        with Document.of(self.document) as document:
+            with contextlib.suppress(ChildLost):
+                attack = Attack(name=name, number=sibling.pid)
+                record, _ = await attacker.work(
+                    attack,  # type: ignore[arg-type]  a kind that only the tests register
+                    document,
+                    output_bytes=LIMITS.output_bytes,
+                    until=deadline(),
+                )
+                if record.failure is HARMED:
+                    return "HARM"
+            record, _ = await sibling.work(
+                self.benign, document, output_bytes=LIMITS.output_bytes, until=deadline() + 1
+            )
+        return "refused" if record.failure is None else "HARM"
+
+    async def close(self) -> None:
+        await self.lender.close()
+
+
+class Posts:
+    """Children that go on from one job to the next while nothing speaks against it."""
+
+    descriptors = 4
+    benign: Any = RenderMarkdown()
+
+    def __init__(self, landlock: str) -> None:
+        hello = Hello(template=Template.TEXT, limits=asdict(LIMITS), landlock=landlock)
+        self.lender = Lender(hello, SETTINGS, ready=2, entry=entry("text"))
+        self.document = b"A post."
+        self.reader: Reader | None = None
+
+    async def end_of(self, task: Any, marker: str = "") -> str:
+        """One word for how this task ended. An attack is made by a fresh child."""
+        if self.reader is None or task is not self.benign or marker:
+            self._let_go()
+            self.reader = await self._fresh()
+        try:
+            text = self.document + marker.encode()
+            record, body = await self.reader.work(encode_task(task), text, until=deadline())
+        except ChildLost as lost:
+            self._let_go()
+            return word_of(lost)
+        if record.failure in (FailureCode.DECODER_CRASHED, FailureCode.TOO_MUCH_MEMORY):
+            self._let_go()
+        elif getattr(task, "name", "") == "reply_and_stay":
+            self._let_go()  # The next text would wait for it until the deadline.
+        return outcome_of(record, lambda: verify_text.rendered(body))
+
+    async def against_a_sibling(self, name: str) -> str:
+        """A child attacks another child, which must then still do its job."""
+        attacker, sibling = await self._fresh(), await self._fresh()
+        try:
+            with contextlib.suppress(ChildLost):
+                attack = encode_task(Attack(name=name, number=sibling.child.pid))  # type: ignore[arg-type]
+                record, _ = await attacker.work(attack, self.document, until=deadline())
+                if record.failure is HARMED:
+                    return "HARM"
+            record, _ = await sibling.work(encode_task(self.benign), self.document, until=deadline() + 1)
+            return "refused" if record.failure is None else "HARM"
+        finally:
+            attacker.close()
+            sibling.close()
+
+    async def close(self) -> None:
+        self._let_go()
+        await self.lender.close()
+
+    async def _fresh(self) -> Reader:
+        return Reader(await self.lender.lend(), cpu_seconds=TEXT_CPU_SECONDS, on_end=lambda _: None)
+
+    def _let_go(self) -> None:
+        if self.reader is not None:
+            self.reader.close()
+            self.reader = None
+            self.lender.after_job(crashed=False)
+
+
+def deadline() -> float:
+    return time.monotonic() + LIMITS.decode_seconds
+
+
+def word_of(lost: ChildLost) -> str:
+    if lost.by_deadline:
+        return "deadline"
+    if lost.killed is Kill.CPU:
+        return "processor time"
+    if lost.signal:
+        return signal.Signals(lost.signal).name
+    return "no reply" if lost.status is not None else "template lost"
+
+
+def outcome_of(record: wire.Record, check: Callable[[], object]) -> str:
     if record.failure is not None:
         return {HARMED: "HARM", REFUSED: "refused"}.get(record.failure, str(record.failure))
     try:
-        verify.reply(task, body)
+        check()
     except (verify.HostileReply, wire.BadReply):
         return "hostile reply"
     return "done"
 
 
-async def against_a_sibling(lender: Lender, name: str, document: Document) -> str:
-    """A child attacks another child, which must then still do its job."""
-    attacker, sibling = await lender.lend(), await lender.lend()
-    until = time.monotonic() + LIMITS.decode_seconds
-    attack = Attack(name=name, number=sibling.pid)
-    with contextlib.suppress(ChildLost):
-        record, _ = await attacker.work(attack, document, output_bytes=LIMITS.output_bytes, until=until)  # type: ignore[arg-type]  a kind that only the tests register
-        if record.failure is HARMED:
-            return "HARM"
-    record, _ = await sibling.work(Info(), document, output_bytes=LIMITS.output_bytes, until=until + 1)
-    return "refused" if record.failure is None else "HARM"
-
-
-async def main(landlock: str, only: list[str] | None = None) -> None:
-    settings = PoolSettings(children=2, ready=2, crash_burst=10_000)
-    hello = Hello(template=Template.RASTER, limits=asdict(LIMITS), landlock=landlock)
-    lender = Lender(hello, settings, ready=2, entry=entry())
+async def main(landlock: str, only: list[str] | None = None, template: str = "raster") -> None:
+    jail = Posts(landlock) if template == "text" else Pictures(landlock)
+    lender = jail.lender
     await lender.open()
     say({"layers": lender.report["layers"]})
-    picture = SAMPLE.read_bytes()
-    with tempfile.TemporaryDirectory() as folder, Document.of(picture) as benign:
+    with tempfile.TemporaryDirectory() as folder:
         canaries = Canaries(Path(folder))
-        with Document.of(picture + MARKER.encode()) as marked:
-            assert await end_of(lender, Info(), marked) == "done"
+        assert await jail.end_of(jail.benign, MARKER) == "done"
         template_pid = lender.report["pid"]
-        for attack in attacks(canaries, template_pid, only):
+        for attack in attacks(canaries, template_pid, jail.descriptors, only):
             started = time.monotonic()
-            outcome = await end_of(lender, attack, benign)
+            outcome = await jail.end_of(attack)
             seconds = time.monotonic() - started
-            following = await end_of(lender, Info(), benign)
+            following = await jail.end_of(jail.benign)
             name = " ".join(filter(None, (attack.name, attack.text.replace(folder, ""))))
             target = {os.getpid(): " (host)", template_pid: " (template)"}.get(attack.number, "")
             say(
                 {"attack": name + target, "outcome": outcome, "seconds": round(seconds, 3), "next": following}
             )
         for name in ("kill_process", "trace_process", "read_process_memory", "limit_process", "open_pidfd"):
-            outcome = await against_a_sibling(lender, name, benign)
-            following = await end_of(lender, Info(), benign)
+            outcome = await jail.against_a_sibling(name)
+            following = await jail.end_of(jail.benign)
             say({"attack": f"{name} (sibling)", "outcome": outcome, "seconds": 0.0, "next": following})
         say({"touched": canaries.touched(), "template_pid_kept": template_pid == lender.report["pid"]})
-    await lender.close()
+    await jail.close()
 
 
 def say(line: dict[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""The worker's own template with one task kind more: an attack, run in a child that it forked and sealed."""
+"""The worker's own template with one task kind more: an attack, run in a child that it forked and sealed.
+
+`template.py FD` is one for pictures, `template.py text FD` one for pages and posts.
+"""
 
 import sys
 from pathlib import Path
@@ -8,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import attacks
 from task import HARMED, REFUSED, Attack
 
-from remote_worker.contract import messages
+from remote_worker.contract import messages, texts
 from remote_worker.contract.failures import WorkFailed
-from remote_worker.decoder import job, template
+from remote_worker.decoder import template
 
 
 def run(task: Attack, *_: object) -> object:
@@ -36,9 +39,29 @@ def find_int_80() -> int:
     return 0
 
 
-messages.TASKS["attack"] = Attack  # type: ignore[assignment]  the open registry takes a test's kind
-job.HANDLERS[Attack] = run  # type: ignore[index,assignment]
+def enter_pictures() -> None:
+    """Children for pictures know the attack."""
+    from remote_worker.decoder import job  # Not for text: no image library is in its memory.
+
+    messages.TASKS["attack"] = Attack  # type: ignore[assignment]  the open registry takes a test's kind
+    job.HANDLERS[Attack] = run  # type: ignore[index,assignment]
+
+
+def enter_texts() -> None:
+    """Children for text know the attack, beside all that they know in earnest."""
+    from remote_worker.decoder import reading
+
+    handlers = reading.handlers
+    attack = reading.Handler(run, lambda: None)
+    reading.handlers = lambda: {**handlers(), "attack": attack}  # type: ignore[assignment]
+    texts.TEXT_TASKS["attack"] = Attack  # type: ignore[assignment]
+
+
+if "text" in sys.argv:
+    enter_texts()
+else:
+    enter_pictures()
 
 if __name__ == "__main__":
     attacks.INT_80 = find_int_80()
-    template.main(int(sys.argv[1]))
+    template.main(int(sys.argv[-1]))

@@ -14,18 +14,25 @@ HOST = Path(__file__).parent / "host.py"
 ORDINARY_UID = 1000
 IS_ROOT = os.geteuid() == 0
 
+USERS = {"root": 0, "ordinary": ORDINARY_UID} if IS_ROOT else {"ordinary": os.geteuid()}
 SETTINGS = [
-    pytest.param(user, landlock, id=f"{'root' if user == 0 else 'ordinary'}-landlock-{landlock}")
-    for user in ([0, ORDINARY_UID] if IS_ROOT else [os.geteuid()])
+    pytest.param(template, user, landlock, id=f"{template}-{name}-landlock-{landlock}")
+    for template in ("raster", "text")
+    for name, user in USERS.items()
     for landlock in ("if_available", "absent")
+    # The layers are put up by the same code, so of four settings two will do for the second template.
+    if template == "raster" or not IS_ROOT or (user == 0) is (landlock == "if_available")
 ]
 ENDED_BY_DEADLINE = {
-    "spin",
-    "sleep",
-    "spin_in_threads",
-    "spin_deaf",
-    "leave_a_thread",
-    "hang_up_and_stay",
+    "raster": {
+        "spin",
+        "sleep",
+        "spin_in_threads",
+        "spin_deaf",
+        "leave_a_thread",
+        "hang_up_and_stay",
+    },
+    "text": {"sleep"},
 }
 CRASHES = {"segfault": {"SIGSEGV"}, "abort": {"SIGABRT", "SIGSEGV", "SIGSYS", "SIGILL"}}
 LIES = {
@@ -42,9 +49,9 @@ LIES = {
 
 
 @cache
-def ran(user: int, landlock: str) -> list[dict[str, Any]]:
+def ran(template: str, user: int, landlock: str) -> list[dict[str, Any]]:
     """The lines that the host wrote; every attack of this setting runs once."""
-    command = [sys.executable, str(HOST), json.dumps({"landlock": landlock})]
+    command = [sys.executable, str(HOST), json.dumps({"landlock": landlock, "template": template})]
     if user != os.geteuid():
         command = as_ordinary_uid(command)
     # Descriptors, variables and a working directory that a child would love to inherit.
@@ -74,56 +81,75 @@ def as_ordinary_uid(command: list[str]) -> list[str]:
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *command]
 
 
-def outcomes(user: int, landlock: str) -> dict[str, str]:
-    return {line["attack"]: line["outcome"] for line in ran(user, landlock) if "attack" in line}
+def outcomes(template: str, user: int, landlock: str) -> dict[str, str]:
+    return {line["attack"]: line["outcome"] for line in ran(template, user, landlock) if "attack" in line}
 
 
-@pytest.mark.parametrize(("user", "landlock"), SETTINGS)
+@pytest.mark.parametrize(("template", "user", "landlock"), SETTINGS)
 class TestAttacks:
-    def test_no_attack_harms(self, user: int, landlock: str) -> None:
-        found = outcomes(user, landlock)
+    def test_no_attack_harms(self, template: str, user: int, landlock: str) -> None:
+        found = outcomes(template, user, landlock)
 
         assert len(found) > 220
         assert {name: outcome for name, outcome in found.items() if outcome in ("HARM", "done")} == {}
 
-    def test_nothing_outside_was_reached(self, user: int, landlock: str) -> None:
-        last = ran(user, landlock)[-1]
+    def test_nothing_outside_was_reached(self, template: str, user: int, landlock: str) -> None:
+        last = ran(template, user, landlock)[-1]
 
         assert last == {"touched": [], "template_pid_kept": True}
 
-    def test_the_next_picture_is_answered_after_every_attack(self, user: int, landlock: str) -> None:
-        following = {line["attack"]: line["next"] for line in ran(user, landlock) if "attack" in line}
+    def test_the_next_picture_is_answered_after_every_attack(
+        self, template: str, user: int, landlock: str
+    ) -> None:
+        following = {
+            line["attack"]: line["next"] for line in ran(template, user, landlock) if "attack" in line
+        }
 
         assert {name: end for name, end in following.items() if end != "done"} == {}
 
-    def test_the_layers_say_what_holds(self, user: int, landlock: str) -> None:
-        layers = ran(user, landlock)[0]["layers"]
+    def test_the_layers_say_what_holds(self, template: str, user: int, landlock: str) -> None:
+        layers = ran(template, user, landlock)[0]["layers"]
 
         assert layers["seccomp"] is True
         assert layers["user_changed"] is (user == 0)
         assert (layers["landlock_abi"] == 0) is (landlock == "absent" or kernel_landlock() == 0)
 
-    def test_what_never_ends_is_ended_at_the_deadline(self, user: int, landlock: str) -> None:
-        lines = {line["attack"]: line for line in ran(user, landlock) if "attack" in line}
+    def test_what_never_ends_is_ended_at_the_deadline(self, template: str, user: int, landlock: str) -> None:
+        lines = {line["attack"]: line for line in ran(template, user, landlock) if "attack" in line}
 
-        for name in ENDED_BY_DEADLINE:
+        for name in ENDED_BY_DEADLINE[template]:
             assert lines[name]["outcome"] == "deadline"
             assert 1.0 <= lines[name]["seconds"] < 3.0
 
-    def test_crashes_are_told_by_their_signal(self, user: int, landlock: str) -> None:
-        found = outcomes(user, landlock)
+    def test_what_works_without_end_is_ended_by_its_own_clock(
+        self, template: str, user: int, landlock: str
+    ) -> None:
+        """A picture's child may work until its deadline, which is shorter here than its processor time."""
+        found = outcomes(template, user, landlock)
+
+        for name in ("spin", "spin_deaf"):
+            assert found[name] == ("processor time" if template == "text" else "deadline")
+
+    def test_a_child_that_needs_no_thread_gets_none(self, template: str, user: int, landlock: str) -> None:
+        found = outcomes(template, user, landlock)
+
+        for name in ("spin_in_threads", "leave_a_thread"):
+            assert found[name] == ("decoder_crashed" if template == "text" else "deadline")
+
+    def test_crashes_are_told_by_their_signal(self, template: str, user: int, landlock: str) -> None:
+        found = outcomes(template, user, landlock)
 
         for name, signals in CRASHES.items():
             assert found[name] in signals
 
-    def test_lying_replies_count_as_crashes(self, user: int, landlock: str) -> None:
-        found = outcomes(user, landlock)
+    def test_lying_replies_count_as_crashes(self, template: str, user: int, landlock: str) -> None:
+        found = outcomes(template, user, landlock)
 
         # SIGKILL is the host's own, to one that says too much and lives on.
         assert {name: found[name] for name in LIES if found[name] not in ("no reply", "SIGKILL")} == {}
 
-    def test_memory_bombs_meet_the_limit(self, user: int, landlock: str) -> None:
-        found = outcomes(user, landlock)
+    def test_memory_bombs_meet_the_limit(self, template: str, user: int, landlock: str) -> None:
+        found = outcomes(template, user, landlock)
 
         for name in ("memory_at_once", "memory_in_steps"):
             assert found[name] == "too_much_memory"
@@ -141,11 +167,13 @@ class TestAttacks:
             "unshare_user",
         ],
     )
-    def test_what_no_decoder_ever_calls_kills_it(self, user: int, landlock: str, name: str) -> None:
+    def test_what_no_decoder_ever_calls_kills_it(
+        self, template: str, user: int, landlock: str, name: str
+    ) -> None:
         if name == "x32_number" and os.uname().machine != "x86_64":
             pytest.skip("x32 is a part of x86-64")
 
-        assert outcomes(user, landlock)[name] == "SIGSYS"
+        assert outcomes(template, user, landlock)[name] == "SIGSYS"
 
 
 def kernel_landlock() -> int:

@@ -182,10 +182,10 @@ def test_after_the_warm_up_nothing_is_imported_and_no_thread_is_left() -> None:
     code = (
         "import sys, os, pickle\n"
         "from remote_worker.contract.limits import Limits\n"
-        "from remote_worker.contract.signatures import Template, template_of\n"
+        "from remote_worker.contract.signatures import PICTURES, template_of\n"
         "from remote_worker.contract.messages import Avatars, Fit, Info\n"
         "from remote_worker.decoder import job, warm\n"
-        "for template in Template:\n"
+        "for template in PICTURES:\n"
         "    assert set(warm.up(template, Limits()).values()) == {'ok'}\n"
         "class Closed:\n"
         "    def find_spec(self, name, path=None, target=None):\n"

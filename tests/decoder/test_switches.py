@@ -11,7 +11,7 @@ from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.formats import FormatName
 from remote_worker.contract.limits import Limits
 from remote_worker.contract.messages import Avatars, Fit, Info, Prepare, Task
-from remote_worker.contract.signatures import Template
+from remote_worker.contract.signatures import PICTURES, Template
 from remote_worker.decoder import switches, warm
 
 from .pictures import corners, do, noise, saved
@@ -160,7 +160,7 @@ def test_a_jpeg_packed_into_jpeg_xl_is_refused_when_jpeg_is_off(switch_off: Leav
     assert refusal(SMALL, sample("jxl")) is None
 
 
-@pytest.mark.parametrize("template", Template)
+@pytest.mark.parametrize("template", PICTURES)
 def test_the_warm_up_names_what_is_off_and_finds_the_rest_in_order(
     switch_off: Leave, template: Template
 ) -> None:

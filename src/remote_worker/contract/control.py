@@ -1,4 +1,4 @@
-"""The words between the host and a template on their control socket."""
+"""The words between the host and a template on their control socket, and those to a child that stays."""
 
 import struct
 from dataclasses import dataclass, field
@@ -10,6 +10,9 @@ FORK = b"fork"
 EVENT = struct.Struct("<Iii")
 """Kind, pid, and the wait status or errno."""
 FORKED, REAPED, FORK_FAILED = 1, 2, 3
+
+ASK = struct.Struct("<II")
+"""Ahead of a task on the socket of a text child: how many bytes the task has, and the text behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

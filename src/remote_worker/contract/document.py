@@ -29,9 +29,9 @@ class Document:
             self.size_bytes += written
             view = view[written:]
 
-    def prefix(self) -> bytes:
-        """The first 4 KiB."""
-        return os.pread(self._fd, PREFIX_BYTES, 0)
+    def prefix(self, length: int = PREFIX_BYTES) -> bytes:
+        """The first 4 KiB, or so many bytes."""
+        return os.pread(self._fd, min(length, self.size_bytes), 0)
 
     def read_only_fd(self) -> int:
         """A new descriptor of the same memory that cannot write; the caller closes it."""

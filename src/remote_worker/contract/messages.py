@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
+
+from .texts import TextTask
 
 OUTPUT_FORMATS = ("jpeg", "png", "webp", "avif")
 """What `?format=` may ask for."""
@@ -50,23 +52,29 @@ class Info:
 
 
 Task = Prepare | Fit | Avatars | Info
+AnyTask = TypeVar("AnyTask")
 
 
-def encode_task(task: Task) -> bytes:
+def encode_task(task: Task | TextTask) -> bytes:
     """The task as one JSON object with its kind."""
     members = {field.name: getattr(task, field.name) for field in fields(task)}
     return json.dumps({"kind": task.kind, **members}).encode()
 
 
 def decode_task(message: bytes) -> Task:
-    """The task that `encode_task` wrote. Raises ValueError, KeyError or TypeError when it is none."""
+    """The task of pictures that `encode_task` wrote. Raises ValueError, KeyError or TypeError."""
+    return decode_one_of(TASKS, message)
+
+
+def decode_one_of(kinds: Mapping[str, type[AnyTask]], message: bytes) -> AnyTask:
+    """The task of one of these kinds that `encode_task` wrote. Raises ValueError, KeyError or TypeError."""
     text = message.decode()
     members, end = _DECODER.raw_decode(text)
     if end != len(text):
         raise ValueError("more than one task")
     if not isinstance(members, dict):
         raise TypeError("a task that is no object")
-    return TASKS[members.pop("kind")](**members)
+    return kinds[members.pop("kind")](**members)
 
 
 _DECODER = json.JSONDecoder()

@@ -11,6 +11,12 @@ class Template(StrEnum):
 
     RASTER = "raster"
     SVG = "svg"
+    TEXT = "text"
+    """Pages, oEmbed and Markdown. It never gets an upload, whatever that begins with."""
+
+
+PICTURES = (Template.RASTER, Template.SVG)
+"""Those that uploads go to."""
 
 
 def template_of(prefix: bytes) -> Template:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .limits import MIB
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadPage:
@@ -30,6 +32,12 @@ class RenderMarkdown:
 
 
 TextTask = ReadPage | ReadOembed | RenderMarkdown
+TEXT_TASKS: dict[str, type[TextTask]] = {task.kind: task for task in (ReadPage, ReadOembed, RenderMarkdown)}
+
+MOST_TEXT_BYTES = MIB
+"""Of one document. A page is read as far as this."""
+MOST_READ_BYTES = 4 * MIB
+"""Of what comes of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ SAID_BY_CHILDREN = frozenset(
         FailureCode.TOO_MUCH_MEMORY,
         FailureCode.DECODER_CRASHED,
         FailureCode.OUTPUT_TOO_LARGE,
+        FailureCode.PARSE_LIMIT,
     }
 )
 """What a document can be at fault for. A child has no word about the worker or its callers."""
@@ -40,7 +41,7 @@ MOST_PARTS = 64
 JSON_BYTES = 64 * 1024
 JSON_DEPTH = 8
 FACTS = "facts"
-"""The name of the part that is JSON; all others are pictures."""
+"""The name of the part that is JSON; the others are pictures or text."""
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
@@ -123,12 +124,20 @@ def read_facts(part: memoryview) -> dict[str, Any]:
     if _depth(text) > JSON_DEPTH:
         raise BadReply("JSON nested too deep")
     try:
-        facts = json.loads(text, parse_constant=_refuse_constant)
+        facts = _DECODER.decode(text.decode())
     except (ValueError, RecursionError) as error:
         raise BadReply("broken JSON") from error
     if not isinstance(facts, dict):
         raise BadReply("JSON that is no object")
     return facts
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Made once: json.loads makes one for each call that gives it an option.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _name(raw: bytes) -> str:
@@ -138,14 +147,13 @@ def _name(raw: bytes) -> str:
     return name.decode("ascii")
 
 
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+
+
 def _depth(text: bytes) -> int:
-    """An upper bound of the nesting: brackets inside strings count too, and our own JSON has none."""
+    """How deep the brackets outside of strings are nested."""
     deepest = depth = 0
-    for bracket in _BRACKET.findall(text):
+    for bracket in _BRACKET.findall(_STRING.sub(b"", text)):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -20,7 +20,7 @@ from ..contract.document import Document
 from ..contract.messages import Task, encode_task
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-_LINGER_SECONDS = 1.0
+LINGER_SECONDS = 1.0
 """How long a child may live on after its reply."""
 _COPIED_BYTES = 128 * 1024
 """A longer body is read where it lies: copying 4 MB takes 0.6 ms, and 64 MiB would hold up the event loop."""
@@ -28,7 +28,7 @@ _DEATH_SECONDS = 5.0
 """A killed process is gone in milliseconds; one that is not after this long is the kernel's trouble."""
 
 
-_LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.1
 """How often a child at work is looked at; the quick are done before the first look."""
 
 CRASHES = frozenset(
@@ -53,6 +53,8 @@ class Kill(StrEnum):
     LINGER = "alive after its reply"
     STOPPED = "stopped"
     """Somebody stopped it (SIGSTOP): it would hold its place until the deadline."""
+    CPU = "too much processor time"
+    LIE = "a reply that lies"
 
 
 class Debtor(Protocol):
@@ -98,13 +100,13 @@ class ChildLost(Exception):
 
 
 class Child:
-    """Owns the host's end of a child. It does one task; `close` kills whatever is left of it."""
+    """Owns the host's end of a child. `work` has it do one task; `close` kills whatever is left of it."""
 
     def __init__(self, pid: int, pidfd: int, channel: socket.socket, template: Debtor) -> None:
         self.pid = pid
+        self.channel = channel
+        self.template = template
         self._pidfd = pidfd
-        self._channel = channel
-        self._template = template
         self._status: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     def reaped(self, status: int | None) -> None:
@@ -142,12 +144,12 @@ class Child:
         try:
             with _output(output_bytes) as output_fd:
                 self._send(task, document, output_fd)
-                exchange = _Exchange(self, self._pidfd, self._channel)
+                exchange = _Exchange(self, self._pidfd, self.channel)
                 message = await exchange.reply(until)
                 try:
                     record = wire.read_record(message, most_body_bytes=output_bytes)
                 except wire.BadReply as broken:
-                    status = await self._wait_status()
+                    status = await self.wait_status()
                     raise ChildLost(status, killed=exchange.killed, is_mute=not message) from broken
                 # Nobody can write to it any more: the child is dead, and it had no way to pass the memory on.
                 return record, read_body(output_fd, record.body_bytes, output_bytes)
@@ -157,13 +159,19 @@ class Child:
     def close(self) -> None:
         """Kill it and let go of its descriptors; safe to call again."""
         if self._pidfd >= 0:
-            _kill(self._pidfd)
+            self.kill()
             os.close(self._pidfd)
             self._pidfd = -1
-            self._channel.close()
+            self.channel.close()
 
-    async def _wait_status(self) -> int | None:
-        await self._template.wait_for(self._status, _DEATH_SECONDS)
+    def kill(self) -> None:
+        """End it, and learn by `wait_status` how it ended."""
+        if self._pidfd >= 0:
+            _kill(self._pidfd)
+
+    async def wait_status(self, seconds: float = _DEATH_SECONDS) -> int | None:
+        """How it ended, as the template says; None when it does not."""
+        await self.template.wait_for(self._status, seconds)
         return self._status.result() if self._status.done() else None
 
     def _send(self, task: Task, document: Document, output_fd: int) -> None:
@@ -172,7 +180,7 @@ class Child:
         try:
             # It may have died while it waited; the empty reply tells.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                self._channel.sendmsg([encode_task(task)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+                self.channel.sendmsg([encode_task(task)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         finally:
             os.close(input_fd)
 
@@ -195,7 +203,7 @@ class _Exchange:
     async def reply(self, until: float) -> bytes:
         """What it wrote until it was dead, at most one byte too many."""
         self._linger: asyncio.TimerHandle | None = None
-        self._look = self._loop.call_later(_LOOK_SECONDS, self._on_look)
+        self._look = self._loop.call_later(LOOK_SECONDS, self._on_look)
         deadline = self._loop.call_later(max(0.0, until - time.monotonic()), self._on_kill, Kill.DEADLINE)
         self._loop.add_reader(self._pidfd, self._on_death)
         self._loop.add_reader(self._heard_fd, self._on_words)
@@ -228,7 +236,7 @@ class _Exchange:
         elif not chunk:
             self._hush()
         elif len(self._received) == wire.RECORD.size:
-            self._linger = self._loop.call_later(_LINGER_SECONDS, self._on_kill, Kill.LINGER)
+            self._linger = self._loop.call_later(LINGER_SECONDS, self._on_kill, Kill.LINGER)
 
     def _on_look(self) -> None:
         """Two looks in a row: somebody who traces a process stops it for a moment."""
@@ -236,7 +244,7 @@ class _Exchange:
         if is_stopped and self._was_stopped:
             self._on_kill(Kill.STOPPED)
         self._was_stopped = is_stopped
-        self._look = self._loop.call_later(_LOOK_SECONDS, self._on_look)
+        self._look = self._loop.call_later(LOOK_SECONDS, self._on_look)
 
     def _on_kill(self, why: Kill) -> None:
         self.killed = self.killed or why

@@ -87,6 +87,10 @@ class Lender:
             with contextlib.suppress(TemplateLost):
                 return await template.fork()
 
+    def made(self, child: Child) -> bool:
+        """It is a child of the present template."""
+        return child.template is self._template
+
     def give_up_what_is_stopped(self) -> None:
         """Close ready children that somebody has stopped, and replace the template if it is."""
         for child in [child for child in self._ready if child.is_stopped]:
@@ -110,7 +114,13 @@ class Lender:
         )
         if is_due and self._starting is None and now - self._failed_at >= _RETRY_SECONDS:
             self._start()
-        self._refill_soon()
+        self.refill()
+
+    def refill(self) -> None:
+        """Have as many children ready as are wanted, soon."""
+        # One at a time: two would each see the same gap and fill it twice.
+        if len(self._ready) < self._wanted and (self._refilling is None or self._refilling.done()):
+            self._refilling = asyncio.create_task(self._refill())
 
     async def _alive(self) -> TemplateProcess:
         while self._template is None:
@@ -154,7 +164,7 @@ class Lender:
             self._retired[former] = asyncio.get_running_loop().call_later(
                 seconds, self._close_retired, former
             )
-        self._refill_soon()
+        self.refill()
 
     async def _started_template(self) -> TemplateProcess:
         if self._is_closed:
@@ -191,8 +201,3 @@ class Lender:
     def _drop_ready(self) -> None:
         while self._ready:
             self._ready.popleft().close()
-
-    def _refill_soon(self) -> None:
-        """One at a time: two would each see the same gap and fill it twice."""
-        if len(self._ready) < self._wanted and (self._refilling is None or self._refilling.done()):
-            self._refilling = asyncio.create_task(self._refill())

@@ -1,9 +1,7 @@
 """The pool: a bounded, fair queue in front of sealed children, one child for each document."""
 
 import asyncio
-import errno
 import logging
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,11 +16,12 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.formats import OFF, FormatName, FormatReport
 from ..contract.limits import Limits
 from ..contract.messages import Fit, Reply, Task
-from ..contract.signatures import Template, template_of
+from ..contract.signatures import PICTURES, Template, template_of
 from ..telemetry import Event
 from . import verify
-from .child import CRASHES, Child, ChildLost
+from .child import CRASHES, ChildLost
 from .lender import Lender
+from .retry import in_turn, lend, twice
 from .settings import PoolSettings
 from .template import ENTRY, TemplateFailed
 from .turns import Turns
@@ -47,12 +46,6 @@ _BENIGN_PICTURES = {
 _NO_LANDLOCK = "needs Landlock, which is not offered here"
 _NO_TEMPLATE = "its template is being replaced"
 SYSTEM_FONTS = ("/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts")
-_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS}
-"""Descriptors, memory or processes are short, which may be over in a moment."""
-_PAUSE_SECONDS = 0.05
-"""That moment."""
-_UNTYPICAL = {FailureCode.DEADLINE, FailureCode.JAIL_UNAVAILABLE}
-"""Failures whose time says nothing of other work: pictures that hang must not get everybody's refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +89,7 @@ class Pool:
                 ready=settings.ready if template is Template.RASTER else 1,
                 entry=entry,
             )
-            for template in Template
+            for template in PICTURES
             if template is not Template.SVG or FormatName.SVG in settings.formats
         }
 
@@ -136,17 +129,9 @@ class Pool:
         """
         if document.size_bytes == 0:
             raise WorkFailed(FailureCode.EMPTY_FILE)
-        ticket = await self._turns.take(caller, task.kind, deadline)
-        is_typical = False
-        try:
-            reply = await self._work(task, document, deadline)
-            is_typical = True
-        except WorkFailed as failed:
-            is_typical = failed.code not in _UNTYPICAL
-            raise
-        finally:
-            self._turns.give_back(ticket, is_typical=is_typical)
-        return reply
+        return await in_turn(
+            self._turns, caller, task.kind, deadline, lambda: self._work(task, document, deadline)
+        )
 
     async def renew(self) -> None:
         """Replace every template by a freshly started one; running jobs go on.
@@ -205,25 +190,18 @@ class Pool:
         lender = self._lenders.get(template_of(document.prefix()))
         if lender is None:
             raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE, f"SVG: {self._svg_word()}")
-        try:
-            return await self._attempt(lender, task, document, deadline)
-        except (ChildLost, OSError) as trouble:
-            pause = 0.0 if isinstance(trouble, ChildLost) else _PAUSE_SECONDS
-            if not _is_passing(trouble) or time.monotonic() + pause >= deadline:
-                raise _failure(trouble) from trouble
-            telemetry.emit(Event.CHILD_RETRIED, level=logging.WARNING, reason=_reason(trouble))
-        for each in self._lenders.values():  # Who stops one process may have stopped them all.
-            each.give_up_what_is_stopped()
-        await asyncio.sleep(pause)
-        try:
-            return await self._attempt(lender, task, document, deadline)
-        except (ChildLost, OSError) as trouble:
-            raise _failure(trouble) from trouble
+        return await twice(
+            lambda: self._attempt(lender, task, document, deadline), self._give_up_what_is_stopped, deadline
+        )
+
+    def _give_up_what_is_stopped(self) -> None:
+        for lender in self._lenders.values():  # Who stops one process may have stopped them all.
+            lender.give_up_what_is_stopped()
 
     async def _attempt(self, lender: Lender, task: Task, document: Document, deadline: float) -> Reply:
         crashed = False
         try:
-            child = await _lend(lender, deadline)
+            child = await lend(lender, deadline)
             until = min(deadline, time.monotonic() + self._limits.decode_seconds)
             record, body = await child.work(
                 task, document, output_bytes=self._limits.output_bytes, until=until
@@ -246,35 +224,3 @@ class Pool:
     async def _close(self) -> None:
         for lender in self._lenders.values():
             await lender.close()
-
-
-async def _lend(lender: Lender, deadline: float) -> Child:
-    try:
-        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-            return await lender.lend()
-    except TimeoutError as late:
-        raise WorkFailed(FailureCode.DEADLINE, "it waited too long for a process") from late
-
-
-def _is_passing(trouble: ChildLost | OSError) -> bool:
-    """A second try has a good chance, and the first cannot have been ended by the document."""
-    return trouble.is_from_outside if isinstance(trouble, ChildLost) else trouble.errno in _SHORTAGES
-
-
-def _reason(trouble: ChildLost | OSError) -> str:
-    if isinstance(trouble, OSError):
-        return trouble.strerror or str(trouble)
-    if trouble.killed is not None:
-        return trouble.killed
-    return (signal.strsignal(trouble.signal) or "") if trouble.signal else "template lost"
-
-
-def _failure(trouble: ChildLost | OSError) -> WorkFailed:
-    if isinstance(trouble, OSError):
-        return WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(trouble))
-    if trouble.by_deadline or trouble.signal == signal.SIGXCPU:
-        return WorkFailed(FailureCode.DEADLINE)
-    if trouble.is_from_outside:
-        return WorkFailed(FailureCode.JAIL_UNAVAILABLE, _reason(trouble))
-    telemetry.emit(Event.CHILD_CRASHED, level=logging.WARNING, signal=trouble.signal, status=trouble.status)
-    return WorkFailed(FailureCode.DECODER_CRASHED)

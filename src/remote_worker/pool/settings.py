@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 
 from ..contract.formats import FormatName
+from ..contract.limits import MIB
 
 
 def _cores() -> int:
@@ -12,7 +13,10 @@ def _cores() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
-    """`children` decode at once, `ready` wait ahead of demand, and for each child callers may queue."""
+    """`children` decode at once, `ready` wait ahead of demand, and for each child callers may queue.
+
+    Those named `text` are of the children that read pages and Markdown.
+    """
 
     children: int = field(default_factory=_cores)
     ready: int = field(default_factory=_cores)
@@ -24,3 +28,9 @@ class PoolSettings:
     jail: bool = True
     formats: tuple[FormatName, ...] = tuple(FormatName)
     """Those that are read and written."""
+    text_children: int = field(default_factory=_cores)
+    text_jobs: int = 500
+    """Of one child, which then ends."""
+    text_cpu_seconds: float = 0.15
+    text_seconds: float = 5.0
+    text_memory_bytes: int = 256 * MIB

@@ -18,6 +18,9 @@ SLICE_BYTES = 384 * 1024
 TOGETHER_BYTES = 128 * 1024
 """Small parts of an answer are sent together up to this size; a larger one is not worth a copy."""
 
+TEXT_SLICE = 64 * 1024
+"""Characters of a text written as JSON at once, about as long."""
+
 _LEFT_OUT = "\0"
 _GAP = json.dumps(_LEFT_OUT).encode().strip(b'"')
 """What the JSON encoder writes between quotes in place of a picture."""
@@ -45,6 +48,25 @@ def json_answer(
     """A small JSON object: sorted keys, ASCII, blanks behind commas and colons."""
     body = json.dumps(members, sort_keys=True).encode()
     return Response(body, status, {"content-type": JSON_TYPE, **(headers or {})})
+
+
+async def texts_in_json(members: Mapping[str, str | bool], share: Share) -> Response:
+    """A JSON object with strings of any length; other requests run while the long ones are written."""
+    if sum(len(value) for value in members.values() if isinstance(value, str)) <= TEXT_SLICE:
+        return json_answer(members)
+    pieces: list[bytes] = []
+    for name, value in sorted(members.items()):
+        pieces.append(f"{', ' if pieces else '{'}{json.dumps(name)}: ".encode())
+        if isinstance(value, bool):
+            pieces.append(json.dumps(value).encode())
+            continue
+        pieces.append(b'"')
+        for start in range(0, len(value), TEXT_SLICE):
+            pieces.append(json.dumps(value[start : start + TEXT_SLICE])[1:-1].encode())
+            await asyncio.sleep(0)
+        pieces.append(b'"')
+    pieces.append(b"}")
+    return _Sliced(pieces, sum(map(len, pieces)), JSON_TYPE, share)
 
 
 def pictures_in_json(members: Mapping[str, Any], share: Share) -> Response:

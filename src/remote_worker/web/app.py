@@ -15,6 +15,7 @@ from starlette.types import Lifespan
 from ..contract.failures import WorkFailed
 from ..contract.limits import Limits
 from ..service.images import Images
+from ..service.texts import Texts
 from .admission import Admission, Admits
 from .answers import json_answer
 from .budget import Budget
@@ -26,6 +27,7 @@ from .images import ImageEndpoints
 from .links import LinkEndpoints, Links
 from .settings import WebSettings
 from .stopping import Refusals
+from .text import TextEndpoints
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -46,6 +48,7 @@ class Uses:
 
     images: Images
     links: Links | None = None
+    texts: Texts | None = None
 
 
 def create_app(
@@ -80,12 +83,17 @@ def create_app(
         "/images/resize_avatar": pictures.avatars,
         "/images/info": pictures.info,
     }
+    bodies: dict[str, Endpoint] = {}
+    if uses.texts is not None:
+        texts = TextEndpoints(uses.texts, settings, callers, budget)
+        bodies["/text/render_markdown"] = texts.render_markdown
     upload_routes = [_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()]
     app = App(
         routes=[
             # Looked through in this order.
             *(_link_routes(LinkEndpoints(links, uses.images, settings, callers, budget)) if links else ()),
             *upload_routes,
+            *(_route(path, endpoint, _UPLOAD) for path, endpoint in bodies.items()),
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
         middleware=[Middleware(Exchanges, settings, links.via if links else ""), Middleware(Refusals)],
