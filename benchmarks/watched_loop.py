@@ -49,9 +49,11 @@ def main(port: str, core: int, result: Path) -> None:
 
 async def _serve(port: str, core: int) -> None:
     settings = read({"REMOTE_PORT": port})
-    async with wiring.open_pool(settings) as pool:
+    async with wiring.open_pool(settings) as pool, wiring.open_door(settings) as door:
         os.sched_setaffinity(0, {core})
-        app = create_app(wiring.uses(pool), wiring.health(pool), settings.web, settings.limits)
+        app = create_app(
+            wiring.uses(pool, door, settings), wiring.health(pool), settings.web, settings.limits
+        )
         await server.serve(app, settings.web)
 
 

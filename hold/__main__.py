@@ -11,7 +11,20 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.servers import PROJECT
 
-from . import fairness, faults, fuzzing, isolation, limits, mutation, overload, seal, shutdown, soak, supply
+from . import (
+    fairness,
+    faults,
+    fuzzing,
+    isolation,
+    limits,
+    links,
+    mutation,
+    overload,
+    seal,
+    shutdown,
+    soak,
+    supply,
+)
 from .point import Given, Measure, Row
 
 POINTS: Mapping[str, Measure] = {
@@ -20,6 +33,7 @@ POINTS: Mapping[str, Measure] = {
     "faults": faults.measure,
     "overload": overload.measure,
     "fairness": fairness.measure,
+    "links": links.measure,
     "shutdown": shutdown.measure,
     "soak": soak.measure,
     "isolation": isolation.measure,

@@ -703,6 +703,26 @@ _LINKS = (
         (f"{_BY_URL}test_a_sites_tag_is_used_up_to_a_length",),
     ),
 )
+_NETWORK = (
+    Limit(
+        "a name that is resolved",
+        "service.network:LONGEST_NAME",
+        "400 `unresolved`, reason `too_long`",
+        ("service/test_names.py::test_a_name_is_asked_for_in_the_form_of_the_dns",),
+    ),
+    Limit(
+        "an ENS name",
+        "service.ens:LONGEST_NAME",
+        FailureCode.BAD_PARAMETER,
+        ("service/test_ens.py::test_a_name_is_in_letters_that_no_version_reads_otherwise",),
+    ),
+    Limit(
+        "an answer of an Ethereum node",
+        "service.ens:MOST_ANSWER_BYTES",
+        FailureCode.ENS_FAILED,
+        ("service/test_ens.py::test_an_answer_has_so_many_bytes_and_not_one_more",),
+    ),
+)
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
     "Uploads": _UPLOADS,
@@ -713,6 +733,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Replies of a decoder, which may be hostile": _REPLIES,
     "Previews and pictures by URL": _LINKS,
     "JSON and text": _TEXTS,
+    "Names and addresses": _NETWORK,
 }
 """All rows, by what they bound."""
 
@@ -755,6 +776,10 @@ NO_LIMITS = {
     "service.one_time:_MOST_WORDS": "what is taken for a headline",
     "service.freshness:_MOST_DELTA": "the largest number that HTTP's caches know",
     "service.cache_file:_LONGEST_WAIT_SECONDS": "of a thread of its own, for another worker",
+    "ipip_db_path": "where facts come from",
+    "dns_private_answers": "what is told",
+    "ens_rpc_url": "who is asked",
+    "service.geo:_MOST_SYSTEM": "the largest number of an autonomous system",
     "web.cycle:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "web.connection:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "decoder.animation:_MOST_ROUNDS": "the largest number that a format can say",

@@ -1,8 +1,10 @@
 """What the benchmarks make of what they measure: ratios, verdicts, stages of a job, and their own input."""
 
+import gzip
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks import cells, in_process, processes, tables
+from benchmarks import cells, in_process, links, origin, processes, requests, servers, tables
 
 ORIENTATION = 274
 
@@ -94,6 +96,97 @@ def test_the_memory_of_a_tree_has_its_children_and_shared_pages_once() -> None:
     assert len(tree) == 2
     assert held < size < 2 * held
     assert os.getpid() not in tree
+
+
+def test_the_page_of_the_origin_is_as_long_as_the_table_says() -> None:
+    page = origin.page()
+    head, _, body = origin.answer().partition(b"\r\n\r\n")
+
+    assert len(page) == 30_000
+    assert 5_500 < page.index(b"</head>") < 6_000
+    assert gzip.decompress(body) == page
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert page.endswith(b"</html>\n")
+
+
+def test_every_cold_page_has_an_address_of_its_own_and_the_cached_ones_come_again() -> None:
+    def pages(kind: str) -> list[bytes]:
+        load = requests.Load(
+            port=1, kind=kind, connections=1, seconds=1, origin="http://127.0.0.1:2", first=0
+        )
+        return [requests.request(load, number) for number in range(500)]
+
+    assert len(set(pages(requests.COLD))) == 500
+    assert len(set(pages(requests.CACHED))) == requests.CACHED_URLS == 200
+    assert pages(requests.COLD)[7].startswith(
+        b"GET /links/preview?url=http%3A%2F%2F127.0.0.1%3A2%2Fpage%2F7 HTTP/1.1\r\n"
+    )
+
+
+def test_the_post_has_the_size_of_which_the_table_speaks() -> None:
+    assert len(requests.post()) == 1300
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_answers_are_told_apart_however_they_come_in(size: int) -> None:
+    wire = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+    wire += b"HTTP/1.1 503 Busy\r\nX: y\r\ncontent-length: 0\r\n\r\n"
+    answers, told = requests.Answers(), []
+    for answer in (wire[:43], wire[43:]):
+        for start in range(0, len(answer), size):
+            if answers.take(answer[start : start + size]):
+                told.append((answers.status, bytes(answers.body)))
+
+    assert told == [("200", b"hello"), ("503", b"")]
+
+
+@pytest.mark.parametrize(
+    ("command", "part"),
+    [
+        ("python -I -m remote_worker.fetch.process.main", "fetch"),
+        ("python -I -m remote_worker.decoder.template", "jail"),
+    ],
+)
+def test_processes_are_told_apart_by_their_command(command: str, part: str) -> None:
+    assert links.part_of(command.replace(" ", "\0").encode() + b"\0") == part
+
+
+def test_previews_that_are_not_right_end_the_benchmark() -> None:
+    load = requests.Load(port=1, kind=requests.COLD, connections=1, seconds=1)
+    right = json.dumps({"title": origin.TITLE})
+
+    links.check(load, requests.Seen(seconds=[0.1], sample=right))
+    for wrong in (
+        requests.Seen(seconds=[0.1], sample=json.dumps({"title": "Another"})),
+        requests.Seen(seconds=[0.1], sample=right, others={"502": 1}),
+        requests.Seen(),
+    ):
+        with pytest.raises(SystemExit, match="cold"):
+            links.check(load, wrong)
+
+
+def test_the_table_of_links_has_medians_and_cpu_of_one_unit() -> None:
+    def round_of(units: int) -> links.Round:
+        seen = requests.Seen(seconds=[0.010] * units, took=2.0)
+        return links.Round(seen=seen, cpu={"host": 1.0, "fetch": 0.5, "jail": 0.5}, others_percent=3.0)
+
+    table = links.report({kind.name: [round_of(1400), round_of(100)] for kind in links.KINDS[:1]}, 2, 2.0)
+
+    # The median of 700 and 50 a second; CPU of 1 s for 1,400 and 100 units.
+    assert "| previews, each URL once | 700 | 750 | 375 | 50..700 | **no** | 10.0 | 10.0 | 5.36 |" in table
+
+
+def test_the_origin_answers_on_kept_connections() -> None:
+    port = servers.free_port()
+    core = min(os.sched_getaffinity(0))
+    with origin.origin(port, core), socket.create_connection(("127.0.0.1", port), 10) as connection:
+        for path in (b"/page/1", b"/page/2"):
+            connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            answers = requests.Answers()
+            while not answers.take(connection.recv(65536)):
+                pass
+            assert answers.status == "200"
+            assert gzip.decompress(bytes(answers.body)) == origin.page()
 
 
 def _photo(orientation: int) -> bytes:

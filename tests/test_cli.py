@@ -63,6 +63,23 @@ def test_fit_writes_the_picture_inside_the_box(wide: Path, tmp_path: Path) -> No
     assert png_size(tmp_path / "out.png") == (100, 67)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REMOTE_IPIP_DB_PATH", "/nowhere/facts.mmdb"),
+        ("REMOTE_IPIP_DB_PATH", __file__),
+        ("REMOTE_ENS_RPC_URL", "ftp://node.example/secret"),
+        ("REMOTE_ENS_RPC_URL", "secret"),
+    ],
+)
+def test_what_a_setting_names_must_be_there_at_the_start(variable: str, value: str) -> None:
+    done = cli("serve", "--port", "0", **{variable: value})
+
+    assert done.returncode == 78
+    assert f"{variable} must be" in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_fit_takes_a_box_of_two_sides(wide: Path, tmp_path: Path) -> None:
     cli("run", "fit", "300x50", wide, tmp_path / "out.png")
 

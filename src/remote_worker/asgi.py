@@ -13,19 +13,23 @@ from .web.app import create_app as create_web_app
 
 
 def create_app() -> Callable[..., Awaitable[None]]:
-    """Read the environment and build the application; its lifespan opens and closes the pool."""
+    """Read the environment and build the application; its lifespan opens and closes its parts."""
     settings = read(dict(os.environ))
     if not settings.pool.jail:
         raise RuntimeError(
             "REMOTE_JAIL=off works with `remote-worker serve` only, which listens on loopback then"
         )
-    pool = wiring.open_pool(settings)
+    pool, door = wiring.open_pool(settings), wiring.open_door(settings)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        async with pool:
+        async with pool, door:
             yield
 
     return create_web_app(
-        wiring.uses(pool), wiring.health(pool), settings.web, settings.limits, lifespan=lifespan
+        wiring.uses(pool, door, settings),
+        wiring.health(pool),
+        settings.web,
+        settings.limits,
+        lifespan=lifespan,
     )

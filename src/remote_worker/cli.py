@@ -24,9 +24,11 @@ from .contract.failures import FailureCode, WorkFailed
 from .contract.formats import OFF, OK
 from .contract.limits import LONGEST_SIDE
 from .contract.messages import OUTPUT_FORMATS, Fit, Picture
+from .fetch.door import DoorFailed
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
 from .service.images import Images
+from .service.network import KINDS, Answered
 from .settings import BadSettings, Settings, effective, read
 from .telemetry import Event
 from .web import server
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _COMMANDS[options.command](options, settings)
     except BadSettings as bad:
         return _complain("\n".join(bad.problems), CANNOT_START)
-    except (TemplateFailed, CannotListen) as failed:
+    except (TemplateFailed, DoorFailed, CannotListen) as failed:
         return _complain(str(failed), CANNOT_START)
     except KeyboardInterrupt:
         return 130
@@ -111,6 +113,10 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--keep-metadata", action="store_true", help="take away the location only")
     info = tasks.add_parser("info", help="print what the header says, as JSON")
     info.add_argument("input", type=Path)
+
+    resolve = commands.add_parser("resolve", help="ask name servers, as /dns/resolve does it")
+    resolve.add_argument("name")
+    resolve.add_argument("--type", default=KINDS[0], help=f"one of {', '.join(KINDS)} (default: {KINDS[0]})")
 
     commands.add_parser("doctor", help="try the kernel, the seal and every format")
     commands.add_parser("settings", help="print the settings in effect, secrets masked")
@@ -195,10 +201,20 @@ async def _serve_until_stopped(settings: Settings, listener: socket.socket | Non
 
 
 async def _open_and_serve(settings: Settings, listener: socket.socket | None) -> None:
-    async with wiring.open_pool(settings) as pool, wiring.renewal(pool) as renew:
+    async with (
+        wiring.open_pool(settings) as pool,
+        wiring.open_door(settings) as door,
+        wiring.renewal(pool) as renew,
+    ):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
-        app = create_app(wiring.uses(pool), wiring.health(pool), settings.web, settings.limits)
-        await server.serve(app, settings.web, listener=listener, on_listening=_tell_address)
+        uses = wiring.uses(pool, door, settings)
+        app = create_app(uses, wiring.health(pool), settings.web, settings.limits)
+
+        def tell(address: server.Address) -> None:
+            door.listens(*address)
+            _tell_address(address)
+
+        await server.serve(app, settings.web, listener=listener, on_listening=tell)
 
 
 def _tell_address(address: server.Address) -> None:
@@ -274,6 +290,19 @@ def _write(path: Path, picture: Picture) -> None:
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
+
+
+def _resolve(options: argparse.Namespace, settings: Settings) -> int:
+    answered = asyncio.run(_ask_servers(options.name, options.type.upper(), settings))
+    for answer in answered.resolved.answers:
+        print(answer)
+    return 0
+
+
+async def _ask_servers(name: str, kind: str, settings: Settings) -> Answered:
+    async with wiring.open_door(settings) as door:
+        names = wiring.names(door, settings)
+        return await names.resolve(name, kind, time.monotonic() + settings.web.work_seconds)
 
 
 def _umask() -> int:
@@ -376,4 +405,10 @@ def _settings(_: argparse.Namespace, settings: Settings) -> int:
 
 
 _TASKS = {"fit": _fit, "avatars": _avatars, "prepare": _prepare, "info": _info}
-_COMMANDS = {"serve": _serve, "run": _run, "doctor": _doctor, "settings": _settings}
+_COMMANDS = {
+    "serve": _serve,
+    "run": _run,
+    "resolve": _resolve,
+    "doctor": _doctor,
+    "settings": _settings,
+}

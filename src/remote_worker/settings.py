@@ -497,9 +497,19 @@ _LINKS = (
     Row("links", "camo_key", "Key of camo and go-camo addresses; empty refuses them.", secret=True),
 )
 _NETWORK = (
-    Row("network", "ipip_db_path", "MMDB file for `/ipip` and `/geo`."),
-    Row("network", "dns_private_answers", "`/dns/resolve` tells private addresses too."),
-    Row("network", "ens_rpc_url", "JSON-RPC endpoint of an Ethereum node for `/ens`; empty switches it off."),
+    Row("network", "ipip_db_path", "MMDB file for `/ipip` and `/geo`, read again when it changes."),
+    Row(
+        "network",
+        "dns_private_answers",
+        "`/dns/resolve` asks for names of an own network too, and tells private addresses.",
+    ),
+    Row(
+        "network",
+        "ens_rpc_url",
+        "JSON-RPC endpoint of an Ethereum node for `/ens`; empty switches it off. A node in an own network "
+        "needs `REMOTE_EGRESS_ALLOW` too.",
+        secret=True,  # Providers put their key into it.
+    ),
 )
 TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL, *_FETCH, *_LINKS, *_NETWORK)
 """Every setting there is."""

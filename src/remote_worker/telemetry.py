@@ -24,10 +24,17 @@ class Event(StrEnum):
     TEMPLATE_FAILED = "template_failed"
     CHILD_CRASHED = "child_crashed"
     CHILD_RETRIED = "child_retried"
+    DATABASE_READ = "database_read"
+    DATABASE_FAILED = "database_failed"
+    FETCHER_READY = "fetcher_ready"
+    FETCHER_LOST = "fetcher_lost"
+    FETCHER_FAILED = "fetcher_failed"
+    FETCHER_ERROR = "fetcher_error"
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
     CACHE_RECREATED = "cache_recreated"
     CACHE_FAILED = "cache_failed"
+    EGRESS_REPORTED = "egress_reported"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 

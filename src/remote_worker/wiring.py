@@ -8,17 +8,23 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from . import telemetry
+from .contract.failures import WorkFailed
+from .fetch.door import Door
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
 from .service.cache import Cache
 from .service.cache_file import CacheFile
+from .service.ens import Ens
+from .service.geo import BadDatabase, Geo
 from .service.images import Images
+from .service.network import Network
 from .service.previews import Fetcher, Previews, Reader
 from .service.signing import Camo, Signer
-from .settings import Settings
+from .settings import BadSettings, Settings
 from .telemetry import Event
 from .web.app import Uses
 from .web.links import Links
+from .web.network import NetworkUses
 
 
 def open_pool(settings: Settings) -> Pool:
@@ -26,9 +32,46 @@ def open_pool(settings: Settings) -> Pool:
     return Pool(settings.pool, settings.limits)
 
 
-def uses(pool: Pool) -> Uses:
-    """All use cases."""
-    return Uses(images=Images(pool))
+def open_door(settings: Settings) -> Door:
+    """The door; entering it raises DoorFailed when a layer of its seal cannot be put up."""
+    return Door(settings.fetch, is_sealed=settings.pool.jail)
+
+
+def uses(pool: Pool, door: Door, settings: Settings) -> Uses:
+    """All use cases. Raises BadSettings where a file or a URL that a setting names is none."""
+    return Uses(images=Images(pool), network=network(door, settings))
+
+
+def network(door: Door, settings: Settings) -> NetworkUses:
+    """The use cases about names and addresses. Raises BadSettings."""
+    return NetworkUses(
+        names=names(door, settings),
+        geo=_geo(settings),
+        ens=Ens(door, _rpc_url(door, settings)),
+    )
+
+
+def names(door: Door, settings: Settings) -> Network:
+    """What is asked of name servers."""
+    return Network(door, settings.network, settings.fetch.nat64)
+
+
+def _geo(settings: Settings) -> Geo:
+    path = settings.network.ipip_db_path
+    try:
+        return Geo(path, settings.fetch.nat64)
+    except BadDatabase as bad:
+        raise BadSettings([f"REMOTE_IPIP_DB_PATH must be an MMDB file, not {path!r}: {bad}"]) from bad
+
+
+def _rpc_url(door: Door, settings: Settings) -> str:
+    url = settings.network.ens_rpc_url
+    try:
+        if url:
+            door.place(url)
+    except WorkFailed as bad:
+        raise BadSettings([f"REMOTE_ENS_RPC_URL must be an http or https URL ({bad.code})"]) from bad
+    return url
 
 
 def links(settings: Settings, fetcher: Fetcher, reader: Reader, via: str) -> Links:

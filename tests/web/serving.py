@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from web.small_network import small_network
+
 from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.formats import FormatName, FormatReport
@@ -21,6 +23,7 @@ from remote_worker.service.images import Images
 from remote_worker.service.texts import Texts
 from remote_worker.web.app import Uses, create_app
 from remote_worker.web.links import Links
+from remote_worker.web.network import NetworkUses
 from remote_worker.web.server import Address, Server
 from remote_worker.web.settings import WebSettings
 
@@ -196,13 +199,17 @@ class Service:
 
 @contextmanager
 def serving(
-    limits: Limits | None = None, *, links: Links | None = None, **settings: Any
+    limits: Limits | None = None,
+    *,
+    links: Links | None = None,
+    network: NetworkUses | None = None,
+    **settings: Any,
 ) -> Iterator[Service]:
     """The server in a thread, until the block ends."""
     web = WebSettings(port=0, **settings)
     decoder, renderer, probe = SmallDecoder(), SmallRenderer(), Probe()
     texts = Texts(renderer, lambda address: f"/signed?{address}")
-    uses = Uses(images=Images(decoder), texts=texts, links=links)
+    uses = Uses(images=Images(decoder), texts=texts, links=links, network=network or small_network())
     app = create_app(uses, probe, web, limits or Limits())
     listening = threading.Event()
     addresses: list[Address] = []

@@ -1,5 +1,6 @@
 """Which word stands for a caller, from its address or from what a trusted proxy says."""
 
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -31,6 +32,29 @@ def caller_of(peer: str | None, *forwarded: str, trusted: str = "") -> str:
 )
 def test_one_caller_is_told_from_its_neighbour(one: str, other: str, are_one: bool) -> None:
     assert (caller_of(one) == caller_of(other)) is are_one
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("2001:db8::1", [], "2001:db8::1"),
+        ("::ffff:192.0.2.1", [], "::ffff:192.0.2.1"),
+        ("10.0.0.1", ["2001:db8::7"], "2001:db8::7"),
+        ("11.0.0.0", ["2001:db8::7"], "11.0.0.0"),  # the neighbour of those that are trusted
+        ("10.0.0.1", ["unknown"], "10.0.0.1"),
+        ("/run/socket", ["2001:db8::7"], None),
+        (None, [], None),
+    ],
+)
+def test_the_whole_address_is_known_too(peer: str | None, forwarded: list[str], address: str | None) -> None:
+    scope: dict[str, Any] = {
+        "client": None if peer is None else (peer, 1234),
+        "headers": [(b"x-forwarded-for", text.encode()) for text in forwarded],
+    }
+
+    found = Callers([network("10.0.0.0/8")]).address(scope)
+
+    assert found == (None if address is None else ip_address(address))
 
 
 @pytest.mark.parametrize("peer", [None, "", "testclient", "/run/socket"])

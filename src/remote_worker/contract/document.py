@@ -1,5 +1,6 @@
 """A stranger's document: bytes in anonymous memory that a child gets as a read-only descriptor."""
 
+import fcntl
 import os
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ class Document:
     """Owns a memfd that is filled once and then only read. Close it, or use it as a context manager."""
 
     def __init__(self) -> None:
-        self._fd = os.memfd_create("document", os.MFD_CLOEXEC)
+        self._fd = os.memfd_create("document", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         self.size_bytes = 0
 
     @classmethod
@@ -20,6 +21,38 @@ class Document:
         document = cls()
         document.write(data)
         return document
+
+    @classmethod
+    def adopt(cls, descriptor: int) -> Self:
+        """A document of memory that somebody else has filled. Raises OSError when it is not sealed memory.
+
+        Nobody can change it any more. The descriptor belongs to the document from here on, also if it fails.
+        """
+        document = cls.__new__(cls)
+        document._fd = descriptor
+        try:
+            if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _FINAL != _FINAL:
+                raise OSError("memory that can still change")
+            document.size_bytes = os.lseek(descriptor, 0, os.SEEK_END)
+        except BaseException:
+            document.close()
+            raise
+        return document
+
+    def seal(self) -> None:
+        """Nobody changes it from here on, whoever holds a descriptor. Raises OSError."""
+        fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, _FINAL | fcntl.F_SEAL_SEAL)
+
+    def share(self) -> Self:
+        """The same sealed memory once more, closed on its own. Raises OSError."""
+        document = type(self).__new__(type(self))
+        document._fd = os.dup(self._fd)
+        document.size_bytes = self.size_bytes
+        return document
+
+    def fileno(self) -> int:
+        """The descriptor, which stays the document's."""
+        return self._fd
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append a chunk. Raises OSError when memory is short."""
@@ -53,3 +86,6 @@ class Document:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+_FINAL = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK

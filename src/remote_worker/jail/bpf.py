@@ -108,7 +108,7 @@ def _answer(rule: Rule) -> list[bytes]:
                 tests.append(
                     (_ARGUMENTS + 8 * check.index + 4 * half, mask, check.equals >> 32 * half & INT_BITS)
                 )
-        block: list[bytes] = [_op(_RETURN, action)]
+        block = _answer(action)
         for offset, mask, equals in reversed(tests):
             narrow = [] if mask == INT_BITS else [_op(_AND, mask)]
             block = [_op(_LOAD, offset), *narrow, _op(_IF_EQUAL, equals, no=len(block)), *block]

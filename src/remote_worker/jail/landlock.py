@@ -21,22 +21,23 @@ def abi() -> int:
         raise SealFailed(Layer.LANDLOCK, f"its version: {refusal.strerror}") from refusal
 
 
-def handled(version: int) -> tuple[int, int, int]:
+def handled(version: int, *, may_connect: bool = False) -> tuple[int, int, int]:
     """The rights over files, network and other processes that this version knows, as masks."""
     files, network, scopes = (
         sum(bits for since, bits in rights.items() if since <= version)
         for rights in (_FILE_RIGHTS, _NET_RIGHTS, _SCOPES)
     )
-    return files, network, scopes
+    return files, network & ~_CONNECT_TCP if may_connect else network, scopes
 
 
-def restrict(version: int, readable: Sequence[str] = ()) -> tuple[str, ...]:
+def restrict(version: int, readable: Sequence[str] = (), *, may_connect: bool = False) -> tuple[str, ...]:
     """Deny all that this version can deny. Returns which of the readable paths were there to be granted.
 
-    Needs no_new_privs and holds for this thread and what it forks. Raises SealFailed.
+    With `may_connect`, TCP goes out as before. Needs no_new_privs and holds for this thread and what it
+    forks. Raises SealFailed.
     """
     try:
-        ruleset = _create(version)
+        ruleset = _create(handled(version, may_connect=may_connect))
         try:
             granted = tuple(path for path in readable if _grant(ruleset, path))
             kernel.call("landlock_restrict_self", ruleset, 0)
@@ -56,12 +57,13 @@ _BENEATH = struct.Struct("=Qi")  # allowed_access, parent_fd
 
 # Version in which a right appeared: its bits, of file, network and scope.
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
-_NET_RIGHTS = {4: 0b11}
+_CONNECT_TCP = 0b10
+_NET_RIGHTS = {4: 0b01 | _CONNECT_TCP}
 _SCOPES = {6: 0b11}
 
 
-def _create(version: int) -> int:
-    attributes = _ATTRIBUTES.pack(*handled(version))
+def _create(rights: tuple[int, int, int]) -> int:
+    attributes = _ATTRIBUTES.pack(*rights)
     # An older kernel takes the longer structure as long as what it does not know is zero.
     return kernel.call("landlock_create_ruleset", _buffer(attributes), len(attributes), 0)
 

@@ -12,6 +12,8 @@ from . import kernel
 from .failure import Layer, SealFailed
 
 NOBODY = 65534
+FETCHER = 65533
+"""The process that fetches; another one than the decoders, so that neither may signal the other."""
 
 
 def threads() -> int:
@@ -34,22 +36,22 @@ def die_with_parent() -> None:
     kernel.prctl(Layer.PRIVILEGES, "parent death signal", kernel.PDEATHSIG, signal.SIGKILL)
 
 
-def become_nobody() -> bool:
+def become_nobody(user: int = NOBODY) -> bool:
     """Root becomes an ordinary user; capabilities are dropped whoever it is. True if the user changed."""
     is_root = 0 in os.getresuid()
     try:
         if is_root:
             os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
         _drop_capabilities()
     except OSError as refusal:
         raise SealFailed(
             Layer.PRIVILEGES,
-            f"root could not become user {NOBODY}: {refusal.strerror}; start as an ordinary user, or with "
+            f"root could not become user {user}: {refusal.strerror}; start as an ordinary user, or with "
             "CAP_SETUID and CAP_SETGID",
         ) from refusal
-    if is_root and (set(os.getresuid() + os.getresgid()) != {NOBODY} or os.getgroups()):
+    if is_root and (set(os.getresuid() + os.getresgid()) != {user} or os.getgroups()):
         raise SealFailed(Layer.PRIVILEGES, "some id of root remained")
     return is_root
 

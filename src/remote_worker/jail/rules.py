@@ -1,8 +1,8 @@
 """Which system calls the sealed processes may make: the rules as data. Pure; `bpf` compiles them.
 
-Two filters hold for a child, and the kernel takes the stricter answer. The template's names all that may be
-done and is paid for once; the child's only takes back what the template alone needs, because it is paid for
-with every image.
+One list is for the process that fetches, the others are for the decoders. Two filters hold for a child, and
+the kernel takes the stricter answer. The template's names all that may be done and is paid for once; the
+child's only takes back what the template alone needs, because it is paid for with every image.
 """
 
 import errno
@@ -30,9 +30,9 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """The action of the first check that holds, else the other one."""
+    """What the first check that holds leads to, else the other action."""
 
-    cases: tuple[tuple[Check, int], ...]
+    cases: "tuple[tuple[Check, Rule], ...]"
     otherwise: int
 
 
@@ -66,6 +66,22 @@ def template_rules(*, may_read_files: bool) -> Rules:
         by_name |= _READING
     # Libraries probe for new calls and do without; a list that kills them breaks with the next libc.
     return Rules(by_name, default=refuse(errno.ENOSYS))
+
+
+def fetch_rules() -> Rules:
+    """The allow-list of the process that fetches: it connects out over TCP and UDP, and nothing comes in."""
+    return Rules(
+        {
+            **dict.fromkeys(_ON_PATHS.split(), refuse(errno.EACCES)),
+            **dict.fromkeys((_NOT_PERMITTED + _TEMPLATE_ONLY).split(), refuse(errno.EPERM)),
+            **dict.fromkeys((_HOSTILE + _TO_FORK).split(), KILL_PROCESS),
+            # These are among the former for a decoder.
+            **dict.fromkeys((_ALLOWED + _FETCHING).split(), ALLOW),
+            **_CHECKED,
+            **_FETCHING_CHECKED,
+        },
+        default=refuse(errno.ENOSYS),
+    )
 
 
 def child_rules(*, may_start_threads: bool) -> Rules:
@@ -126,6 +142,54 @@ _CHECKED: dict[str, Rule] = {
     "ioctl": refuse(errno.ENOTTY),
 }
 
+_AF_INET, _AF_INET6 = 2, 10
+_SOCK_STREAM, _SOCK_DGRAM, _SOCK_NONBLOCK, _SOCK_CLOEXEC = 1, 2, 0x800, 0x80000
+_IPPROTO_TCP, _IPPROTO_UDP, _IPPROTO_IPV6 = 6, 17, 41
+_F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
+_FIONBIO = 0x5421
+_SOL_SOCKET, _SO_KEEPALIVE, _SO_LINGER, _TCP_NODELAY, _IPV6_V6ONLY = 1, 9, 13, 1, 26
+
+
+def _any_of(index: int, values: tuple[int, ...], then: Rule, otherwise: int) -> When:
+    return When(tuple((Check(index, INT_BITS, value), then) for value in values), otherwise)
+
+
+# A filter is paid for with every call, so each branch names its way to the end.
+_TYPED = INT_BITS & ~(_SOCK_NONBLOCK | _SOCK_CLOEXEC)
+_PLAIN_SOCKET = When(
+    (
+        (Check(1, _TYPED, _SOCK_STREAM), _any_of(2, (0, _IPPROTO_TCP), ALLOW, KILL_PROCESS)),
+        (Check(1, _TYPED, _SOCK_DGRAM), _any_of(2, (0, _IPPROTO_UDP), ALLOW, KILL_PROCESS)),
+    ),
+    KILL_PROCESS,
+)
+_FETCHING_CHECKED: dict[str, Rule] = {
+    "socket": _any_of(0, (_AF_INET, _AF_INET6), _PLAIN_SOCKET, KILL_PROCESS),
+    "setsockopt": When(
+        (
+            (
+                Check(1, INT_BITS, _SOL_SOCKET),
+                _any_of(2, (_SO_KEEPALIVE, _SO_LINGER), ALLOW, refuse(errno.EPERM)),
+            ),
+            (Check(1, INT_BITS, _IPPROTO_TCP), _any_of(2, (_TCP_NODELAY,), ALLOW, refuse(errno.EPERM))),
+            (Check(1, INT_BITS, _IPPROTO_IPV6), _any_of(2, (_IPV6_V6ONLY,), ALLOW, refuse(errno.EPERM))),
+        ),
+        refuse(errno.EPERM),
+    ),
+    "fcntl": _any_of(
+        1,
+        (_F_GETFD, _F_SETFD, _F_GETFL, _F_DUPFD_CLOEXEC, _F_ADD_SEALS, _F_GET_SEALS),
+        ALLOW,
+        refuse(errno.EPERM),
+    ),
+    "ioctl": _any_of(1, (_FIONBIO,), ALLOW, refuse(errno.ENOTTY)),
+    # A library that starts a thread hears that there are none left; a process is deadly.
+    "clone": When(((_NEW_THREAD, refuse(errno.EAGAIN)),), KILL_PROCESS),
+    "seccomp": KILL_PROCESS,
+    "prctl": When(_NAMING, refuse(errno.EPERM)),
+    "prlimit64": refuse(errno.EPERM),
+}
+
 _O_NONBLOCK, _O_NOCTTY, _O_CLOEXEC = 0x800, 0x100, 0x80000
 # O_DIRECTORY, O_NOFOLLOW, O_DIRECT and O_LARGEFILE, in an order that differs by architecture.
 _O_HARMLESS = 0x4000 | 0x8000 | 0x10000 | 0x20000
@@ -150,6 +214,11 @@ _ALLOWED = """
 
 _TEMPLATE_ONLY = "wait4 waitid pidfd_open dup2 dup3 close_range rt_sigaction fork"
 
+_FETCHING = """
+    connect getsockname getpeername getsockopt memfd_create epoll_create1 epoll_ctl epoll_wait epoll_pwait
+"""
+_TO_FORK = " fork pidfd_open"
+
 _ON_PATHS = """
     open openat openat2 creat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat
     getdents getdents64 getcwd chdir fchdir truncate statfs unlink unlinkat rename renameat renameat2
@@ -158,7 +227,10 @@ _ON_PATHS = """
 """
 
 # abort() in libc tries tgkill and dies by a trap when it may not.
-_NOT_PERMITTED = "tgkill getsockname getpeername getsockopt setsockopt ftruncate fallocate"
+_NOT_PERMITTED = """
+    tgkill getsockname getpeername getsockopt setsockopt ftruncate fallocate
+    epoll_create1 epoll_ctl epoll_wait epoll_pwait
+"""
 
 _HOSTILE = """
     execve execveat vfork kill tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal pidfd_getfd

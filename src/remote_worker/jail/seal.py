@@ -86,6 +86,38 @@ def seal_template(
     return Layers(seccomp=True, landlock_abi=version, user_changed=user_changed, readable=granted)
 
 
+def seal_fetcher(
+    *,
+    memory_bytes: int,
+    file_bytes: int,
+    descriptors: int,
+    landlock: Landlock = Landlock.IF_AVAILABLE,
+) -> Layers:
+    """Seal this process, which fetches from strangers and has all loaded, for good. Raises SealFailed.
+
+    It opens no file, starts nothing and takes no connection. A `file` is the memory of one body.
+    """
+    if (count := privileges.threads()) != 1:
+        raise SealFailed(Layer.THREADS, f"there are {count}, and those that run keep their rights")
+    _see_that_data_is_not_code()
+    everything = bpf.prepare(rules.fetch_rules())
+    version = _landlock_version(landlock, needed=False)
+    privileges.volunteer_for_oom()
+    privileges.limit_memory(memory_bytes)
+    privileges.limit_rest(descriptors)
+    privileges.limit(resource.RLIMIT_FSIZE, file_bytes)
+    privileges.limit(resource.RLIMIT_NPROC, 0)
+    privileges.forbid_new()
+    user_changed = privileges.become_nobody(privileges.FETCHER)
+    privileges.die_with_parent()
+    privileges.hide_memory()
+    if version:
+        restrict(version, may_connect=True)
+    everything.install()
+    _see_that_the_filter_holds()
+    return Layers(seccomp=True, landlock_abi=version, user_changed=user_changed, readable=())
+
+
 class ChildSeal:
     """What a template lays ready so that sealing a child takes microseconds."""
 

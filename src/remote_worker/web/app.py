@@ -25,6 +25,7 @@ from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .links import LinkEndpoints, Links
+from .network import NetworkEndpoints, NetworkUses
 from .settings import WebSettings
 from .stopping import Refusals
 from .text import TextEndpoints
@@ -49,6 +50,7 @@ class Uses:
     images: Images
     links: Links | None = None
     texts: Texts | None = None
+    network: NetworkUses | None = None
 
 
 def create_app(
@@ -76,6 +78,15 @@ def create_app(
         "/readyz": health.ready,
         "/health": health.ready,
     }
+    if uses.network is not None:
+        network = NetworkEndpoints(uses.network, settings, callers)
+        reads |= {
+            "/dns/resolve": network.resolve,
+            "/ip": network.caller,
+            "/ipip/{address}": network.ipip,
+            "/geo/{address}": network.geo,
+            "/ens/{name}": network.ens,
+        }
     uploads: dict[str, Endpoint] = {
         "/images/prepare_jpeg": pictures.prepare,
         "/images/fit/{box}": pictures.fit,

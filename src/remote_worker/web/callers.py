@@ -30,8 +30,16 @@ class Callers:
 
     def of(self, scope: Scope) -> str:
         """The caller of this request."""
-        peer = (scope.get("client") or ("",))[0]
-        return self.at(peer) or self._named(scope["headers"]) or word(peer)
+        peer = _peer(scope)
+        return self.at(peer) or word(self._named(scope["headers"]) or peer)
+
+    def address(self, scope: Scope) -> IPv4Address | IPv6Address | None:
+        """The caller's whole address, None where the server does not say."""
+        peer = _peer(scope)
+        if word(peer) == NOBODY:
+            return None
+        named = self._named(scope["headers"]) if self.at(peer) is None else None
+        return ip_address(named or peer)
 
     def at(self, peer: str) -> str | None:
         """The caller at this address, or None where a proxy speaks for several."""
@@ -40,7 +48,10 @@ class Callers:
         return None if is_proxy else caller
 
     def _named(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-        """The last address in X-Forwarded-For that is no proxy of ours: what precedes it is hearsay."""
+        """The last address in X-Forwarded-For that is no proxy of ours: what precedes it is hearsay.
+
+        None where there is none.
+        """
         lists = [value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for"]
         for text in reversed(",".join(lists).split(",")):
             try:
@@ -48,11 +59,15 @@ class Callers:
             except ValueError:
                 return None
             if not self._is_proxy(address):
-                return word(text.strip())
+                return text.strip()
         return None
 
     def _is_within_trusted(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in trusted for trusted in self._trusted)
+
+
+def _peer(scope: Scope) -> str:
+    return str((scope.get("client") or ("",))[0])
 
 
 @functools.lru_cache(4096)
