@@ -3,9 +3,9 @@
 from random import Random
 
 import pytest
+
 from decoder.page.oracle import metas_and_title
 from decoder.page.samples import SAMPLES, Sample
-
 from remote_worker.decoder.page import charset, scanner
 from remote_worker.decoder.page.scanner import Reader, head
 
