@@ -457,26 +457,6 @@ _URLS = (
     Limit("its host, characters", "fetch.url:LONGEST_HOST", FailureCode.TOO_LONG, _LENGTHS),
     Limit("a label of its host, characters", "fetch.url:LONGEST_LABEL", FailureCode.TOO_LONG, _LENGTHS),
 )
-_NETWORK = (
-    Limit(
-        "a name that is resolved",
-        "service.network:LONGEST_NAME",
-        "400 `unresolved`, reason `too_long`",
-        ("service/test_names.py::test_a_name_is_asked_for_in_the_form_of_the_dns",),
-    ),
-    Limit(
-        "an ENS name",
-        "service.ens:LONGEST_NAME",
-        FailureCode.BAD_PARAMETER,
-        ("service/test_ens.py::test_a_name_is_in_letters_that_no_version_reads_otherwise",),
-    ),
-    Limit(
-        "an answer of an Ethereum node",
-        "service.ens:MOST_ANSWER_BYTES",
-        FailureCode.ENS_FAILED,
-        ("service/test_ens.py::test_an_answer_has_so_many_bytes_and_not_one_more",),
-    ),
-)
 TEXTS = "pool/test_texts.py::"
 _PAGES_AND_POSTS = (
     Limit(
@@ -564,6 +544,183 @@ _TEXTS = (
         (f"{JSON}test_a_value_has_so_many_parts_and_not_one_more",),
     ),
 )
+_CARDS = "service/test_previews.py::"
+_KEPT = "service/test_preview_cache.py::"
+_LINKED = "web/test_links.py::"
+_BY_URL = "web/test_pictures_by_url.py::"
+_NOT_TOLD = "the rest is not told"
+_LINKS = (
+    Limit(
+        "time for a preview",
+        "REMOTE_PREVIEW_SECONDS",
+        FailureCode.TIMEOUT,
+        (
+            f"{_LINKED}test_a_preview_has_its_time_and_no_more",
+            f"{_CARDS}test_a_door_that_forgets_the_deadline_is_not_waited_for",
+        ),
+    ),
+    Limit(
+        "time for a batch",
+        "REMOTE_PREVIEWS_SECONDS",
+        FailureCode.TIMEOUT,
+        (f"{_LINKED}test_urls_past_the_time_of_a_batch_fail_and_the_others_stand",),
+    ),
+    Limit(
+        "URLs of a batch",
+        "REMOTE_PREVIEWS_AT_ONCE",
+        FailureCode.BAD_PARAMETER,
+        (f"{_LINKED}test_a_batch_has_so_many_urls_and_not_one_more",),
+    ),
+    Limit(
+        "a batch's body, bytes for each URL it may have and one more",
+        "web.links:BYTES_PER_URL",
+        FailureCode.TOO_LARGE,
+        (f"{_LINKED}test_a_batch_body_is_bounded",),
+    ),
+    Limit(
+        "a small form",
+        "web.fields:MOST_FORM_BYTES",
+        FailureCode.TOO_LARGE,
+        (f"{_LINKED}test_a_form_is_bounded",),
+    ),
+    Limit(
+        "fields of a small form",
+        "web.fields:MOST_FIELDS",
+        FailureCode.BAD_REQUEST,
+        (f"{_LINKED}test_a_form_is_bounded",),
+    ),
+    Limit(
+        "the field `url` of an upload's form",
+        "web.upload:LONGEST_URL_BYTES",
+        FailureCode.TOO_LONG,
+        (f"{_BY_URL}test_a_url_in_a_form_is_bounded",),
+    ),
+    Limit(
+        "requests of a preview, after which no oEmbed is asked for",
+        "service.previews:MOST_REQUESTS",
+        "that part is left out",
+        (f"{_CARDS}test_a_preview_asks_so_many_times_and_not_once_more",),
+    ),
+    Limit(
+        "hosts of a preview besides the first",
+        "service.previews:MOST_OTHER_HOSTS",
+        "that part is left out",
+        (f"{_CARDS}test_a_preview_goes_to_so_many_hosts_and_not_to_one_more",),
+    ),
+    Limit(
+        "parts that are told to be dropped",
+        "service.card:MOST_DROPPED",
+        _NOT_TOLD,
+        (f"{_CARDS}test_dropped_parts_are_told_up_to_a_number_and_cut",),
+    ),
+    Limit(
+        "characters of a dropped URL",
+        "service.card:LONGEST_DROPPED",
+        _NOT_TOLD,
+        (f"{_CARDS}test_dropped_parts_are_told_up_to_a_number_and_cut",),
+    ),
+    Limit(
+        "characters of a title made of a URL",
+        "service.card:_LONGEST_TITLE",
+        _NOT_TOLD,
+        (f"{_CARDS}test_a_url_has_a_title",),
+    ),
+    Limit(
+        "previews in memory, and again in the file",
+        "REMOTE_CACHE_BYTES",
+        "those longest without use go",
+        (
+            f"{_KEPT}test_memory_holds_so_many_bytes_and_those_longest_without_use_go",
+            f"{_KEPT}test_the_file_holds_so_many_bytes",
+        ),
+    ),
+    Limit(
+        "freshness of a page that says nothing",
+        "REMOTE_CACHE_SECONDS",
+        "it is made anew",
+        ("service/test_freshness.py::test_freshness",),
+    ),
+    Limit(
+        "shortest freshness",
+        "service.freshness:SHORTEST_SECONDS",
+        "it is fresh for so long",
+        ("service/test_freshness.py::test_freshness",),
+    ),
+    Limit(
+        "longest freshness",
+        "service.freshness:LONGEST_SECONDS",
+        "it is fresh for so long",
+        ("service/test_freshness.py::test_freshness",),
+    ),
+    Limit(
+        "time past its freshness in which a preview is shown while it is made anew",
+        "service.freshness:STALE_SECONDS",
+        "it is waited for",
+        (f"{_KEPT}test_past_its_stale_time_it_is_waited_for",),
+    ),
+    Limit(
+        "the same while its site fails",
+        "service.freshness:ERROR_SECONDS",
+        "the failure is told",
+        (
+            f"{_KEPT}test_an_old_card_stands_in_while_the_site_fails",
+            f"{_KEPT}test_past_a_week_it_does_not_stand_in",
+        ),
+    ),
+    Limit(
+        "previews made anew behind those shown",
+        "service.previews:MOST_REFRESHES",
+        "it is waited for",
+        (f"{_KEPT}test_so_many_are_made_anew_at_once_and_the_next_is_waited_for",),
+    ),
+    Limit(
+        "entries on their way into the file",
+        "service.cache:MOST_WRITES",
+        "it stays in memory alone",
+        (f"{_KEPT}test_so_many_entries_wait_for_the_file_and_the_next_does_not",),
+    ),
+    Limit(
+        "how long a signed address holds at least",
+        "REMOTE_PROXY_SECONDS",
+        FailureCode.BAD_SIGNATURE,
+        (
+            "service/test_signing.py::test_an_address_expires",
+            "service/test_signing.py::test_one_picture_has_one_address_all_day_that_holds_at_least_as_long_as_promised",
+        ),
+    ),
+    Limit(
+        "characters of a URL that is signed",
+        "service.signing:LONGEST_SIGNED",
+        "it has no signed address",
+        ("service/test_signing.py::test_a_url_that_would_be_refused_anyway_is_not_signed",),
+    ),
+    Limit(
+        "characters of a site's ETag that is used",
+        "web.links:LONGEST_VALIDATOR",
+        "it is not used",
+        (f"{_BY_URL}test_a_sites_tag_is_used_up_to_a_length",),
+    ),
+)
+_NETWORK = (
+    Limit(
+        "a name that is resolved",
+        "service.network:LONGEST_NAME",
+        "400 `unresolved`, reason `too_long`",
+        ("service/test_names.py::test_a_name_is_asked_for_in_the_form_of_the_dns",),
+    ),
+    Limit(
+        "an ENS name",
+        "service.ens:LONGEST_NAME",
+        FailureCode.BAD_PARAMETER,
+        ("service/test_ens.py::test_a_name_is_in_letters_that_no_version_reads_otherwise",),
+    ),
+    Limit(
+        "an answer of an Ethereum node",
+        "service.ens:MOST_ANSWER_BYTES",
+        FailureCode.ENS_FAILED,
+        ("service/test_ens.py::test_an_answer_has_so_many_bytes_and_not_one_more",),
+    ),
+)
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
     "Uploads": _UPLOADS,
@@ -573,8 +730,9 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Pages and posts": _PAGES_AND_POSTS,
     "Replies of a decoder, which may be hostile": _REPLIES,
     "URLs that are fetched": _URLS,
-    "Names and addresses": _NETWORK,
+    "Previews and pictures by URL": _LINKS,
     "JSON and text": _TEXTS,
+    "Names and addresses": _NETWORK,
 }
 """All rows, by what they bound."""
 
@@ -615,6 +773,13 @@ NO_LIMITS = {
     "egress_report": "who may be dialled",
     "egress_ports": "who may be dialled",
     "nat64": "who is dialled",
+    "cache_path": "where previews are kept",
+    "proxy_keys": "what addresses are signed with",
+    "public_url": "where signed addresses are reached",
+    "camo_key": "what addresses are signed with",
+    "service.one_time:_MOST_WORDS": "what is taken for a headline",
+    "service.freshness:_MOST_DELTA": "the largest number that HTTP's caches know",
+    "service.cache_file:_LONGEST_WAIT_SECONDS": "of a thread of its own, for another worker",
     "ipip_db_path": "where facts come from",
     "dns_private_answers": "what is told",
     "ens_rpc_url": "who is asked",

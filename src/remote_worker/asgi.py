@@ -26,6 +26,4 @@ def create_app() -> Callable[..., Awaitable[None]]:
         async with whole:
             yield
 
-    return create_web_app(
-        whole.uses, whole.check, settings.web, settings.limits, lifespan=lifespan
-    )
+    return create_web_app(whole.uses, whole.check, settings.web, settings.limits, lifespan=lifespan)

@@ -195,7 +195,12 @@ def _descriptors(settings: Settings) -> int:
     """Two for each connection (socket, upload or output), one for each guest past them, three for each child
     (socket, pidfd, output), and some.
     """
-    return 3 * settings.web.connections + 3 * (settings.pool.children + settings.pool.ready) + 64
+    return 3 * settings.web.connections + 3 * _children(settings) + settings.fetch.fetches + 64
+
+
+def _children(settings: Settings) -> int:
+    pool = settings.pool
+    return pool.children + pool.ready + pool.text_children + 1
 
 
 async def _serve_until_stopped(settings: Settings, listener: socket.socket | None) -> None:

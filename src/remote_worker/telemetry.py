@@ -32,9 +32,9 @@ class Event(StrEnum):
     FETCHER_ERROR = "fetcher_error"
     REQUEST = "request"
     INTERNAL_ERROR = "internal_error"
-    EGRESS_REPORTED = "egress_reported"
     CACHE_RECREATED = "cache_recreated"
     CACHE_FAILED = "cache_failed"
+    EGRESS_REPORTED = "egress_reported"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 

@@ -58,10 +58,9 @@ class Whole:
         self.door = open_door(settings)
         self._pool, self._reader = open_pool(settings), open_texts(settings)
         linked = links(settings, self.door, self._reader, self.door.via)
-        sign = linked.signer.signed if settings.links.proxy_keys else None
         self.uses = Uses(
             images=Images(self._pool),
-            texts=Texts(self._reader, sign),
+            texts=Texts(self._reader, _sign(linked.signer) if settings.links.proxy_keys else None),
             links=linked,
             network=network(self.door, settings),
         )
@@ -79,7 +78,7 @@ class Whole:
         await self._opened.aclose()
 
     async def check(self) -> Health:
-        """What `/readyz` and `doctor` ask: whether every seal holds, and a picture, a page and a post go through."""
+        """Whether every seal holds, and a picture, a page and a post go through; `/readyz` and `doctor` ask."""
         health, text = await asyncio.gather(self._pool.check(), self._reader.check())
         door = "" if self.door.is_ready else "fetch: its process is being replaced"
         reason = health.reason or text or door
@@ -138,6 +137,11 @@ def links(settings: Settings, fetcher: Fetcher, reader: Reader, via: str) -> Lin
         image_bytes=settings.fetch.fetched_image_bytes,
         via=via,
     )
+
+
+def _sign(signer: Signer) -> Callable[[str], str]:
+    """Signs for Markdown. What cannot be signed is not shown: it would tell its host who reads."""
+    return lambda url: signer.address(url) or ""
 
 
 def _generation(settings: Settings) -> str:

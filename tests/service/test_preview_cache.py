@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 import stat
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -247,6 +248,24 @@ def test_what_was_on_its_way_when_its_url_was_purged_is_not_kept() -> None:
     assert visit(here, day) == ["miss", "miss"]
 
 
+def test_so_many_are_made_anew_at_once_and_the_next_is_waited_for() -> None:
+    here = World()
+    urls = [f"https://{number}.example.org/" for number in range(65)]
+    here.door.answers = {url: Page({"cache-control": "max-age=600"}) for url in urls}
+
+    async def crowd(visit: Visit) -> list[str]:
+        for url in urls:
+            await visit.at(0, url)
+        here.door.held = {url: asyncio.Event() for url in urls[:64]}
+        told = [await visit.at(600, url) for url in urls]
+        for held in here.door.held.values():
+            held.set()
+        await visit.settled()
+        return told
+
+    assert visit(here, crowd) == ["stale"] * 64 + ["miss"]
+
+
 # Memory.
 
 
@@ -339,6 +358,34 @@ def test_an_entry_comes_out_of_the_file_as_it_went_in(tmp_path: Path) -> None:
     assert file.read(URL, "de") == there
     assert file.read(URL, "en") is None
     file.close()
+
+
+class SlowFile(CacheFile):
+    """Writes when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), 2**30, "g")
+        self.go = threading.Event()
+
+    def write(self, url: str, language: str, entry: Entry) -> None:
+        """Wait, then write."""
+        assert self.go.wait(10)
+        super().write(url, language, entry)
+
+
+def test_so_many_entries_wait_for_the_file_and_the_next_does_not(tmp_path: Path) -> None:
+    file = SlowFile(tmp_path / "cache")
+    keys = [Key(f"https://{number}.example.org/", "") for number in range(257)]
+
+    async def fill() -> list[bool]:
+        async with Cache(2**20, file) as cache:
+            for key in keys:
+                cache.put(key, entry())
+            file.go.set()
+            return [cache.get(key) is not None for key in keys]
+
+    assert asyncio.run(fill()) == [True] * 257
+    assert [kept(tmp_path / "cache", key.url) for key in keys[-3:]] == [True, True, False]
 
 
 def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:

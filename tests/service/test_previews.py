@@ -341,10 +341,12 @@ def test_what_oembed_tells_is_shown_without_its_html() -> None:
     ]
 
 
-def test_json_is_asked_for_before_xml() -> None:
+@pytest.mark.parametrize("is_json_first", [True, False])
+def test_json_is_asked_for_before_xml(*, is_json_first: bool) -> None:
     xml = PageMedia(url="https://www.example.org/o.xml", type="text/xml+oembed")
     json_too = PageMedia(url=OEMBED, type="application/json+oembed")
-    here = world(replace(FACTS, oembed=(xml, json_too)), **{OEMBED: Page(media_type="application/json")})
+    offered = (json_too, xml) if is_json_first else (xml, json_too)
+    here = world(replace(FACTS, oembed=offered), **{OEMBED: Page(media_type="application/json")})
 
     card(here)
 

@@ -201,15 +201,15 @@ class Service:
 def serving(
     limits: Limits | None = None,
     *,
-    network: NetworkUses | None = None,
     links: Links | None = None,
+    network: NetworkUses | None = None,
     **settings: Any,
 ) -> Iterator[Service]:
     """The server in a thread, until the block ends."""
     web = WebSettings(port=0, **settings)
     decoder, renderer, probe = SmallDecoder(), SmallRenderer(), Probe()
     texts = Texts(renderer, lambda address: f"/signed?{address}")
-    uses = Uses(images=Images(decoder), texts=texts, network=network or small_network(), links=links)
+    uses = Uses(images=Images(decoder), texts=texts, links=links, network=network or small_network())
     app = create_app(uses, probe, web, limits or Limits())
     listening = threading.Event()
     addresses: list[Address] = []

@@ -141,6 +141,18 @@ def test_a_request_that_this_worker_sent_is_refused(here: Linked) -> None:
     assert here.get(TARGET, "Via: 1.1 remote-worker-0000").status == 200
 
 
+def test_a_preview_has_its_time_and_no_more() -> None:
+    with linked(preview_seconds=0.1) as here:
+        here.door.answers = {URL: Page(), "https://slow.example.org/": Page()}
+        here.door.held["https://slow.example.org/"] = asyncio.Event()
+
+        in_time = here.get(TARGET)
+        late = here.get("/links/preview?url=https%3A%2F%2Fslow.example.org%2F")
+
+    assert in_time.status == 200
+    assert (late.status, late.json["code"]) == (504, "timeout")
+
+
 # Many at once.
 
 

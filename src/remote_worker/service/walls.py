@@ -17,17 +17,12 @@ _CHALLENGES = {
     "x-vercel-mitigated": re.compile("challenge|deny"),
     "x-amzn-waf-action": re.compile("challenge|captcha"),
     "x-datadome": re.compile("protected|blocked"),
-    "x-sucuri-block": re.compile("."),
-    "x-px-blocked": re.compile("."),
 }
 """Headers that name the wall, whatever the status."""
 _GUARDS = {
     "server": re.compile(r"cloudflare|akamaighost|datadome|sucuri|imperva|ddos-guard|qrator|vercel|awselb"),
     "x-iinfo": re.compile("."),
-    "x-datadome-cid": re.compile("."),
-    "x-dd-b": re.compile("."),
     "x-sucuri-id": re.compile("."),
-    "cf-ray": re.compile("."),
 }
 """Headers of those who guard sites; with one of these statuses they have refused a robot."""
 _REFUSALS = {403, 429, 503}
@@ -42,7 +37,6 @@ _LOGIN_PATH = re.compile(
 _LOGIN_HOST = re.compile(r"(?:accounts|login|signin|auth|sso)\..+")
 _VALUED = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
 """Rules with a value behind their colon, where others have the name of a robot before it."""
-_RTA = "rta-5042-1996-1400-1577-rta"
 
 
 def of_failure(url: str, failed: FetchFailed) -> set[str]:
@@ -61,8 +55,6 @@ def of_answer(url: str, fetched: Fetched) -> set[str]:
     found = _barriers(fetched.status, fetched.headers) | _on_the_way(url, fetched.url)
     if _is_noindex(fetched.headers.get("x-robots-tag", "")):
         found.add("noindex")
-    if _RTA in fetched.headers.get("rating", "").lower():
-        found.add("nsfw")
     return found
 
 

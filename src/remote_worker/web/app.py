@@ -48,9 +48,9 @@ class Uses:
     """The use cases that are offered."""
 
     images: Images
-    network: NetworkUses | None = None
-    texts: Texts | None = None
     links: Links | None = None
+    texts: Texts | None = None
+    network: NetworkUses | None = None
 
 
 def create_app(

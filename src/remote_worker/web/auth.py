@@ -38,7 +38,7 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-def check_caller(headers: Headers, settings: WebSettings, path: str) -> None:
+def check_caller(headers: Headers, settings: WebSettings, path: str = "") -> None:
     """Refuse a request that a web page of another site may have sent. Raises WorkFailed.
 
     Signed addresses are made for such pages, and their signature decides.

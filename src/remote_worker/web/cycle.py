@@ -184,10 +184,9 @@ class Cycle(RequestResponseCycle):
             length = 0
         self.chunked_encoding = False
         if length is None and self.scope["http_version"] == "1.1":
+            # To a client of HTTP/1.0 the end of the connection, which comes in any case, is the body's.
             self.chunked_encoding = True
             lines.append(b"transfer-encoding: chunked\r\n")
-        elif length is None:
-            self.keep_alive = False  # To a client of HTTP/1.0 the end of the connection is the body's.
         if self.connection.is_ending_with(self) or (self.more_body and not self._is_rest_skipped):
             self.keep_alive = False
         if not self.keep_alive:
