@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from .contract.failures import FailureCode, WorkFailed
 from .contract.formats import OFF, OK
 from .contract.limits import LONGEST_SIDE
 from .contract.messages import OUTPUT_FORMATS, Fit, Picture
+from .fetch.door import DoorFailed
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
 from .service.images import Images
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _COMMANDS[options.command](options, settings)
     except BadSettings as bad:
         return _complain("\n".join(bad.problems), CANNOT_START)
-    except (TemplateFailed, CannotListen) as failed:
+    except (TemplateFailed, DoorFailed, CannotListen) as failed:
         return _complain(str(failed), CANNOT_START)
     except KeyboardInterrupt:
         return 130
@@ -195,10 +196,19 @@ async def _serve_until_stopped(settings: Settings, listener: socket.socket | Non
 
 
 async def _open_and_serve(settings: Settings, listener: socket.socket | None) -> None:
-    async with wiring.open_pool(settings) as pool, wiring.renewal(pool) as renew:
+    async with (
+        wiring.open_pool(settings) as pool,
+        wiring.renewal(pool) as renew,
+        wiring.open_door(settings) as door,
+    ):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
         app = create_app(wiring.uses(pool), wiring.health(pool), settings.web, settings.limits)
-        await server.serve(app, settings.web, listener=listener, on_listening=_tell_address)
+
+        def tell(address: server.Address) -> None:
+            door.listens(*address)
+            _tell_address(address)
+
+        await server.serve(app, settings.web, listener=listener, on_listening=tell)
 
 
 def _tell_address(address: server.Address) -> None:
@@ -290,15 +300,16 @@ def _doctor(_: argparse.Namespace, settings: Settings) -> int:
     print(f"user      {os.geteuid()}")
     try:
         return asyncio.run(_examine(settings))
-    except TemplateFailed as failed:
+    except (TemplateFailed, DoorFailed) as failed:
         print(f"seal      NOT UP: {failed}")
         return FAILED
 
 
 async def _examine(settings: Settings) -> int:
-    async with wiring.open_pool(settings) as pool:
+    async with wiring.open_pool(settings) as pool, wiring.open_door(settings) as door:
         health = await pool.check()
         _print_templates(health)
+        _print_layers("fetch", door.layers)
         await _print_libraries()
         words = {name: report.word for name, report in health.formats.items()}
         for name, word in (await _formats(pool, settings)).items():
@@ -315,9 +326,13 @@ async def _examine(settings: Settings) -> int:
 
 def _print_templates(health: Health) -> None:
     for template, report in health.templates.items():
-        for layer, state in report.get("layers", {}).items():
-            held = ("yes" if state else "NO") if isinstance(state, bool) else state
-            print(f"layer     {template} {layer}: {held}")
+        _print_layers(template, report.get("layers", {}))
+
+
+def _print_layers(process: str, layers: Mapping[str, object]) -> None:
+    for layer, state in layers.items():
+        held = ("yes" if state else "NO") if isinstance(state, bool) else state
+        print(f"layer     {process} {layer}: {held}")
 
 
 async def _print_libraries() -> None:

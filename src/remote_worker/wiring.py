@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from . import telemetry
+from .fetch.door import Door
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
 from .service.images import Images
@@ -17,6 +18,11 @@ from .web.app import Uses
 def open_pool(settings: Settings) -> Pool:
     """The pool; entering it raises TemplateFailed when a required layer of the seal cannot be put up."""
     return Pool(settings.pool, settings.limits)
+
+
+def open_door(settings: Settings) -> Door:
+    """The one door out; entering it raises DoorFailed when a required layer of its seal cannot be put up."""
+    return Door(settings.fetch, is_sealed=settings.pool.jail)
 
 
 def uses(pool: Pool) -> Uses:
