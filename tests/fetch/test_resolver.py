@@ -19,7 +19,7 @@ from remote_worker.fetch.process.resolver import KINDS, Resolver, system_nameser
 from remote_worker.fetch.settings import Nameserver
 
 Result = TypeVar("Result")
-SECONDS = 0.6
+SECONDS = 1.5
 
 
 def resolving(test: Callable[[Names, Resolver], Awaitable[Result]], **settings: Any) -> Result:
@@ -320,3 +320,22 @@ def test_so_many_names_are_kept() -> None:
     assert resolving(run, most_cached=2) == 2
     assert resolving(run, most_cached=3) == 1
     assert resolver.MOST_CACHED > 3
+
+
+@pytest.mark.parametrize(("length", "is_taken"), [(255, True), (256, False)])
+def test_a_name_in_an_answer_has_at_most_255_bytes(length: int, is_taken: bool) -> None:
+    labels = [b"\x3f" + 63 * b"x"] * 3
+    rest = length - 1 - 3 * 64
+    alias = b"".join([*labels, bytes([rest - 1]) + (rest - 1) * b"y", b"\0"])
+    header = (1).to_bytes(2, "big") + b"\x81\x80" + b"\0\1\0\2\0\0\0\0"
+    records = [
+        b"\xc0\x0c" + b"\0\5\0\1" + bytes(4) + len(alias).to_bytes(2, "big") + alias,
+        alias + b"\0\1\0\1" + bytes(4) + b"\0\4" + bytes([93, 184, 216, 34]),
+    ]
+    message = header + QUESTION + b"".join(records)
+
+    if is_taken:
+        assert len(dns_message.read(message, QUESTION).addresses) == 1
+    else:
+        with pytest.raises(BadAnswer, match="too long"):
+            dns_message.read(message, QUESTION)
