@@ -562,6 +562,11 @@ _DOOR = (
     Limit("records of a name in a reply", "fetch.messages:MOST_ANSWERS", _LOST, (_TOLD,)),
     Limit("a record in a reply", "fetch.messages:LONGEST_ANSWER", _LOST, (_TOLD,)),
     Limit("a number in a reply", "fetch.messages:_MOST", _LOST, (_TOLD,)),
+_LENGTHS = ("fetch/test_url.py::test_a_host_a_label_and_a_url_have_a_longest_length",)
+_URLS = (
+    Limit("a URL, also escaped, bytes", "fetch.url:LONGEST_URL_BYTES", FailureCode.TOO_LONG, _LENGTHS),
+    Limit("its host, characters", "fetch.url:LONGEST_HOST", FailureCode.TOO_LONG, _LENGTHS),
+    Limit("a label of its host, characters", "fetch.url:LONGEST_LABEL", FailureCode.TOO_LONG, _LENGTHS),
 )
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
@@ -571,6 +576,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Metadata and colour profiles": _METADATA,
     "Replies of a decoder, which may be hostile": _REPLIES,
     "The door: paces, names, and replies of the process that fetches": _DOOR,
+    "URLs that are fetched": _URLS,
 }
 """All rows, by what they bound."""
 
@@ -606,6 +612,11 @@ NO_LIMITS = {
     "crash_burst": "when a template is replaced",
     "jail": "the seal",
     "formats": "which formats are read",
+    "egress_allow": "who may be dialled",
+    "egress_deny": "who may be dialled",
+    "egress_report": "who may be dialled",
+    "egress_ports": "who may be dialled",
+    "nat64": "who is dialled",
     "web.cycle:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "web.connection:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "decoder.animation:_MOST_ROUNDS": "the largest number that a format can say",
