@@ -562,6 +562,7 @@ _DOOR = (
     Limit("records of a name in a reply", "fetch.messages:MOST_ANSWERS", _LOST, (_TOLD,)),
     Limit("a record in a reply", "fetch.messages:LONGEST_ANSWER", _LOST, (_TOLD,)),
     Limit("a number in a reply", "fetch.messages:_MOST", _LOST, (_TOLD,)),
+)
 _LENGTHS = ("fetch/test_url.py::test_a_host_a_label_and_a_url_have_a_longest_length",)
 _URLS = (
     Limit("a URL, also escaped, bytes", "fetch.url:LONGEST_URL_BYTES", FailureCode.TOO_LONG, _LENGTHS),

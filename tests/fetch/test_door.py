@@ -40,7 +40,8 @@ def through(
             before = descriptors()
             async with Door(asked, dial_map={(ADDRESS, port): ("127.0.0.1", origin.port)}) as door:
                 await test(door, names)
-            assert descriptors() == before
+            # The origin has its sockets here too, and closes them when it hears of it.
+            await until(lambda: descriptors() == before)
 
     asyncio.run(run())
 
@@ -384,6 +385,21 @@ def test_no_text_that_somebody_sends_harms_the_process(url: str, code: FailureCo
             assert door.pid == pid
 
         through(origin, test)
+
+
+def test_what_the_operator_only_has_reported_is_logged_by_the_host(caplog: pytest.LogCaptureFixture) -> None:
+    with Origin({"/": answer(page())}) as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            (await get(door, want())).body.close()
+
+        denied = (Opening(ip_network("93.184.216.0/24"), 80),)
+        through(origin, test, egress_deny=denied, egress_report=True)
+
+    (told,) = [
+        record.__dict__["fields"] for record in caplog.records if record.getMessage() == "egress_reported"
+    ]
+    assert (told["rule"], told["address"], told["url"]) == ("denied", ADDRESS, "http://a.test/")
 
 
 def test_a_url_is_told_apart_without_asking_anybody() -> None:
