@@ -451,7 +451,7 @@ _REPLIES = (
 _DOOR_TESTS = "fetch/test_door.py::"
 _GATE = "fetch/test_politeness.py::"
 _NAMES = "fetch/test_resolver.py::"
-_TOLD = "fetch/test_messages.py::test_a_reply_tells_so_much_and_not_one_more"
+_TOLD = "fetch/test_replies.py::test_a_reply_tells_so_much_and_not_one_more"
 _LOST = FailureCode.FETCH_UNAVAILABLE
 _DOOR = (
     Limit(
