@@ -333,8 +333,7 @@ def test_many_who_come_and_go_leave_nothing_open() -> None:
         async def test(door: Door, names: Names) -> None:
             pid = door.pid
             chance = random.Random(5)
-            (await get(door, want())).body.close()
-            ours, theirs = descriptors(), descriptors(pid)
+            theirs = descriptors(pid)
 
             async def come_and_go(at: int) -> None:
                 with contextlib.suppress(TimeoutError):
@@ -344,7 +343,6 @@ def test_many_who_come_and_go_leave_nothing_open() -> None:
             await asyncio.gather(*[come_and_go(at) for at in range(300)])
             await until(lambda: door.owes == 0)
             await until(lambda: descriptors(pid) == theirs)
-            assert descriptors() == ours
 
         through(origin, test, site_burst=10_000, site_in_flight=50)
 
