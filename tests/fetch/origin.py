@@ -174,6 +174,7 @@ class Origin:
         tasks: set[asyncio.Task[None]] = set()
         while True:
             connection, _ = await self._loop.sock_accept(self._listener)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._count(accepted=1, opened=1)
             task = self._loop.create_task(self._serve(connection))
             tasks.add(task)
