@@ -178,7 +178,9 @@ def test_no_hop_hears_of_another(back: bool) -> None:
     cookie = {"Set-Cookie": "a=b; Path=/; Domain=test", "WWW-Authenticate": 'Basic realm="a"'}
     with (
         Origin({"/": redirect("http://other.test/", headers=cookie), "/end": answer(page())}) as first,
-        Origin({"/": redirect("http://h.test/end", headers=cookie)} if back else {"/": answer(page())}) as other,
+        Origin(
+            {"/": redirect("http://h.test/end", headers=cookie)} if back else {"/": answer(page())}
+        ) as other,
     ):
         World({"h.test": first, "other.test": other}).read("http://h.test/")
 
