@@ -22,6 +22,7 @@ GROUPS_BY_NAME = {
     **dict.fromkeys(("signatures", "one_format"), "signature table"),
     **dict.fromkeys(("multipart", "content_type"), "multipart upload"),
     **dict.fromkeys(("requests", "host", "accept", "settings"), "requests and settings"),
+    **dict.fromkeys(("url", "address"), "what is fetched"),
     **dict.fromkeys(("task", "message", "record", "parts", "facts"), "wire"),
     **dict.fromkeys(("reply", "reply_built"), "reply checks"),
     **dict.fromkeys(("exif", "xmp", "iptc", "mp4", "profile"), "metadata"),

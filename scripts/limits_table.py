@@ -448,6 +448,12 @@ _REPLIES = (
     Limit("numbers of info, below", "pool.verify:_MOST_NUMBER", _HOSTILE),
     Limit("frames of a picture", "pool.verify:_MOST_FRAMES", _HOSTILE),
 )
+_LENGTHS = ("fetch/test_url.py::test_a_host_a_label_and_a_url_have_a_longest_length",)
+_URLS = (
+    Limit("a URL, also escaped, bytes", "fetch.url:LONGEST_URL_BYTES", FailureCode.TOO_LONG, _LENGTHS),
+    Limit("its host, characters", "fetch.url:LONGEST_HOST", FailureCode.TOO_LONG, _LENGTHS),
+    Limit("a label of its host, characters", "fetch.url:LONGEST_LABEL", FailureCode.TOO_LONG, _LENGTHS),
+)
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
     "Uploads": _UPLOADS,
@@ -455,6 +461,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "What the readers of each format take": _HEADERS,
     "Metadata and colour profiles": _METADATA,
     "Replies of a decoder, which may be hostile": _REPLIES,
+    "URLs that are fetched": _URLS,
 }
 """All rows, by what they bound."""
 
@@ -490,6 +497,11 @@ NO_LIMITS = {
     "crash_burst": "when a template is replaced",
     "jail": "the seal",
     "formats": "which formats are read",
+    "egress_allow": "who may be dialled",
+    "egress_deny": "who may be dialled",
+    "egress_report": "who may be dialled",
+    "egress_ports": "who may be dialled",
+    "nat64": "who is dialled",
     "web.cycle:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "web.connection:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "decoder.animation:_MOST_ROUNDS": "the largest number that a format can say",

@@ -14,6 +14,7 @@ from . import (
     responses,
     settings,
     signatures,
+    urls,
     verify,
     wire,
     writers,
@@ -130,6 +131,28 @@ TARGETS = (
         name="accept", run=callers.accept, words=(b"image/*", b"application/json", b";q=", b"*/*", b"nan")
     ),
     Target(name="settings", run=settings.read_back),
+    Target(
+        name="url",
+        run=urls.parsed,
+        words=(
+            b"http://",
+            b"https://",
+            b"//",
+            b"@",
+            b"\\",
+            b"%2e",
+            b"xn--",
+            b"[::ffff:7f00:1]",
+            b"0x7f.1",
+            b"127.0.0.1",
+            b"localhost",
+            b":80",
+            b"\xe3\x80\x82",
+            b"\xc2\xad",
+        ),
+        most_bytes=4096,
+    ),
+    Target(name="address", run=urls.judged, most_bytes=96),
     Target(name="task", run=messages.there_and_back),
     Target(
         name="message", run=messages.any_message, words=(b'"kind"', b'"fit"', b'"width"', b"null", b"true")

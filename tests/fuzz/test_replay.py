@@ -6,7 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -23,10 +23,13 @@ from fuzz.targets import (
     multipart,
     requests,
     signatures,
+    urls,
     verify,
     wire,
     writers,
 )
+from remote_worker.contract.addresses import Address
+from remote_worker.contract.links import Verdict
 from remote_worker.contract.messages import Picture, Reply, Task
 from remote_worker.contract.signatures import Template
 from remote_worker.decoder.header import Header
@@ -132,12 +135,22 @@ def _one_frame_less(data: bytes, header: Header, most_bytes: int) -> bytes:
     return made.replace(b"\x21\xf9\x04", b"\x21\xfe\x04", 2)
 
 
+def _in_a_browsers_way(text: str, base: urls.url.Target | None = None) -> urls.url.Target:
+    return urls.url.parse(text.replace("\\", "/").replace("0x7f.1", "127.0.0.1"), base)
+
+
+def _as_the_interpreter_sees_it(target: object, addresses: Sequence[Address]) -> tuple[Verdict, ...]:
+    return tuple(Verdict(address=str(address), allowed=address.is_global, rule="") for address in addresses)
+
+
 @pytest.mark.parametrize(
     ("target", "check", "broken"),
     [
         ("signatures", signatures.agree, _to_raster),
         ("multipart", multipart.same_as_the_parser, _without_the_end_of_chunks),
         ("requests", requests.same_in_any_pieces, _Forgetful),
+        ("url", urls.parsed, _in_a_browsers_way),
+        ("address", urls.judged, _as_the_interpreter_sees_it),
         ("jpeg_keep", jpeg_bytes.kept, _with_metadata),
         ("jpeg_strip", jpeg_bytes.stripped, _with_bytes_changed),
         ("exif", metadata.of_exif, _unscrubbed),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_address
 
-from ada_url import URL, HostType
+from ada_url import URL
 from publicsuffixlist import PublicSuffixList
 
 from ..contract.addresses import Address
@@ -64,7 +64,8 @@ def parse(text: str, base: Target | None = None) -> Target:
         raise WorkFailed(FailureCode.BAD_HOST) from refused
     hostname = url.hostname
     address: Address | None = None
-    if url.host_type == HostType.DEFAULT:
+    # Told from the text, since `host_type` forgets what a base's host is (ada-url 4.0.0).
+    if not _LITERAL.fullmatch(hostname):
         host = hostname = _name(hostname)
         site = _suffixes().privatesuffix(host) or host
     else:
@@ -165,6 +166,8 @@ _BACKSLASH = re.compile(r"[^?#\\]*\\")
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(?::(.*))?")
 _ESCAPED_CONTROL = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")
 _DIGITS = re.compile(r"[0-9]+")
+_LITERAL = re.compile(r"\[.*\]|[0-9]+(?:\.[0-9]+){3}")
+"""A name never ends in a number: the parser makes an IPv4 address of it, or refuses it."""
 _NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 BAD_PORTS = frozenset(
