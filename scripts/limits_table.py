@@ -451,6 +451,121 @@ _REPLIES = (
     Limit("numbers of info, below", "pool.verify:_MOST_NUMBER", _HOSTILE),
     Limit("frames of a picture", "pool.verify:_MOST_FRAMES", _HOSTILE),
 )
+_DOOR_TESTS = "fetch/test_door.py::"
+_GATE = "fetch/test_politeness.py::"
+_NAMES = "fetch/test_resolver.py::"
+_TOLD = "fetch/test_replies.py::test_a_reply_tells_so_much_and_not_one_more"
+_LOST = FailureCode.FETCH_UNAVAILABLE
+_DOOR = (
+    Limit(
+        "fetches at once",
+        "REMOTE_FETCHES",
+        FailureCode.BUSY,
+        (f"{_DOOR_TESTS}test_past_so_many_fetches_the_next_is_refused",),
+    ),
+    Limit(
+        "previews of a site, a second",
+        "REMOTE_SITE_PER_SECOND",
+        FailureCode.RATE_LIMITED,
+        (
+            f"{_GATE}test_who_cannot_wait_for_its_turn_is_refused_at_once",
+            f"{_GATE}test_a_burst_passes_at_once_and_then_one_a_second",
+        ),
+    ),
+    Limit(
+        "previews of a site at a stroke",
+        "REMOTE_SITE_BURST",
+        "the next waits for its turn",
+        (f"{_GATE}test_a_burst_passes_at_once_and_then_one_a_second",),
+    ),
+    Limit(
+        "requests to a site at once",
+        "REMOTE_SITE_IN_FLIGHT",
+        "the next waits for its turn",
+        (f"{_GATE}test_so_many_are_at_a_site_at_once_and_the_others_come_in_order",),
+    ),
+    Limit(
+        "requests to a public address at once",
+        "REMOTE_ADDRESS_IN_FLIGHT",
+        "the next waits for its turn",
+        (f"{_GATE}test_so_many_are_at_a_public_address_at_once",),
+    ),
+    Limit(
+        "sites that are remembered",
+        "fetch.process.politeness:MOST_SITES",
+        "the one not heard of for longest is forgotten",
+        (f"{_GATE}test_only_so_many_sites_are_remembered_and_those_in_use_are",),
+    ),
+    Limit(
+        "how long a server may ask to be left alone, seconds",
+        "fetch.process.politeness:LONGEST_CLOSED_SECONDS",
+        "no longer",
+        (f"{_GATE}test_a_server_is_left_alone_as_long_as_it_asks",),
+    ),
+    Limit(
+        "connections to a site that fail in a row",
+        "fetch.process.politeness:MOST_FAILURES",
+        "it is left alone for a minute",
+        (f"{_GATE}test_five_failures_in_a_row_close_a_site_for_a_minute",),
+    ),
+    Limit(
+        "time for a name",
+        "REMOTE_DNS_SECONDS",
+        FailureCode.TIMEOUT,
+        (f"{_NAMES}test_what_leads_to_no_address_has_its_code_within_the_time",),
+    ),
+    Limit(
+        "addresses of a name",
+        "fetch.process.resolver:MOST_ADDRESSES",
+        FailureCode.DNS_FAILED,
+        (
+            f"{_NAMES}test_what_leads_to_no_address_has_its_code_within_the_time",
+            f"{_NAMES}test_sixteen_addresses_and_eight_aliases_are_fine",
+        ),
+    ),
+    Limit(
+        "aliases of a name in a row",
+        "fetch.process.dns_message:MOST_CNAMES",
+        FailureCode.DNS_CHAIN,
+        (
+            f"{_NAMES}test_what_leads_to_no_address_has_its_code_within_the_time",
+            f"{_NAMES}test_sixteen_addresses_and_eight_aliases_are_fine",
+        ),
+    ),
+    Limit(
+        "records of an answer",
+        "fetch.process.dns_message:MOST_RECORDS",
+        FailureCode.DNS_FAILED,
+        (f"{_NAMES}test_an_answer_has_at_most_64_records",),
+    ),
+    Limit(
+        "a name in an answer, bytes",
+        "fetch.process.dns_message:_LONGEST_NAME",
+        FailureCode.DNS_FAILED,
+        (f"{_NAMES}test_a_name_in_an_answer_has_at_most_255_bytes",),
+    ),
+    Limit(
+        "names that are kept",
+        "fetch.process.resolver:MOST_CACHED",
+        "the oldest is asked for again",
+        (f"{_NAMES}test_so_many_names_are_kept",),
+    ),
+    Limit(
+        "how long a name is kept, seconds",
+        "fetch.process.resolver:LONGEST_CACHED_SECONDS",
+        "it is asked for again",
+        (f"{_NAMES}test_no_answer_is_kept_longer_than_a_minute",),
+    ),
+    Limit("a URL in a reply", "fetch.messages:LONGEST_URL", _LOST, (_TOLD,)),
+    Limit("a detail or another word in a reply", "fetch.messages:LONGEST_DETAIL", _LOST, (_TOLD,)),
+    Limit("a header in a reply", "fetch.messages:LONGEST_HEADER", _LOST, (_TOLD,)),
+    Limit("headers in a reply", "fetch.messages:MOST_HEADERS", _LOST, (_TOLD,)),
+    Limit("hops in a reply", "fetch.messages:MOST_HOPS", _LOST, (_TOLD,)),
+    Limit("verdicts of a hop", "fetch.messages:MOST_VERDICTS", _LOST, (_TOLD,)),
+    Limit("records of a name in a reply", "fetch.messages:MOST_ANSWERS", _LOST, (_TOLD,)),
+    Limit("a record in a reply", "fetch.messages:LONGEST_ANSWER", _LOST, (_TOLD,)),
+    Limit("a number in a reply", "fetch.messages:_MOST", _LOST, (_TOLD,)),
+)
 _LENGTHS = ("fetch/test_url.py::test_a_host_a_label_and_a_url_have_a_longest_length",)
 _URLS = (
     Limit("a URL, also escaped, bytes", "fetch.url:LONGEST_URL_BYTES", FailureCode.TOO_LONG, _LENGTHS),
@@ -729,6 +844,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Metadata and colour profiles": _METADATA,
     "Pages and posts": _PAGES_AND_POSTS,
     "Replies of a decoder, which may be hostile": _REPLIES,
+    "The door: paces, names, and replies of the process that fetches": _DOOR,
     "URLs that are fetched": _URLS,
     "Previews and pictures by URL": _LINKS,
     "JSON and text": _TEXTS,
@@ -803,6 +919,9 @@ NO_LIMITS = {
     "decoder.jpeg_turn:MOST_UNITS": "the strips in which a picture is turned",
     "decoder.jpeg_turn:MOST_BYTES_A_SAMPLE": "room for what is written",
     "decoder.pictures:_MOST_HOLES": "how memory is laid out before the seal",
+    "nameservers": "who is asked",
+    "fetch.door:_LONGEST_PAUSE_SECONDS": "between two starts of a process that fails",
+    "fetch.process.dns_message:_MOST_TTL": "the largest number that DNS knows",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 

@@ -247,6 +247,14 @@ def test_serve_without_the_seal_beyond_loopback_does_not_start() -> None:
     assert "REMOTE_JAIL=off is for debugging on loopback only" in done.stderr
 
 
+def test_serve_without_a_door_does_not_start_and_says_why(tmp_path: Path) -> None:
+    done = cli("serve", REMOTE_PORT="0", REMOTE_EGRESS_CA_FILE=str(tmp_path / "none.pem"))
+
+    assert done.returncode == 78
+    assert "process that fetches" in done.stderr
+    assert "No such file" in done.stderr
+
+
 def test_elsewhere_than_on_linux_nothing_starts() -> None:
     program = (
         "import sys; from remote_worker.cli import main; sys.platform = 'darwin'; sys.exit(main(['serve']))"

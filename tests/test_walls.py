@@ -20,6 +20,27 @@ IMAGE_LIBRARIES = {
     "cykooz_resizer",
     "numpy",
 }
+FETCHING_HOST = (
+    "fetch/door",
+    "fetch/messages",
+    "fetch/policy",
+    "fetch/running",
+    "fetch/settings",
+    "fetch/url",
+)
+PARSERS = {"selectolax", "cmarkgfm", "nh3", "maxminddb"}
+DIALLING_BY_THEMSELVES = {
+    "aiohttp",
+    "httpx",
+    "requests",
+    "urllib3",
+    "httpcore",
+    "h2",
+    "urllib.request",
+    "http.client",
+}
+DIALLING = {"dns", "aiohttp", "httpx", "requests", "urllib3", "httpcore"}
+"""Libraries that ask others; `ssl` is loaded by asyncio."""
 NETWORK = {
     "asyncio",
     "http",
@@ -81,6 +102,27 @@ def test_a_part_of_the_host_loads_neither_decoder_nor_image_library(part: str) -
     assert "remote_worker" in loaded
     assert not {name for name in loaded if name.startswith(("remote_worker.decoder", "remote_worker.jail"))}
     assert not {name for name in loaded if name.partition(".")[0] in IMAGE_LIBRARIES}
+
+
+@pytest.mark.parametrize("part", [*HOST, *FETCHING_HOST])
+def test_a_part_of_the_host_loads_nothing_that_dials_for_it(part: str) -> None:
+    loaded = loaded_after(*modules_of(part))
+
+    assert "remote_worker" in loaded
+    assert not {
+        name for name in loaded if name.startswith(("remote_worker.fetch.process", "remote_worker.jail"))
+    }
+    assert not {name for name in loaded if name.partition(".")[0] in DIALLING}
+
+
+def test_the_process_that_fetches_loads_no_pictures_and_no_rest_of_the_host() -> None:
+    loaded = loaded_after(*modules_of("fetch/process"))
+    ours = {name.split(".")[1] for name in loaded if name.startswith("remote_worker.")}
+
+    assert {"ssl", "dns"} <= loaded
+    assert ours == {"contract", "fetch", "jail", "telemetry"}
+    assert not {name for name in loaded if name.partition(".")[0] in IMAGE_LIBRARIES | PARSERS}
+    assert not loaded & (DIALLING_BY_THEMSELVES | {"starlette", "uvicorn", "multipart"})
 
 
 @pytest.mark.parametrize("part", JAILED)

@@ -78,7 +78,7 @@ class Whole:
         await self._opened.aclose()
 
     async def check(self) -> Health:
-        """Whether every seal holds, and a picture, a page and a post go through; `/readyz` and `doctor` ask."""
+        """Whether every seal holds, and a picture, a page and a post go through: for `/readyz`, `doctor`."""
         health, text = await asyncio.gather(self._pool.check(), self._reader.check())
         door = "" if self.door.is_ready else "fetch: its process is being replaced"
         reason = health.reason or text or door

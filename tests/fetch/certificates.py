@@ -2,6 +2,7 @@
 
 import ssl
 import tempfile
+import warnings
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -76,7 +77,8 @@ def _alternative(name: str) -> x509.GeneralName:
 def old_only(context: ssl.SSLContext) -> ssl.SSLContext:
     """The same, but it speaks nothing newer than TLS 1.1."""
     context.set_ciphers("ALL:@SECLEVEL=0")
-    context.options |= ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
     return context
 
 

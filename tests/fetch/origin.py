@@ -98,12 +98,15 @@ class Origin:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         is_mute: bool = False,
+        greeting: bytes = b"",
     ) -> None:
         self.behaviours = dict(behaviours or {})
         self.host = host
         self._tls = tls
         self._is_mute = is_mute
         """Accepts, and never answers: no TLS either."""
+        self._greeting = greeting
+        """Said to whoever connects, before anything is heard."""
         self._counts = _Counts()
         self._changed = threading.Condition()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -174,6 +177,7 @@ class Origin:
         tasks: set[asyncio.Task[None]] = set()
         while True:
             connection, _ = await self._loop.sock_accept(self._listener)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._count(accepted=1, opened=1)
             task = self._loop.create_task(self._serve(connection))
             tasks.add(task)
@@ -190,9 +194,9 @@ class Origin:
     async def _serve(self, connection: socket.socket) -> None:
         try:
             with connection:
-                if self._is_mute:
-                    connection.setblocking(False)
+                if self._is_mute or self._greeting:
                     with contextlib.suppress(OSError):
+                        await self._loop.sock_sendall(connection, self._greeting)
                         while await self._loop.sock_recv(connection, 65536):
                             pass
                     return

@@ -123,4 +123,5 @@ def test_every_name_in_the_table_has_a_rule_and_every_rule_a_number():
     taken_back = set(rules.child_rules(may_start_threads=True).by_name)
 
     assert ruled == set(NUMBERS)
+    assert set(rules.fetch_rules().by_name) == set(NUMBERS)
     assert taken_back < ruled

@@ -247,3 +247,103 @@ def test_a_call_is_judged_in_few_steps(filters):
     assert longest < 30
     assert len(filters.first) // 8 < 600
     assert len(filters.second) // 8 < 80
+
+
+class Fetching:
+    """The one program of the process that fetches."""
+
+    def __init__(self, architecture: Architecture):
+        self.architecture = architecture
+        self.program = bpf.compile_rules(rules.fetch_rules(), architecture)
+
+    def ask(self, name: str, *arguments: int) -> int:
+        number = self.architecture.number(name)
+        assert number is not None
+        return run(self.program, self.architecture.audit, number, arguments)
+
+
+@pytest.fixture(params=ON_BOTH, ids=lambda architecture: architecture.name)
+def fetching(request) -> Fetching:
+    return Fetching(request.param)
+
+
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET = 1, 2, 10, 16, 17
+STREAM, DGRAM, RAW, SEQPACKET, NONBLOCK, CLOEXEC = 1, 2, 3, 5, 0x800, 0x80000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        ((AF_INET, STREAM, 0), ALLOW),
+        ((AF_INET6, STREAM | NONBLOCK | CLOEXEC, 6), ALLOW),
+        ((AF_INET, DGRAM | CLOEXEC, 17), ALLOW),
+        ((AF_INET6, DGRAM, 0), ALLOW),
+        ((0xFFFFFFFF00000002, STREAM, 0), ALLOW),  # The kernel looks at the lower half alone.
+        ((AF_INET, STREAM, 17), KILL),
+        ((AF_INET, DGRAM, 6), KILL),
+        ((AF_INET, STREAM, 132), KILL),  # SCTP
+        ((AF_INET, STREAM, 262), KILL),  # MPTCP
+        ((AF_INET, DGRAM, 1), KILL),  # ICMP
+        ((AF_INET, RAW, 0), KILL),
+        ((AF_INET, SEQPACKET, 0), KILL),
+        ((AF_INET, STREAM | 0x400, 0), KILL),
+        ((AF_UNIX, STREAM, 0), KILL),
+        ((AF_NETLINK, RAW, 0), KILL),
+        ((AF_PACKET, DGRAM, 0), KILL),
+        ((0, STREAM, 0), KILL),
+    ],
+)
+def test_a_fetch_opens_sockets_of_tcp_and_udp_and_no_other(fetching, arguments, answer):
+    assert fetching.ask("socket", *arguments) == answer
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "answer"),
+    [
+        ("setsockopt", (3, 6, 1), ALLOW),  # TCP_NODELAY
+        ("setsockopt", (3, 6, 31), refused(errno.EPERM)),  # TCP_ULP
+        ("setsockopt", (3, 1, 9), ALLOW),  # SO_KEEPALIVE
+        ("setsockopt", (3, 1, 26), refused(errno.EPERM)),  # SO_ATTACH_FILTER
+        ("setsockopt", (3, 0, 64), refused(errno.EPERM)),  # IPT_SO_SET_REPLACE
+        ("fcntl", (3, 1033), ALLOW),  # F_ADD_SEALS
+        ("fcntl", (3, 4), refused(errno.EPERM)),  # F_SETFL
+        ("ioctl", (3, 0x5421), ALLOW),  # FIONBIO
+        ("ioctl", (3, 0x5412), refused(errno.ENOTTY)),  # TIOCSTI
+        ("clone", (THREAD_OF_GLIBC,), refused(errno.EAGAIN)),
+        ("clone", (FORK_OF_GLIBC,), KILL),
+        ("mmap", (0, 4096, 3), ALLOW),
+        ("mmap", (0, 4096, 5), refused(errno.EPERM)),
+        ("prctl", (4, 1), refused(errno.EPERM)),
+        ("connect", (), ALLOW),
+        ("memfd_create", (), ALLOW),
+        ("epoll_pwait", (), ALLOW),
+        ("getpeername", (), ALLOW),
+        ("bind", (), KILL),
+        ("listen", (), KILL),
+        ("accept4", (), KILL),
+        ("socketpair", (), KILL),
+        ("seccomp", (1,), KILL),
+        ("pidfd_open", (), KILL),
+        ("kill", (), KILL),
+        ("execve", (), KILL),
+        ("ptrace", (), KILL),
+        ("openat", (), refused(errno.EACCES)),
+        ("wait4", (), refused(errno.EPERM)),
+        ("prlimit64", (0,), refused(errno.EPERM)),
+        ("rt_sigaction", (), refused(errno.EPERM)),
+        ("ftruncate", (), refused(errno.EPERM)),
+    ],
+)
+def test_a_fetch_may_do_what_dialling_needs(fetching, name, arguments, answer):
+    assert fetching.ask(name, *arguments) == answer
+
+
+def test_a_call_of_a_fetch_is_judged_in_few_steps(fetching):
+    longest = 0
+    for number in range(600):
+        steps: list[int] = []
+        run(fetching.program, fetching.architecture.audit, number, steps=steps)
+        longest = max(longest, len(steps))
+
+    assert longest < 40
+    assert len(fetching.program) // 8 < 600

@@ -9,11 +9,11 @@ from typing import Any, NoReturn, Self
 
 from .. import telemetry
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.links import Fetched, FetchFailed, Place, Resolved, Want
+from ..contract.links import Fetched, FetchFailed, Hop, Place, Resolved, Want
 from ..telemetry import Event
 from . import messages, url
 from .messages import Endpoint, Hello
-from .policy import Listener
+from .policy import REPORTED, Listener
 from .running import ENTRY, DoorFailed, FetchProcess, ProcessLost
 from .settings import FetchSettings
 
@@ -152,8 +152,11 @@ class Door:
                 if is_last or want.body or not lost.is_innocent:
                     raise FetchFailed(FailureCode.FETCH_UNAVAILABLE) from lost
             except WorkFailed as failed:
+                if isinstance(failed, FetchFailed):
+                    _report(failed.hops)
                 _pass_on(failed)
             else:
+                _report(fetched.hops)
                 return fetched
         raise FetchFailed(FailureCode.FETCH_UNAVAILABLE)
 
@@ -252,6 +255,20 @@ class _Shared:
             self.task.cancel()
         elif not self.task.cancelled() and self.task.exception() is None:
             self.task.result().body.close()
+
+
+def _report(hops: Sequence[Hop]) -> None:
+    """Log what the operator's own rules would have refused: what the process logs, nobody reads."""
+    for hop in hops:
+        for verdict in hop.verdicts:
+            if verdict.rule.startswith(REPORTED):
+                telemetry.emit(
+                    Event.EGRESS_REPORTED,
+                    level=logging.WARNING,
+                    rule=verdict.rule.removeprefix(REPORTED),
+                    url=hop.url,
+                    address=verdict.address,
+                )
 
 
 def _share(fetched: Fetched) -> Fetched:

@@ -55,7 +55,7 @@ MIXED = "mixed"
 """Rules of verdicts, besides the words of `contract.addresses`."""
 _NAME = "name:"
 """How the rule begins that refuses an address because of the name that has it."""
-_REPORTED = "reported:"
+REPORTED = "reported:"
 """How the rule begins that would have refused, did it not only report."""
 
 
@@ -126,11 +126,11 @@ class Policy:
         )
         if self._settings.egress_report:
             for verdict in verdicts:
-                if verdict.rule.startswith(_REPORTED):
+                if verdict.rule.startswith(REPORTED):
                     emit(
                         Event.EGRESS_REPORTED,
                         level=logging.WARNING,
-                        rule=verdict.rule.removeprefix(_REPORTED),
+                        rule=verdict.rule.removeprefix(REPORTED),
                         host=target.host,
                         address=verdict.address,
                         port=target.port,
@@ -160,7 +160,7 @@ class Policy:
             rule = PORT
         else:
             return True, OPENED if is_opened else PUBLIC
-        return (True, _REPORTED + rule) if settings.egress_report else (False, rule)
+        return (True, REPORTED + rule) if settings.egress_report else (False, rule)
 
     def _built_in(self, target: Target, address: Address, name: str, is_opened: bool) -> str:
         """The rule that refuses the address, or nothing."""

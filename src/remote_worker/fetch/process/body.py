@@ -67,7 +67,7 @@ class Body:
 
     def _begin(self) -> None:
         first = bytes(self._first)
-        self.media_type = sniff.media_type(self._purpose, self._essence, first)
+        self.media_type = sniff.media_type(self._purpose, self._essence, first[: sniff.SNIFFED_BYTES])
         self._first.clear()
         if self.media_type in sniff.HTML:
             self._page = bytearray()

@@ -119,6 +119,8 @@ class _Race:
 
     async def run(self) -> socket.socket:
         """The connected socket. The others are closed, whatever happens."""
+        if self._loop.time() >= self._due.at:
+            raise self._due.late()
         clock = self._loop.call_at(self._due.at, self._expire)
         won: socket.socket | None = None
         try:

@@ -135,7 +135,7 @@ class Answer:
         self._has_head = False
         self._has_end = False
         """The parser saw it."""
-        self._head_bytes = 0
+        self._is_chunked = False
         self._is_counted = False
         """Its end is told by a length or by chunks, not by the end of the connection."""
         self._refusal: WorkFailed | None = None
@@ -250,11 +250,11 @@ class Answer:
                 fields.setdefault(name, []).append(_text(value))
         self.headers = {name: ", ".join(values) for name, values in fields.items() if name in KEPT}
         self._fields.clear()
-        self._head_bytes = self.received_bytes - sum(map(len, self._pieces))
         chunked = fields.get("transfer-encoding", [])
         if [value.lower() for value in chunked] not in ([], ["chunked"]):
             raise _bad("transfer-encoding")
         length = fields.get("content-length", [])
+        self._is_chunked = bool(chunked)
         self._is_counted = bool(chunked or length)
         self._check_status(fields)
         if self.is_done:
@@ -298,8 +298,8 @@ class Answer:
         data = b"".join(self._pieces)
         self._pieces.clear()
         self.body_bytes += len(data)
-        framing = self.received_bytes - self._head_bytes - self.body_bytes
-        if not self._has_end and framing > MOST_FRAMING_BYTES + self.body_bytes:
+        framing = self.received_bytes - self._field_bytes - self.body_bytes
+        if self._is_chunked and framing > MOST_FRAMING_BYTES + self.body_bytes:
             raise _bad("framing")
         for piece in self._unpacker.unpack(data) if data else ():
             self._body.add(piece)

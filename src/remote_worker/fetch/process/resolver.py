@@ -212,7 +212,7 @@ async def _ask_addresses(
         for number, (_, question) in asked.items():
             channel.send(dns_message.query(number, question))
         while asked:
-            message = await loop.sock_recv(channel, _LARGEST)
+            message = await loop.sock_recv(channel, _DATAGRAM_BYTES)
             kind, question = asked.pop(dns_message.number_of(message), (0, b""))
             if not kind:
                 continue
@@ -238,7 +238,7 @@ async def _ask_records(server: Nameserver, query: dns.message.Message) -> dns.me
         wire = query.to_wire()
         channel.send(wire)
         while True:
-            message = await loop.sock_recv(channel, _LARGEST)
+            message = await loop.sock_recv(channel, _DATAGRAM_BYTES)
             if dns_message.number_of(message) == query.id:
                 break
     if len(message) > _FLAGS and message[2] & _CUT:
@@ -292,5 +292,5 @@ def _name(name: str, kind: str) -> dns.name.Name:
         raise WorkFailed(FailureCode.BAD_HOST, "no name") from bad
 
 
-_LARGEST = 65535
+_DATAGRAM_BYTES = 65535
 _FLAGS, _CUT = 2, 0x02

@@ -91,7 +91,7 @@ def check_declared(purpose: Purpose, essence: str, *, is_attachment: bool) -> No
 
 
 def media_type(purpose: Purpose, essence: str, first: bytes) -> str:
-    """What it is, by the declared type and at least SNIFFED_BYTES of it or all. Raises WorkFailed."""
+    """What it is, by the declared type and its first SNIFFED_BYTES. Raises WorkFailed."""
     picture = picture_of(first)
     if purpose is Purpose.PAGE:
         return _page(essence, picture, first)
