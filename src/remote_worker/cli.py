@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from .contract.formats import OFF, OK
 from .contract.limits import LONGEST_SIDE
 from .contract.messages import OUTPUT_FORMATS, Fit, Picture
 from .fetch.door import DoorFailed
-from .pool.pool import Health, Pool
+from .pool.pool import Pool
 from .pool.template import TemplateFailed
 from .service.images import Images
 from .service.network import KINDS, Answered
@@ -367,18 +367,20 @@ def _doctor(_: argparse.Namespace, settings: Settings) -> int:
     print(f"user      {os.geteuid()}")
     try:
         return asyncio.run(_examine(settings))
-    except TemplateFailed as failed:
+    except (TemplateFailed, DoorFailed) as failed:
         print(f"seal      NOT UP: {failed}")
         return FAILED
 
 
 async def _examine(settings: Settings) -> int:
-    async with wiring.open_pool(settings) as pool:
-        health = await pool.check()
-        _print_templates(health)
+    async with wiring.Whole(settings) as whole:
+        health = await whole.check()
+        for template, report in health.templates.items():
+            _print_layers(template, report.get("layers", {}))
+        _print_layers("fetch", whole.door.layers)
         await _print_libraries()
         words = {name: report.word for name, report in health.formats.items()}
-        for name, word in (await _formats(pool, settings)).items():
+        for name, word in (await _formats(whole.pool, settings)).items():
             if words.get(name, OK) == OK:
                 words[name] = word
         for name, word in sorted(words.items()):
@@ -390,11 +392,10 @@ async def _examine(settings: Settings) -> int:
     return 0 if sealed and all(word in (OK, OFF) for word in words.values()) else FAILED
 
 
-def _print_templates(health: Health) -> None:
-    for template, report in health.templates.items():
-        for layer, state in report.get("layers", {}).items():
-            held = ("yes" if state else "NO") if isinstance(state, bool) else state
-            print(f"layer     {template} {layer}: {held}")
+def _print_layers(process: str, layers: Mapping[str, object]) -> None:
+    for layer, state in layers.items():
+        held = ("yes" if state else "NO") if isinstance(state, bool) else state
+        print(f"layer     {process} {layer}: {held}")
 
 
 async def _print_libraries() -> None:

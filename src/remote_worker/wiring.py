@@ -56,15 +56,15 @@ class Whole:
 
     def __init__(self, settings: Settings) -> None:
         self.door = open_door(settings)
-        self._pool, self._reader = open_pool(settings), open_texts(settings)
+        self.pool, self._reader = open_pool(settings), open_texts(settings)
         linked = links(settings, self.door, self._reader, self.door.via)
         self.uses = Uses(
-            images=Images(self._pool),
+            images=Images(self.pool),
             texts=Texts(self._reader, _sign(linked.signer) if settings.links.proxy_keys else None),
             links=linked,
             network=network(self.door, settings),
         )
-        self._parts = (self._pool, self.door, self._reader, linked.previews)
+        self._parts = (self.pool, self.door, self._reader, linked.previews)
         self._opened = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -79,7 +79,7 @@ class Whole:
 
     async def check(self) -> Health:
         """Whether every seal holds, and a picture, a page and a post go through: for `/readyz`, `doctor`."""
-        health, text = await asyncio.gather(self._pool.check(), self._reader.check())
+        health, text = await asyncio.gather(self.pool.check(), self._reader.check())
         door = "" if self.door.is_ready else "fetch: its process is being replaced"
         reason = health.reason or text or door
         templates = {**health.templates, Template.TEXT: self._reader.report()}
@@ -87,7 +87,7 @@ class Whole:
 
     async def renew(self) -> None:
         """Replace every template by a freshly started one. Raises TemplateFailed; the former then stay."""
-        await self._pool.renew()
+        await self.pool.renew()
         await self._reader.renew()
 
 
