@@ -836,6 +836,143 @@ _NETWORK = (
         ("service/test_ens.py::test_an_answer_has_so_many_bytes_and_not_one_more",),
     ),
 )
+_HOSTILE_ANSWERS = "fetch/test_hostile_answers.py::"
+_CLOCKS = "fetch/test_clocks.py::"
+_CODINGS = "fetch/test_content_codings.py::"
+_DIALLING = "fetch/test_dialling.py::"
+_PAGES = "fetch/test_page_end.py::"
+_BODIES = (f"{_HOSTILE_ANSWERS}test_a_body_of_the_limit_is_taken_and_one_byte_more_is_not",)
+_PHASES = (
+    f"{_CLOCKS}test_a_phase_that_takes_too_long_is_named",
+    f"{_CLOCKS}test_a_server_that_takes_its_time_in_every_phase_is_heard_out",
+)
+_RATE = (f"{_CLOCKS}test_bodies_that_come_too_slowly_are_left_after_two_seconds",)
+_HEADS = (f"{_HOSTILE_ANSWERS}test_a_head_is_bounded",)
+_ANSWERS = (
+    Limit(
+        "a page, decoded",
+        "REMOTE_PAGE_BYTES",
+        "it is cut",
+        (f"{_HOSTILE_ANSWERS}test_a_page_of_the_limit_is_whole_and_one_byte_more_is_cut",),
+    ),
+    Limit(
+        "of a page whose head has no title",
+        "fetch.process.body:FALLBACK_BYTES",
+        "it is cut",
+        (f"{_PAGES}test_for_a_reader_that_looks_further_so_much_is_read",),
+    ),
+    Limit(
+        "of a picture where a page was wanted",
+        "fetch.process.body:SIGN_BYTES",
+        "it is cut",
+        (
+            "fetch/test_types_of_bodies.py"
+            "::test_of_a_picture_where_a_page_was_wanted_only_the_beginning_is_read",
+        ),
+    ),
+    Limit(
+        "comments, scripts and the like before the end of a head",
+        "fetch.process.page_end:_MOST_MARKS",
+        "the page is read as if its head never ended",
+        (f"{_PAGES}test_a_head_has_so_many_marks_and_not_one_more",),
+    ),
+    Limit("a picture that is fetched", "REMOTE_FETCHED_IMAGE_BYTES", FailureCode.TOO_LARGE, _BODIES),
+    Limit("an oEmbed answer", "REMOTE_OEMBED_BYTES", FailureCode.TOO_LARGE, _BODIES),
+    Limit(
+        "unpacked for each packed byte, once it is more than 64 KiB",
+        "fetch.process.coding:MOST_RATIO",
+        FailureCode.TOO_LARGE,
+        (
+            f"{_CODINGS}test_what_unpacks_to_a_hundredfold_is_too_large",
+            f"{_CODINGS}test_a_short_body_may_pack_better",
+        ),
+    ),
+    Limit(
+        "members of a gzip body",
+        "fetch.process.coding:MOST_MEMBERS",
+        FailureCode.BAD_ENCODING,
+        (f"{_CODINGS}test_a_body_has_so_many_members_and_not_one_more",),
+    ),
+    Limit("the head of an answer", "fetch.process.http:MOST_HEAD_BYTES", FailureCode.BAD_HTTP, _HEADS),
+    Limit("its fields", "fetch.process.http:MOST_FIELDS", FailureCode.BAD_HTTP, _HEADS),
+    Limit("one of them", "fetch.process.http:LONGEST_FIELD_BYTES", FailureCode.BAD_HTTP, _HEADS),
+    Limit("interim answers before it", "fetch.process.http:MOST_INTERIM", FailureCode.BAD_HTTP, _HEADS),
+    Limit(
+        "what a body in chunks has beside twice its data",
+        "fetch.process.http:MOST_FRAMING_BYTES",
+        FailureCode.BAD_HTTP,
+        (
+            f"{_HOSTILE_ANSWERS}test_what_frames_chunks_is_bounded",
+            f"{_HOSTILE_ANSWERS}test_many_small_chunks_are_one_body",
+        ),
+    ),
+    Limit(
+        "redirects",
+        "REMOTE_REDIRECTS",
+        FailureCode.REDIRECT_LIMIT,
+        ("fetch/test_redirects.py::test_so_many_redirects_are_followed_and_not_one_more",),
+    ),
+    Limit(
+        "addresses of a name that are dialled",
+        "fetch.process.dialer:MOST_DIALLED",
+        FailureCode.CONNECT_FAILED,
+        (f"{_DIALLING}test_so_many_addresses_are_tried_and_not_one_more",),
+    ),
+    Limit(
+        "the head of a proxy's answer",
+        "fetch.process.dialer:MOST_PROXY_BYTES",
+        FailureCode.CONNECT_FAILED,
+        (f"{_DIALLING}test_the_answer_of_a_proxy_is_bounded",),
+    ),
+    Limit(
+        "time for a connection",
+        "REMOTE_CONNECT_SECONDS",
+        FailureCode.TIMEOUT,
+        (
+            f"{_DIALLING}test_a_connection_that_does_not_come_about_in_time_is_told",
+            f"{_CLOCKS}test_a_server_that_takes_its_time_in_every_phase_is_heard_out",
+        ),
+    ),
+    Limit(
+        "time for a TLS handshake",
+        "REMOTE_TLS_SECONDS",
+        FailureCode.TIMEOUT,
+        (
+            f"{_CLOCKS}test_a_server_that_never_shakes_hands_is_left",
+            "fetch/test_fetching_tls.py"
+            "::test_a_certificate_of_the_name_is_right_while_its_address_is_dialled",
+        ),
+    ),
+    Limit("time for the head of an answer", "REMOTE_FIRST_BYTE_SECONDS", FailureCode.TIMEOUT, _PHASES),
+    Limit("pause within the body of an answer", "REMOTE_FETCH_IDLE_SECONDS", FailureCode.TIMEOUT, _PHASES),
+    Limit(
+        "bytes a second of a body, at the least",
+        "fetch.process.follow:LEAST_RATE",
+        FailureCode.TIMEOUT,
+        _RATE,
+    ),
+    Limit(
+        "seconds without which the rate does not count",
+        "fetch.process.follow:RATE_SECONDS",
+        FailureCode.TIMEOUT,
+        _RATE,
+    ),
+    Limit(
+        "time for a fetch with its redirects",
+        "REMOTE_FETCH_SECONDS",
+        FailureCode.TIMEOUT,
+        (
+            f"{_CLOCKS}test_all_hops_together_have_one_clock",
+            f"{_CLOCKS}test_a_server_that_takes_its_time_in_every_phase_is_heard_out",
+        ),
+    ),
+    Limit(
+        "time that a server may ask to be left alone",
+        "fetch.process.follow:LONGEST_RETRY_SECONDS",
+        "it is taken as this",
+        ("fetch/test_requests_made.py::test_a_server_may_ask_for_at_most_an_hour",),
+    ),
+)
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
     "Uploads": _UPLOADS,
@@ -849,6 +986,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Previews and pictures by URL": _LINKS,
     "JSON and text": _TEXTS,
     "Names and addresses": _NETWORK,
+    "Answers of those who are fetched from": _ANSWERS,
 }
 """All rows, by what they bound."""
 
@@ -900,6 +1038,12 @@ NO_LIMITS = {
     "dns_private_answers": "what is told",
     "ens_rpc_url": "who is asked",
     "service.geo:_MOST_SYSTEM": "the largest number of an autonomous system",
+    "egress_proxy": "who is dialled",
+    "egress_ca_file": "who is trusted",
+    "contact": "a name",
+    "accept_language": "a language",
+    "https_to_http": "what is followed",
+    "fetch.process.page_end:_LONGEST_MARK": "how much is looked at again with what comes next",
     "web.cycle:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "web.connection:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "decoder.animation:_MOST_ROUNDS": "the largest number that a format can say",

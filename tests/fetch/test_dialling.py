@@ -14,7 +14,7 @@ from fetch.origin import Origin, answer, page
 from fetch.standins import PUBLIC, PUBLIC_V6, World
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
-from remote_worker.fetch.process.dialer import MOST_DIALLED, Dialer, by_turns
+from remote_worker.fetch.process.dialer import MOST_DIALLED, MOST_PROXY_BYTES, Dialer, by_turns
 from remote_worker.fetch.process.line import Due
 
 
@@ -160,6 +160,7 @@ class Proxy:
     def __init__(self, table: dict[str, tuple[str, int] | bytes]) -> None:
         self.table = table
         self.heads: list[bytes] = []
+        self.established = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
@@ -198,7 +199,7 @@ class Proxy:
             writer.close()
             return
         upstream, downstream = await asyncio.open_connection(*found)
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        writer.write(self.established)
 
         async def pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError):
@@ -272,6 +273,20 @@ def test_a_proxy_that_does_not_connect_is_told(said: bytes, code: FailureCode) -
         world = World({"h.test": origin}, egress_proxy=address, connect_seconds=0.4)
 
         assert world.failure("http://h.test/").code is code
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [(MOST_PROXY_BYTES, True), (MOST_PROXY_BYTES + 1, False)])
+def test_the_answer_of_a_proxy_is_bounded(size: int, is_taken: bool) -> None:
+    with Origin({"/": answer(page())}) as origin:
+        proxy = Proxy({f"{PUBLIC}:80": ("127.0.0.1", origin.port)})
+        start, end = b"HTTP/1.1 200 OK\r\na: ", b"\r\n\r\n"
+        proxy.established = start.ljust(size - len(end), b"b") + end
+        with proxy.running() as address:
+            world = World({"h.test": origin}, egress_proxy=address)
+            if is_taken:
+                assert world.read("http://h.test/")[0].status == 200
+            else:
+                assert world.failure("http://h.test/").code is FailureCode.CONNECT_FAILED
 
 
 def test_a_proxy_that_is_not_there_is_told() -> None:

@@ -8,7 +8,7 @@ from fetch.standins import World
 
 from remote_worker.contract.links import Purpose
 from remote_worker.fetch.process.body import FALLBACK_BYTES, Body
-from remote_worker.fetch.process.page_end import PageEnd
+from remote_worker.fetch.process.page_end import _MOST_MARKS, PageEnd
 
 HEAD = b"<!doctype html><html><head><title>a</title>"
 REST = b"<p>text</p>" * 200
@@ -96,6 +96,14 @@ def test_for_a_reader_that_looks_further_so_much_is_read(extra: int, is_whole: b
 
     assert len(kept(page, 10_000)) == FALLBACK_BYTES
     assert (kept(page) == page) is is_whole
+
+
+@pytest.mark.parametrize(("extra", "is_found"), [(0, True), (1, False)])
+def test_a_head_has_so_many_marks_and_not_one_more(extra: int, is_found: bool) -> None:
+    # The title and the end of the head are marks too.
+    page = HEAD + b"<!---->" * (_MOST_MARKS - 2 + extra) + b"</head>" + REST
+
+    assert (kept(page) != page) is is_found
 
 
 def test_no_more_is_kept_than_of_any_page() -> None:

@@ -190,14 +190,14 @@ async def _ask(line: Line, address: Address, port: int, due: Due) -> None:
     head = b""
     try:
         await line.send(f"CONNECT {spot} HTTP/1.1\r\nHost: {spot}\r\n\r\n".encode(), due)
-        while b"\r\n\r\n" not in head and len(head) <= MOST_PROXY_BYTES:
+        while b"\r\n\r\n" not in head and len(head) < MOST_PROXY_BYTES:
             data = await line.receive(due)
             if not data:
                 break
             head += data
     except OSError as broken:
         raise WorkFailed(FailureCode.CONNECT_FAILED, "proxy") from broken
-    first, end, rest = head.partition(b"\r\n\r\n")
+    first, end, rest = head[:MOST_PROXY_BYTES].partition(b"\r\n\r\n")
     # The other side speaks second, in HTTP and in TLS.
     if not end or rest or first[:9] not in (b"HTTP/1.1 ", b"HTTP/1.0 ") or first[9:10] != b"2":
         raise WorkFailed(FailureCode.CONNECT_FAILED, "proxy")
