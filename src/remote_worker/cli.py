@@ -27,6 +27,7 @@ from .contract.messages import OUTPUT_FORMATS, Fit, Picture
 from .fetch.door import DoorFailed
 from .pool.pool import Pool
 from .pool.template import TemplateFailed
+from .service.cache_file import CacheUnusable
 from .service.images import Images
 from .service.network import KINDS, Answered
 from .settings import BadSettings, Settings, effective, read
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _COMMANDS[options.command](options, settings)
     except BadSettings as bad:
         return _complain("\n".join(bad.problems), CANNOT_START)
-    except (TemplateFailed, DoorFailed, CannotListen) as failed:
+    except (TemplateFailed, DoorFailed, CacheUnusable, CannotListen) as failed:
         return _complain(str(failed), CANNOT_START)
     except KeyboardInterrupt:
         return 130
