@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib import metadata
 from pathlib import Path
 
 from PIL import _avif, features
@@ -119,6 +118,12 @@ def _cmark() -> str | None:
             if re.fullmatch(rb"[0-9.]+\.gfm\.[0-9]+", text):
                 return text.decode()
     return None
+
+
+def _released(package: str) -> str:
+    from importlib import metadata  # noqa: PLC0415  it brings sockets, which no other part of the jail has
+
+    return metadata.version(package)
 
 
 def _ada() -> str:
@@ -434,7 +439,7 @@ CODECS = (
         wheel="selectolax",
         licence="Apache-2.0",
         serves="pages that have no head to speak of",
-        version=partial(metadata.version, "selectolax"),
+        version=partial(_released, "selectolax"),
         told_by="the wheel's own number, for it tells no other",
         licence_text="LICENSE",
     ),
@@ -452,7 +457,7 @@ CODECS = (
         wheel="maxminddb",
         licence="Apache-2.0",
         serves="the database of IP facts, which the operator names; in the host",
-        version=partial(metadata.version, "maxminddb"),
+        version=partial(_released, "maxminddb"),
         told_by="the wheel's own number, for it tells no other",
         licence_text="LICENSE",
     ),
