@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from decoder.page.samples import FOLDER, SAMPLES, Sample
 
+from decoder.page.samples import FOLDER, SAMPLES, Sample
 from remote_worker.contract import wire
 from remote_worker.contract.texts import ReadPage
 from remote_worker.decoder.page import read

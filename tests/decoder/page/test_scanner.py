@@ -3,9 +3,9 @@
 from random import Random
 
 import pytest
+
 from decoder.page.oracle import metas_and_title
 from decoder.page.samples import SAMPLES, Sample
-
 from remote_worker.decoder.page import charset, scanner
 from remote_worker.decoder.page.scanner import Reader, head
 
@@ -106,6 +106,13 @@ def test_heads_made_at_random_have_the_metas_that_a_parser_finds(seed: int) -> N
         text = made(random)
 
         assert scanned(text) == metas_and_title(text), text
+
+
+@pytest.mark.parametrize(
+    "tag", ["a=>", "a= >", "a= b=>", "=>", "==>", "a==>", "a='' =>", "/a=/>", "a/=/b>", "a=b/>"]
+)
+def test_an_equals_sign_without_a_value_is_that(tag: str) -> None:
+    assert scanned(f"<meta {tag}<meta x>") == metas_and_title(f"<meta {tag}<meta x>")
 
 
 def test_only_so_many_tags_are_kept() -> None:
