@@ -43,12 +43,12 @@ def same_as_a_parser(data: bytes) -> None:
         return
     root = JustHTML(text, sanitize=False, scripting_enabled=False).root
     ours = [_shown(tag) for tag in head(Reader(text)).metas]
-    theirs = [_shown(node.attrs) for node in root.query("meta")]
+    theirs = [_shown(node.attrs or {}) for node in root.query("meta")]
     assert ours == theirs, (ours, theirs)
 
 
-def _shown(attributes: Mapping[str, str]) -> dict[str, str]:
-    return {name: pages.UNCLEAN.sub("", value) for name, value in attributes.items()}
+def _shown(attributes: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: pages.UNCLEAN.sub("", value or "") for name, value in attributes.items()}
 
 
 def oembed(data: bytes) -> None:
