@@ -450,6 +450,163 @@ _REPLIES = (
     ),
     Limit("numbers of info, below", "pool.verify:_MOST_NUMBER", _HOSTILE),
     Limit("frames of a picture", "pool.verify:_MOST_FRAMES", _HOSTILE),
+    Limit(
+        "numbers that a page passes on",
+        "pool.verify_page:_MOST_NUMBER",
+        _HOSTILE,
+        ("pool/test_verify_page.py::test_numbers_of_a_page_are_bounded",),
+    ),
+)
+_PAGE = "decoder/page/test_read.py::"
+_SCANNER = "decoder/page/test_scanner.py::"
+_OEMBED = "decoder/page/test_oembed.py::"
+_CUT = "it is cut at a word"
+_LIST = f"{_PAGE}test_a_list_is_so_long_at_most"
+_LEFT_OUT = "it is left out"
+_VERIFIED = "pool/test_verify_page.py::test_anything_else_is_hostile"
+_PAGES = (
+    Limit(
+        "a title, characters", "contract.pages:LONGEST_TITLE", _CUT, (f"{_PAGE}test_text_is_so_long_at_most",)
+    ),
+    Limit(
+        "a description, characters",
+        "contract.pages:LONGEST_DESCRIPTION",
+        _CUT,
+        (f"{_PAGE}test_text_is_so_long_at_most",),
+    ),
+    Limit(
+        "a name or an alternative text, characters",
+        "contract.pages:LONGEST_NAME",
+        _CUT,
+        (f"{_PAGE}test_text_is_so_long_at_most",),
+    ),
+    Limit(
+        "an address, characters",
+        "contract.pages:LONGEST_URL",
+        _LEFT_OUT,
+        ("decoder/page/test_read.py::test_an_address_is_so_long_at_most", _VERIFIED),
+    ),
+    Limit(
+        "a property passed on, characters",
+        "contract.pages:LONGEST_RAW",
+        "it is cut",
+        (f"{_PAGE}test_a_property_is_passed_on_up_to_a_length",),
+    ),
+    Limit("pictures", "contract.pages:MOST_IMAGES", _NOT_READ, (_LIST,)),
+    Limit("icons", "contract.pages:MOST_ICONS", _NOT_READ, (_LIST,)),
+    Limit("films, sounds, addresses of oEmbed, of each", "contract.pages:MOST_MEDIA", _NOT_READ, (_LIST,)),
+    Limit(
+        "a side in pixels",
+        "contract.pages:LARGEST_SIDE",
+        "it counts as not stated",
+        (f"{_PAGE}test_a_side_is_so_large_at_most",),
+    ),
+    Limit(
+        "tags",
+        "decoder.page.scanner:MOST_TAGS",
+        _NOT_READ,
+        (f"{_SCANNER}test_only_so_many_tags_are_looked_at",),
+    ),
+    Limit(
+        "tags that say something",
+        "decoder.page.scanner:MOST_FOUND",
+        _NOT_READ,
+        (f"{_SCANNER}test_only_so_many_tags_are_kept", f"{_PAGE}test_the_2001st_tag_is_not_read"),
+    ),
+    Limit(
+        "attributes of a tag",
+        "decoder.page.scanner:MOST_ATTRIBUTES",
+        _NOT_READ,
+        (f"{_SCANNER}test_only_so_many_attributes_of_a_tag_are_read",),
+    ),
+    Limit(
+        "characters of an attribute or a title, as written",
+        "decoder.page.scanner:LONGEST_VALUE",
+        _NOT_READ,
+        (f"{_SCANNER}test_only_so_much_of_a_value_is_read",),
+    ),
+    Limit(
+        "characters of attributes with entities, in all",
+        "decoder.page.scanner:MOST_ENTITY_CHARACTERS",
+        "they are empty",
+        (f"{_SCANNER}test_entities_are_decoded_in_so_many_characters_of_values",),
+    ),
+    Limit(
+        "properties passed on",
+        "decoder.page.fields:MOST_RAW",
+        _LEFT_OUT,
+        (f"{_PAGE}test_so_many_properties_are_passed_on",),
+    ),
+    Limit(
+        "names of a meta",
+        "decoder.page.fields:MOST_NAMES",
+        _NOT_READ,
+        (f"{_PAGE}test_a_tag_has_so_many_names",),
+    ),
+    Limit(
+        "characters of a heading or a paragraph, as written",
+        "decoder.page.body:LONGEST_PIECE",
+        _NOT_READ,
+        (f"{_PAGE}test_a_body_piece_is_read_up_to_a_length",),
+    ),
+    Limit(
+        "pictures of a body that are compared",
+        "decoder.page.body:_MOST_IMAGES",
+        _NOT_READ,
+        (f"{_PAGE}test_so_many_pictures_of_a_body_are_compared",),
+    ),
+    Limit(
+        "characters in which marks of walls are looked for",
+        "decoder.page.walls:_MOST_LOOKED_AT",
+        _NOT_READ,
+        (f"{_PAGE}test_marks_of_a_wall_are_looked_for_up_to_a_length",),
+    ),
+    Limit(
+        "JSON-LD: blocks looked at",
+        "decoder.page.json_ld:MOST_BLOCKS",
+        _NOT_READ,
+        (f"{_PAGE}test_blocks_of_json_ld_are_looked_at_and_kept_up_to_a_number",),
+    ),
+    Limit(
+        "JSON-LD: blocks kept",
+        "decoder.page.json_ld:MOST_KEPT",
+        _NOT_READ,
+        (f"{_PAGE}test_blocks_of_json_ld_are_looked_at_and_kept_up_to_a_number",),
+    ),
+    Limit(
+        "JSON-LD: characters in all",
+        "decoder.page.json_ld:MOST_CHARACTERS",
+        _NOT_READ,
+        (f"{_PAGE}test_json_ld_is_read_up_to_a_length",),
+    ),
+    *(
+        Limit(
+            f"JSON-LD passed on: {about}",
+            f"decoder.page.json_ld:{name}",
+            _LEFT_OUT,
+            (f"{_PAGE}test_json_ld_is_cut_in_depth_members_and_nodes",),
+        )
+        for about, name in (
+            ("values in all", "MOST_NODES"),
+            ("members of an object or a list", "MOST_MEMBERS"),
+            ("nested levels", "DEEPEST"),
+        )
+    ),
+    Limit(
+        "oEmbed: the answer",
+        "decoder.page.oembed:MOST_BYTES",
+        _DAMAGED,
+        (f"{_OEMBED}test_an_answer_is_so_long_at_most",),
+    ),
+    Limit(
+        "oEmbed: nested levels",
+        "decoder.page.oembed:DEEPEST",
+        _DAMAGED,
+        (
+            f"{_OEMBED}test_json_is_nested_32_deep_at_most",
+            f"{_OEMBED}test_xml_is_nested_32_deep_at_most",
+        ),
+    ),
 )
 _DOOR_TESTS = "fetch/test_door.py::"
 _GATE = "fetch/test_politeness.py::"
@@ -980,6 +1137,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "What the readers of each format take": _HEADERS,
     "Metadata and colour profiles": _METADATA,
     "Pages and posts": _PAGES_AND_POSTS,
+    "Pages and oEmbed answers": _PAGES,
     "Replies of a decoder, which may be hostile": _REPLIES,
     "The door: paces, names, and replies of the process that fetches": _DOOR,
     "URLs that are fetched": _URLS,
@@ -1066,6 +1224,9 @@ NO_LIMITS = {
     "nameservers": "who is asked",
     "fetch.door:_LONGEST_PAUSE_SECONDS": "between two starts of a process that fails",
     "fetch.process.dns_message:_MOST_TTL": "the largest number that DNS knows",
+    "decoder.page.scanner:_LONGEST_NAME": "longer than any name that is looked for",
+    "decoder.page.json_ld:_MOST_WHOLE": "the largest number that JSON holds exactly",
+    "decoder.template:_MOST_HOLES": "how memory is laid out before the seal",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 

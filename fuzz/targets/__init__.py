@@ -10,6 +10,7 @@ from . import (
     messages,
     metadata,
     multipart,
+    pages,
     placement,
     requests,
     responses,
@@ -50,6 +51,23 @@ _SVG_WORDS = (
     b"<!ENTITY ",
     b"&a;",
     b"encoding=",
+)
+_PAGE_WORDS = (
+    b"<meta property=og:title content=",
+    b"<title>",
+    b"</title>",
+    b"<script>",
+    b"</script>",
+    b"<script type=application/ld+json>",
+    b"<!--",
+    b"-->",
+    b"--!>",
+    b"</head>",
+    b"<noscript>",
+    b"<base href=",
+    b"<meta charset=",
+    b"&amp",
+    b"&#x",
 )
 
 _FORMATS: dict[str, tuple[tuple[str, ...], tuple[bytes, ...]]] = {
@@ -204,6 +222,18 @@ TARGETS = (
     ),
     Target(
         name="profile", run=metadata.of_profile, words=(b"RGB ", b"GRAY", b"rXYZ", b"rTRC", b"para", b"curv")
+    ),
+    Target(
+        name="page",
+        run=pages.fits_a_reply,
+        samples=("pages/*.html",),
+        words=_PAGE_WORDS,
+    ),
+    Target(name="page_head", run=pages.same_as_a_parser, samples=("pages/markup*.html",), words=_PAGE_WORDS),
+    Target(
+        name="oembed",
+        run=pages.oembed,
+        words=(b'{"type":"video",', b'"thumbnail_url":"', b"<oembed><title>", b"<!DOCTYPE a [", b"&amp;"),
     ),
     Target(name="gif_frames", run=frames.of_gif, samples=_FORMATS["gif"][0], is_file=True),
     Target(

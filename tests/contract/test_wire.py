@@ -131,3 +131,24 @@ def test_json_may_be_eight_deep_and_sixty_four_kibibytes_long() -> None:
 def test_what_is_no_json_object_is_refused(text: bytes) -> None:
     with pytest.raises(wire.BadReply):
         wire.read_facts(memoryview(text))
+
+
+@pytest.mark.parametrize("text", ["[" * 100, "]" * 100, '"[' * 50, "\\" + "{" * 9, "[\\"])
+def test_brackets_within_strings_are_no_depth(text: str) -> None:
+    facts = {"a": text, text: ["b"]}
+
+    assert wire.read_facts(memoryview(json.dumps(facts).encode())) == facts
+
+
+@pytest.mark.parametrize("text", ['"]]]]]]]]"', '"\\""', '"\\\\"'])
+def test_strings_hide_no_depth(text: str) -> None:
+    lie = f'{{"a":[{text},'.encode() + nested(8) + b"]}"
+
+    with pytest.raises(wire.BadReply, match="deep"):
+        wire.read_facts(memoryview(lie))
+
+
+@pytest.mark.parametrize("text", [b'"', b'{"a', b'"\\', b'"' + b'\\"' * 30_000])
+def test_a_string_that_never_ends_is_refused(text: bytes) -> None:
+    with pytest.raises(wire.BadReply):
+        wire.read_facts(memoryview(text))

@@ -152,3 +152,12 @@ def test_every_single_member_alone_is_checked(check: Callable[[Any], Any]) -> No
         for value in (object(), [object()], {"a": object()}):
             with pytest.raises(HostileReply):
                 check({name: value})
+
+
+def test_numbers_of_a_page_are_bounded() -> None:
+    raw = {"json_ld": [1 << 53, -(1 << 53)]}
+
+    assert verify_page.facts({"raw": raw}).raw == raw
+    for number in ((1 << 53) + 1, -(1 << 53) - 1):
+        with pytest.raises(HostileReply):
+            verify_page.facts({"raw": {"json_ld": [number]}})

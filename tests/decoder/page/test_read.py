@@ -234,6 +234,29 @@ def test_a_body_piece_is_read_up_to_a_length() -> None:
     assert facts_of("<h1>" + " " * 4090 + "abcdef" + "ghi</h1>")["title"] == "abcdef"
 
 
+def test_so_many_pictures_of_a_body_are_compared() -> None:
+    small = "<img src=/s.png width=60 height=60>"
+    large = "<img src=/l.png width=900 height=900>"
+
+    assert facts_of("<h1>H</h1>" + small * 49 + large)["images"][0]["url"] == "https://site.example/l.png"
+    assert facts_of("<h1>H</h1>" + small * 50 + large)["images"][0]["url"] == "https://site.example/s.png"
+
+
+def test_marks_of_a_wall_are_looked_for_up_to_a_length() -> None:
+    title = "<title>Just a moment...</title>"
+    room = 64 * 1024 - len(title) - len("_cf_chl_")
+
+    assert facts_of(title + " " * room + "_cf_chl_")["flags"] == ["bot_wall"]
+    assert "flags" not in facts_of(title + " " * (room + 2) + "_cf_chl_")
+
+
+def test_an_address_is_so_long_at_most() -> None:
+    longest = "https://c.example/" + "a" * (2048 - 18)
+
+    assert facts_of(meta("og:url", longest))["canonical_url"] == longest
+    assert "canonical_url" not in facts_of(meta("og:url", longest + "a"))
+
+
 def test_warming_leaves_nothing_to_load(monkeypatch: pytest.MonkeyPatch) -> None:
     read.warm()
     import builtins

@@ -108,6 +108,13 @@ def test_heads_made_at_random_have_the_metas_that_a_parser_finds(seed: int) -> N
         assert scanned(text) == metas_and_title(text), text
 
 
+@pytest.mark.parametrize(
+    "tag", ["a=>", "a= >", "a= b=>", "=>", "==>", "a==>", "a='' =>", "/a=/>", "a/=/b>", "a=b/>"]
+)
+def test_an_equals_sign_without_a_value_is_that(tag: str) -> None:
+    assert scanned(f"<meta {tag}<meta x>") == metas_and_title(f"<meta {tag}<meta x>")
+
+
 def test_only_so_many_tags_are_kept() -> None:
     metas = "<meta name=a content=b>" * scanner.MOST_FOUND
 

@@ -31,7 +31,7 @@ _TAG_ATTRIBUTES = (
 _MARKUP = re.compile(rf"<(?:(/?[A-Za-z][^\t\n\f\r />]*+)({_TAG_ATTRIBUTES})(>?)|(!--)|[!?]|/(?=[^>]))")
 _ATTRIBUTE = re.compile(
     r"""([^\t\n\f\r />][^\t\n\f\r />=]*+)"""
-    r"""(?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >"'][^\t\n\f\r >]*+)))?+"""
+    r"""(?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >"'][^\t\n\f\r >]*+)|\Z))?+"""
 )
 _USUAL_META = re.compile(
     rf""" (property|name|itemprop)="([^"&]{{1,100}})" content="([^"]{{0,{LONGEST_VALUE}}})"[ /]*+"""
