@@ -997,7 +997,7 @@ _HOSTILE_ANSWERS = "fetch/test_hostile_answers.py::"
 _CLOCKS = "fetch/test_clocks.py::"
 _CODINGS = "fetch/test_content_codings.py::"
 _DIALLING = "fetch/test_dialling.py::"
-_PAGES = "fetch/test_page_end.py::"
+_PAGE_ENDS = "fetch/test_page_end.py::"
 _BODIES = (f"{_HOSTILE_ANSWERS}test_a_body_of_the_limit_is_taken_and_one_byte_more_is_not",)
 _PHASES = (
     f"{_CLOCKS}test_a_phase_that_takes_too_long_is_named",
@@ -1016,7 +1016,7 @@ _ANSWERS = (
         "of a page whose head has no title",
         "fetch.process.body:FALLBACK_BYTES",
         "it is cut",
-        (f"{_PAGES}test_for_a_reader_that_looks_further_so_much_is_read",),
+        (f"{_PAGE_ENDS}test_for_a_reader_that_looks_further_so_much_is_read",),
     ),
     Limit(
         "of a picture where a page was wanted",
@@ -1031,7 +1031,7 @@ _ANSWERS = (
         "comments, scripts and the like before the end of a head",
         "fetch.process.page_end:_MOST_MARKS",
         "the page is read as if its head never ended",
-        (f"{_PAGES}test_a_head_has_so_many_marks_and_not_one_more",),
+        (f"{_PAGE_ENDS}test_a_head_has_so_many_marks_and_not_one_more",),
     ),
     Limit("a picture that is fetched", "REMOTE_FETCHED_IMAGE_BYTES", FailureCode.TOO_LARGE, _BODIES),
     Limit("an oEmbed answer", "REMOTE_OEMBED_BYTES", FailureCode.TOO_LARGE, _BODIES),
