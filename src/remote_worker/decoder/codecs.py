@@ -435,15 +435,6 @@ CODECS = (
     _crate("ammonia", "nh3", "MIT OR Apache-2.0", "Markdown: sanitises its HTML"),
     _crate("html5ever", "nh3", "MIT OR Apache-2.0", "Markdown: parses its HTML"),
     Codec(
-        name="lexbor",
-        wheel="selectolax",
-        licence="Apache-2.0",
-        serves="pages that have no head to speak of",
-        version=partial(_released, "selectolax"),
-        told_by="the wheel's own number, for it tells no other",
-        licence_text="LICENSE",
-    ),
-    Codec(
         name="ada",
         wheel="ada-url",
         licence="MIT OR Apache-2.0",
