@@ -28,7 +28,7 @@ FETCHING_HOST = (
     "fetch/settings",
     "fetch/url",
 )
-PARSERS = {"selectolax", "cmarkgfm", "nh3", "maxminddb"}
+PARSERS = {"cmarkgfm", "nh3", "maxminddb"}
 DIALLING_BY_THEMSELVES = {
     "aiohttp",
     "httpx",
@@ -56,7 +56,7 @@ NETWORK = {
 }
 
 
-TEXT_LIBRARIES = {"cmarkgfm", "nh3", "selectolax", "webencodings"}
+TEXT_LIBRARIES = {"cmarkgfm", "nh3", "webencodings"}
 READY = (
     "from dataclasses import asdict\n"
     "from remote_worker.contract.control import Hello\n"
