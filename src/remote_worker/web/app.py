@@ -48,9 +48,9 @@ class Uses:
     """The use cases that are offered."""
 
     images: Images
-    links: Links | None = None
-    texts: Texts | None = None
-    network: NetworkUses | None = None
+    links: Links
+    texts: Texts
+    network: NetworkUses
 
 
 def create_app(
@@ -65,9 +65,10 @@ def create_app(
     health = HealthEndpoints(readiness)
     callers = Callers(settings.trusted_proxies)
     budget = Budget(settings.bodies_bytes)
-    links = uses.links
-    by_url = links.by_url() if links else None
-    pictures = ImageEndpoints(uses.images, limits, settings, callers, budget, by_url)
+    pictures = ImageEndpoints(uses.images, limits, settings, callers, budget, uses.links.by_url())
+    links = LinkEndpoints(uses.links, uses.images, settings, callers, budget)
+    texts = TextEndpoints(uses.texts, settings, callers, budget)
+    network = NetworkEndpoints(uses.network, settings, callers)
     about = _About(settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
@@ -77,16 +78,12 @@ def create_app(
         "/livez": health.live,
         "/readyz": health.ready,
         "/health": health.ready,
+        "/dns/resolve": network.resolve,
+        "/ip": network.caller,
+        "/ipip/{address}": network.ipip,
+        "/geo/{address}": network.geo,
+        "/ens/{name}": network.ens,
     }
-    if uses.network is not None:
-        network = NetworkEndpoints(uses.network, settings, callers)
-        reads |= {
-            "/dns/resolve": network.resolve,
-            "/ip": network.caller,
-            "/ipip/{address}": network.ipip,
-            "/geo/{address}": network.geo,
-            "/ens/{name}": network.ens,
-        }
     uploads: dict[str, Endpoint] = {
         "/images/prepare_jpeg": pictures.prepare,
         "/images/fit/{box}": pictures.fit,
@@ -94,20 +91,16 @@ def create_app(
         "/images/resize_avatar": pictures.avatars,
         "/images/info": pictures.info,
     }
-    bodies: dict[str, Endpoint] = {}
-    if uses.texts is not None:
-        texts = TextEndpoints(uses.texts, settings, callers, budget)
-        bodies["/text/render_markdown"] = texts.render_markdown
     upload_routes = [_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()]
     app = App(
         routes=[
             # Looked through in this order.
-            *(_link_routes(LinkEndpoints(links, uses.images, settings, callers, budget)) if links else ()),
+            *_link_routes(links),
             *upload_routes,
-            *(_route(path, endpoint, _UPLOAD) for path, endpoint in bodies.items()),
+            _route("/text/render_markdown", texts.render_markdown, _UPLOAD),
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
-        middleware=[Middleware(Exchanges, settings, links.via if links else ""), Middleware(Refusals)],
+        middleware=[Middleware(Exchanges, settings, uses.links.via), Middleware(Refusals)],
         exception_handlers={WorkFailed: answer_failure, HTTPException: answer_failure},
         lifespan=lifespan,
     )

@@ -73,7 +73,7 @@ class ImageEndpoints:
         settings: WebSettings,
         callers: Callers,
         budget: Budget,
-        by_url: ByUrl | None = None,
+        by_url: ByUrl,
     ) -> None:
         self._images = images
         self._callers = callers
