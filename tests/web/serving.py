@@ -140,14 +140,19 @@ def small_uses(
     *,
     links: Links | None = None,
     network: NetworkUses | None = None,
+    proxies_images: bool = True,
 ) -> Uses:
     """All use cases, on this decoder and small parts."""
     return Uses(
         images=Images(decoder),
-        texts=Texts(renderer or SmallRenderer(), lambda address: f"/signed?{address}"),
+        texts=Texts(renderer or SmallRenderer(), _sign if proxies_images else None),
         links=links or small_links(),
         network=network or small_network(),
     )
+
+
+def _sign(address: str) -> str:
+    return f"/signed?{address}"
 
 
 def _pictures(task: Task, data: bytes) -> dict[str, Picture]:
@@ -220,12 +225,13 @@ def serving(
     *,
     links: Links | None = None,
     network: NetworkUses | None = None,
+    proxies_images: bool = True,
     **settings: Any,
 ) -> Iterator[Service]:
     """The server in a thread, until the block ends."""
     web = WebSettings(port=0, **settings)
     decoder, renderer, probe = SmallDecoder(), SmallRenderer(), Probe()
-    uses = small_uses(decoder, renderer, links=links, network=network)
+    uses = small_uses(decoder, renderer, links=links, network=network, proxies_images=proxies_images)
     app = create_app(uses, probe, web, limits or Limits())
     listening = threading.Event()
     addresses: list[Address] = []

@@ -20,7 +20,7 @@ from .admission import Admission, Admits
 from .answers import json_answer
 from .budget import Budget
 from .callers import Callers
-from .capabilities import CapabilityEndpoint
+from .capabilities import CapabilityEndpoint, Offered
 from .exchange import Exchanges, answer_failure
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
@@ -70,11 +70,13 @@ def create_app(
     texts = TextEndpoints(uses.texts, settings, callers, budget)
     network = NetworkEndpoints(uses.network, settings, callers)
     about = _About(settings)
+    offered = Offered(links=uses.links, texts=uses.texts, network=uses.network)
+    capabilities = CapabilityEndpoint(health.current, offered, limits, settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
         "/ping": about.ping,
         "/hello": about.hello,
-        "/capabilities": CapabilityEndpoint(health.current, limits, settings).tell,
+        "/capabilities": capabilities.tell,
         "/livez": health.live,
         "/readyz": health.ready,
         "/health": health.ready,
