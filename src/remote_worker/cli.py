@@ -11,7 +11,6 @@ import re
 import resource
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 import time
@@ -409,7 +408,6 @@ async def _print_libraries() -> None:
     for name in (*IMAGE_PACKAGES, *TEXT_PACKAGES, *FETCH_PACKAGES):
         if _is_installed(name):
             print(f"library   {name} {metadata.version(name)}")
-    print(f"library   openssl {ssl.OPENSSL_VERSION.split()[1]} (Python's)")
     # In a process of its own: here no image library is loaded.
     asking = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-m", "remote_worker.decoder.codecs", stdout=asyncio.subprocess.PIPE
