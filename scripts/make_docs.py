@@ -27,7 +27,7 @@ FORMATS_HEAD = """# Formats
 
 <!-- Made by scripts/make-docs from src/remote_worker/decoder/formats.py; edit there. -->
 
-The bytes decide: neither a file's name nor its declared type is looked at. Each upload is read by one
+The bytes decide: neither a file's name nor its declared type is looked at. Each picture is read by one
 decoder, in a child of the template that is named here. `fit` writes what the table says unless
 `?format=` asks for `png`, `jpeg`, `webp` or `avif`; avatars are always PNG.
 
