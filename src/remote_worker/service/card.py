@@ -57,11 +57,16 @@ Card = dict[str, Any]
 
 def of_url(place: Place) -> Card:
     """What a URL says of itself."""
+    return _blank(place) | {"title": title_of(place), "embed": embeds.embed(place.url)}
+
+
+def _blank(place: Place) -> Card:
+    """All members of a card, and nothing said."""
     return {
         "url": place.url,
         "final_url": place.url,
         "canonical_url": None,
-        "title": title_of(place),
+        "title": None,
         "description": None,
         "site_name": place.site,
         "type": None,
@@ -74,7 +79,7 @@ def of_url(place: Place) -> Card:
         "videos": [],
         "audios": [],
         "oembed": None,
-        "embed": embeds.embed(place.url),
+        "embed": None,
         "flags": [],
         "raw": {},
         "status": "ok",
@@ -85,7 +90,7 @@ def of_url(place: Place) -> Card:
 def of_page(place: Place, final: Place, facts: PageFacts, parts: Parts) -> Card:
     """What the page says that a URL led to."""
     canonical = _canonical(final, facts.canonical_url, parts)
-    return of_url(place) | {
+    return _blank(place) | {
         "final_url": final.url,
         "canonical_url": canonical,
         "title": facts.title or title_of(final),

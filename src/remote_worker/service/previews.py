@@ -104,7 +104,7 @@ class Preview:
         body = self.body
         return b'%b, "explain": {"cache": %b, "hops": %b}}' % (
             body[:-1],
-            json.dumps(cache, sort_keys=True).encode(),
+            _encode(cache).encode(),
             entry.hops,
         )
 
@@ -456,7 +456,9 @@ class _Errand:
         self, card: cards.Card, facts: PageFacts | None, *, is_titled: bool
     ) -> float | None:
         """Ask where the page says, then where its provider is known to answer. Returns its `cache_age`."""
-        known = providers.endpoint(self.place.url) or providers.endpoint(card["final_url"])
+        known = providers.endpoint(self.place.url)
+        if known is None and card["final_url"] != self.place.url:
+            known = providers.endpoint(card["final_url"])
         offered = [(one.url, one.type) for one in facts.oembed] if facts else []
         offered.sort(key=lambda one: "json" not in one[1])
         wanted = [url for url, _ in offered[:1]]
@@ -528,6 +530,8 @@ class _Errand:
         return Preview(_entry(card, self.hops, now, good, headers), Came.MISS)
 
 
+# Made once: json.dumps makes one for each call that gives it an option.
+_encode = json.JSONEncoder(sort_keys=True).encode
 _MARK = secrets.token_hex(16)
 _GAP = f'"{_MARK}"'.encode()
 
@@ -594,11 +598,11 @@ def _fetch_member(
 def _entry(
     card: cards.Card, hops: Sequence[Hop], now: float, good: Lifetime, headers: Mapping[str, str]
 ) -> Entry:
-    before, after = json.dumps(card, sort_keys=True).encode().split(_GAP)
+    before, after = _encode(card).encode().split(_GAP)
     return Entry(
         before=before,
         after=after,
-        hops=json.dumps([explained_hop(hop) for hop in hops], sort_keys=True).encode(),
+        hops=_encode([explained_hop(hop) for hop in hops]).encode(),
         made=now,
         fresh_until=now + good.fresh,
         stale_until=now + good.fresh + good.stale,
