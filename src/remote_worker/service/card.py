@@ -32,16 +32,16 @@ _OEMBED_SIDES = ("width", "height", "thumbnail_width", "thumbnail_height")
 class Parts:
     """The URLs of one preview on their way out, and those that did not make it."""
 
-    place: Callable[[str, str], Place]
+    place: Callable[[str], Place]
     proxy: Callable[[str], str | None]
     dropped: list[dict[str, str]] = field(default_factory=list)
 
-    def shown(self, part: str, url: str, base: str = "") -> str | None:
+    def shown(self, part: str, url: str) -> str | None:
         """The URL as it is shown, or None when there is none or it is refused."""
         if not url:
             return None
         try:
-            return self.place(url, base).url
+            return self.place(url).url
         except WorkFailed as refused:
             self.drop(part, url, refused.code)
             return None
@@ -168,8 +168,8 @@ def title_of(place: Place) -> str:
 
 def _canonical(final: Place, url: str, parts: Parts) -> str | None:
     """Only of the same registrable domain: else any page could pass for another."""
-    shown = parts.shown("canonical_url", url, final.url)
-    if shown is None or parts.place(shown, "").site != final.site:
+    shown = parts.shown("canonical_url", url)
+    if shown is None or parts.place(shown).site != final.site:
         return None
     return shown
 
