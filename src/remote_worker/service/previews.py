@@ -117,6 +117,7 @@ class _Flight:
     deadline: float
     task: "asyncio.Task[Preview]" = field(init=False)
     waiting: int = 0
+    waiters: "set[asyncio.Future[None]]" = field(default_factory=set)
     is_purged: bool = False
 
 
@@ -262,20 +263,32 @@ class Previews:
         self._forget(flight)
         if not flight.task.cancelled():
             flight.task.exception()  # Somebody may have waited for it, or nobody.
+        for waiter in flight.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def _join(self, flight: _Flight) -> Preview:
         flight.waiting += 1
         try:
-            return await asyncio.shield(flight.task)
-        except asyncio.CancelledError:
-            if flight.task.cancelled() and not _is_cancelled():
-                raise WorkFailed(FailureCode.BUSY, "the worker is stopping") from None
-            raise
+            if not flight.task.done():
+                await self._landing(flight)
+            if flight.task.cancelled():
+                raise WorkFailed(FailureCode.BUSY, "the worker is stopping")
+            return flight.task.result()
         finally:
             flight.waiting -= 1
             if flight.waiting == 0 and not flight.task.done():
                 flight.task.cancel()
                 self._forget(flight)  # Who comes now must not join what is being cancelled.
+
+    async def _landing(self, flight: _Flight) -> None:
+        """Wait for the end, without ending it. `asyncio.shield` costs two more turns of the loop's queue."""
+        waiter = asyncio.get_running_loop().create_future()
+        flight.waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            flight.waiters.discard(waiter)
 
     def _forget(self, flight: _Flight) -> None:
         if self._flights.get(flight.key) is flight:
@@ -643,8 +656,3 @@ def _seconds(value: object) -> float | None:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
