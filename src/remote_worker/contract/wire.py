@@ -120,7 +120,7 @@ def read_facts(part: memoryview) -> dict[str, Any]:
     if len(part) > JSON_BYTES:
         raise BadReply("too much JSON")
     text = bytes(part)
-    if _is_deep(text):
+    if _depth(text) > JSON_DEPTH:
         raise BadReply("JSON nested too deep")
     try:
         facts = _DECODER.decode(text.decode())
@@ -153,11 +153,13 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def _is_deep(text: bytes) -> bool:
-    """Whether brackets outside of strings are nested deeper than JSON_DEPTH, or do not match."""
+def _depth(text: bytes) -> int:
+    """How deep the brackets outside of strings are nested; past JSON_DEPTH when that is more, or no two match."""
     # Strings without backslashes end at the next quote, which is told much quicker.
     outside = _STRING.sub(b"", text) if b"\\" in text else b"".join(text.split(b'"')[::2])
     brackets = outside.translate(_ONE_KIND, _NO_BRACKETS)
-    for _ in range(JSON_DEPTH):
+    depth = 0
+    while brackets and depth <= JSON_DEPTH:
         brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)
+        depth += 1
+    return depth
