@@ -154,7 +154,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _depth(text: bytes) -> int:
-    """How deep the brackets outside of strings are nested; past JSON_DEPTH when that is more, or no two match."""
+    """How deep brackets outside of strings are nested; JSON_DEPTH + 1 when deeper, or where none match."""
     # Strings without backslashes end at the next quote, which is told much quicker.
     outside = _STRING.sub(b"", text) if b"\\" in text else b"".join(text.split(b'"')[::2])
     brackets = outside.translate(_ONE_KIND, _NO_BRACKETS)
