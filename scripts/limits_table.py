@@ -728,6 +728,12 @@ _URLS = (
     Limit("a URL, also escaped, bytes", "fetch.url:LONGEST_URL_BYTES", FailureCode.TOO_LONG, _LENGTHS),
     Limit("its host, characters", "fetch.url:LONGEST_HOST", FailureCode.TOO_LONG, _LENGTHS),
     Limit("a label of its host, characters", "fetch.url:LONGEST_LABEL", FailureCode.TOO_LONG, _LENGTHS),
+    Limit(
+        "URLs whose reading is remembered",
+        "fetch.url:MOST_REMEMBERED",
+        "the one not asked for for longest is read again",
+        ("fetch/test_url.py::test_only_so_many_urls_are_remembered",),
+    ),
 )
 TEXTS = "pool/test_texts.py::"
 _PAGES_AND_POSTS = (

@@ -62,11 +62,11 @@ class Door:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        ending: list[asyncio.Task[Any]] = [shared.task for shared in self._shared.values()]
+        ending: list[asyncio.Future[Any]] = [shared.work for shared in self._shared.values()]
         if self._replacing is not None:
             ending.append(self._replacing)
-        for task in ending:
-            task.cancel()
+        for work in ending:
+            work.cancel()
         if ending:
             await asyncio.wait(ending)
         if self._process is not None:
@@ -101,7 +101,7 @@ class Door:
                 return await shared.wait(deadline)
             except FetchFailed as failed:
                 # Somebody with less time has asked for it first.
-                had_less = shared.until < deadline and shared.task.done()
+                had_less = shared.until < deadline and shared.is_over
                 if not (had_less and failed.code in _ENDED_BY_TIME and time.monotonic() < deadline):
                     raise
 
@@ -129,9 +129,23 @@ class Door:
 
     def _begin(self, want: Want, deadline: float) -> "_Shared":
         self._see_room()
-        fetching = asyncio.create_task(self._fetch(want, deadline))
-        shared = self._shared[want] = _Shared(fetching, deadline, lambda: self._forget(want, shared))
+        shared = _Shared(
+            self._asked(want, deadline),
+            deadline,
+            again=lambda lost: asyncio.create_task(self._once_more(want, deadline, lost)),
+            forget=lambda: self._forget(want, shared),
+        )
+        self._shared[want] = shared
         return shared
+
+    def _asked(self, want: Want, until: float) -> "asyncio.Future[Fetched]":
+        # A task of its own would be a tenth of what a fetch costs here.
+        if self._process is None:
+            return asyncio.create_task(self._late(want, until))
+        try:
+            return self._process.fetch(want, until)
+        except WorkFailed as failed:
+            _pass_on(failed)
 
     def _forget(self, want: Want, shared: "_Shared") -> None:
         """Who comes from here on asks anew."""
@@ -142,23 +156,22 @@ class Door:
         if max(self.owes, len(self._shared)) >= self._settings.fetches:
             raise FetchFailed(FailureCode.BUSY, "fetches")
 
-    async def _fetch(self, want: Want, until: float) -> Fetched:
-        for is_last in (False, True):
-            process = await self._present(until)
-            try:
-                fetched = await process.fetch(want, until)
-            except ProcessLost as lost:
-                # A body was posted, perhaps twice then.
-                if is_last or want.body or not lost.is_innocent:
-                    raise FetchFailed(FailureCode.FETCH_UNAVAILABLE) from lost
-            except WorkFailed as failed:
-                if isinstance(failed, FetchFailed):
-                    _report(failed.hops)
-                _pass_on(failed)
-            else:
-                _report(fetched.hops)
-                return fetched
-        raise FetchFailed(FailureCode.FETCH_UNAVAILABLE)
+    async def _late(self, want: Want, until: float) -> Fetched:
+        """When there is a process again."""
+        answer = (await self._present(until)).fetch(want, until)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            # It may have come in the very turn in which nobody wanted it any more.
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                answer.result().body.close()
+            raise
+
+    async def _once_more(self, want: Want, until: float, lost: ProcessLost) -> Fetched:
+        # A body was posted, perhaps twice then.
+        if want.body or not lost.is_innocent:
+            raise FetchFailed(FailureCode.FETCH_UNAVAILABLE) from lost
+        return await self._late(want, until)
 
     async def _present(self, until: float) -> FetchProcess:
         if self._process is None and self._replacing is not None:
@@ -204,57 +217,83 @@ class Door:
 class _Shared:
     """One fetch and those who wait for it. Nobody left: it is cancelled."""
 
-    def __init__(self, task: asyncio.Task[Fetched], until: float, forget: Callable[[], None]) -> None:
-        self.task = task
+    def __init__(
+        self,
+        work: "asyncio.Future[Fetched]",
+        until: float,
+        *,
+        again: "Callable[[ProcessLost], asyncio.Future[Fetched]]",
+        forget: Callable[[], None],
+    ) -> None:
+        """`again` is asked for the fetch once more when its process was lost."""
+        self.work = work
         self.until = until
+        self._again: Callable[[ProcessLost], asyncio.Future[Fetched]] | None = again
         self._forget = forget
+        self._outcome: Fetched | BaseException | None = None
         self._waiting = 0
-        task.add_done_callback(self._ended)
+        self._waiters: set[asyncio.Future[None]] = set()
+        work.add_done_callback(self._ended)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come to an end, for everybody."""
+        return self._outcome is not None
 
     async def wait(self, deadline: float) -> Fetched:
         """What it leads to, with a document of one's own. Raises FetchFailed."""
         self._waiting += 1
         is_given = False
         try:
-            left = deadline + _LATE_SECONDS - time.monotonic()
-            await asyncio.wait([self.task], timeout=max(0.0, left))
-            if not self.task.done():
-                raise FetchFailed(FailureCode.TIMEOUT, "total")
-            fetched = self._outcome()
+            if self._outcome is None:
+                await self._ending(max(0.0, deadline + _LATE_SECONDS - time.monotonic()))
+            outcome = self._outcome or FetchFailed(FailureCode.TIMEOUT, "total")
+            if isinstance(outcome, FetchFailed):
+                raise _copy(outcome) from outcome
+            if isinstance(outcome, BaseException):
+                raise outcome
             is_given = self._waiting == 1
-            return fetched if is_given else _share(fetched)
+            return outcome if is_given else _share(outcome)
         finally:
             self._waiting -= 1
             if not self._waiting and not is_given:
                 self._give_up()
 
-    def _outcome(self) -> Fetched:
-        if self.task.cancelled():
-            raise FetchFailed(FailureCode.FETCH_UNAVAILABLE)
-        error = self.task.exception()
-        if isinstance(error, FetchFailed):
-            # Each gets its own: an error grows with everyone that it passes.
-            raise FetchFailed(
-                error.code,
-                error.detail,
-                hops=error.hops,
-                status=error.status,
-                headers=error.headers,
-                retry_seconds=error.retry_seconds,
-            ) from error
-        return self.task.result()
+    async def _ending(self, seconds: float) -> None:
+        """Wait for the end, for so long. `asyncio.wait` costs twice as much."""
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiters.add(waiter)
+        clock = loop.call_later(seconds, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            clock.cancel()
+            self._waiters.discard(waiter)
 
-    def _ended(self, task: asyncio.Task[Fetched]) -> None:
+    def _ended(self, work: "asyncio.Future[Fetched]") -> None:
+        error = FetchFailed(FailureCode.FETCH_UNAVAILABLE) if work.cancelled() else work.exception()
+        again, self._again = self._again, None
+        if isinstance(error, ProcessLost) and again is not None and self._waiting:
+            self.work = again(error)
+            self.work.add_done_callback(self._ended)
+            return
         self._forget()
-        if not task.cancelled():
-            task.exception()  # Who waited may be about to stop.
+        self._outcome = work.result() if error is None else _told(error)
+        if isinstance(self._outcome, Fetched | FetchFailed):
+            _report(self._outcome.hops)
+        for waiter in self._waiters:
+            _wake(waiter)
 
     def _give_up(self) -> None:
         self._forget()
-        if not self.task.done():
-            self.task.cancel()
-        elif not self.task.cancelled() and self.task.exception() is None:
-            self.task.result().body.close()
+        if not self.work.cancel() and not self.work.cancelled() and self.work.exception() is None:
+            self.work.result().body.close()
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _report(hops: Sequence[Hop]) -> None:
@@ -290,12 +329,32 @@ def _share(fetched: Fetched) -> Fetched:
 
 
 def _pass_on(failed: WorkFailed) -> NoReturn:
+    raise _told(failed) from failed
+
+
+def _told(error: BaseException) -> BaseException:
     """What the process said; a fault of its own is for the log."""
-    if failed.code is FailureCode.FETCH_UNAVAILABLE and failed.detail.startswith(messages.ERROR):
+    if isinstance(error, ProcessLost):
+        return FetchFailed(FailureCode.FETCH_UNAVAILABLE)
+    if not isinstance(error, WorkFailed):
+        return error
+    if error.code is FailureCode.FETCH_UNAVAILABLE and error.detail.startswith(messages.ERROR):
         telemetry.emit(
-            Event.FETCHER_ERROR, level=logging.ERROR, reason=failed.detail.removeprefix(messages.ERROR)
+            Event.FETCHER_ERROR, level=logging.ERROR, reason=error.detail.removeprefix(messages.ERROR)
         )
-        raise FetchFailed(FailureCode.FETCH_UNAVAILABLE) from failed
-    if isinstance(failed, FetchFailed):
-        raise failed
-    raise FetchFailed(failed.code, failed.detail, retry_seconds=failed.retry_seconds) from failed
+        return FetchFailed(FailureCode.FETCH_UNAVAILABLE)
+    if isinstance(error, FetchFailed):
+        return error
+    return FetchFailed(error.code, error.detail, retry_seconds=error.retry_seconds)
+
+
+def _copy(failed: FetchFailed) -> FetchFailed:
+    """Each who waits gets its own: an error grows with everyone that it passes."""
+    return FetchFailed(
+        failed.code,
+        failed.detail,
+        hops=failed.hops,
+        status=failed.status,
+        headers=failed.headers,
+        retry_seconds=failed.retry_seconds,
+    )

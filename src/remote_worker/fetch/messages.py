@@ -157,7 +157,7 @@ def resolved_as_json(resolved: Resolved) -> list[object]:
 def read(message: bytes) -> tuple[int, str, list[Any]]:
     """The number, the word and the rest of a reply. Raises HostileReply."""
     try:
-        told = json.loads(message, parse_constant=_refuse)
+        told = _DECODER.decode(message.decode())
     except (ValueError, RecursionError) as broken:
         raise HostileReply("no JSON") from broken
     if not (
@@ -360,3 +360,7 @@ def _boolean(told: Any) -> bool:
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+# Made once: json.loads makes one for each call that gives it an option.
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
