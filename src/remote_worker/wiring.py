@@ -79,9 +79,7 @@ class Whole:
 
     async def check(self) -> Health:
         """Whether every seal holds, and a picture, a page and a post go through: for `/readyz`, `doctor`."""
-        health, text, door = await asyncio.gather(
-            self.pool.check(), self._reader.check(), self.door.check()
-        )
+        health, text, door = await asyncio.gather(self.pool.check(), self._reader.check(), self.door.check())
         reason = health.reason or text or door
         templates = {**health.templates, Template.TEXT: self._reader.report()}
         return replace(health, ok=not reason, reason=reason, templates=templates)
