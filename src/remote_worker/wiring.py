@@ -12,7 +12,7 @@ from typing import Self
 from . import telemetry
 from .contract.failures import WorkFailed
 from .contract.signatures import Template
-from .fetch.door import Door
+from .fetch.door import Door, DoorFailed
 from .pool import texts
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
@@ -79,16 +79,19 @@ class Whole:
 
     async def check(self) -> Health:
         """Whether every seal holds, and a picture, a page and a post go through: for `/readyz`, `doctor`."""
-        health, text = await asyncio.gather(self.pool.check(), self._reader.check())
-        door = "" if self.door.is_ready else "fetch: its process is being replaced"
+        health, text, door = await asyncio.gather(self.pool.check(), self._reader.check(), self.door.check())
         reason = health.reason or text or door
         templates = {**health.templates, Template.TEXT: self._reader.report()}
         return replace(health, ok=not reason, reason=reason, templates=templates)
 
     async def renew(self) -> None:
-        """Replace every template by a freshly started one. Raises TemplateFailed; the former then stay."""
+        """Replace every template, and what fetches, by a freshly started one; what they do goes on.
+
+        Raises TemplateFailed or DoorFailed: what has not been replaced by then stays.
+        """
         await self.pool.renew()
         await self._reader.renew()
+        await self.door.renew()
 
 
 def network(door: Door, settings: Settings) -> NetworkUses:
@@ -168,7 +171,7 @@ async def _renew(whole: Whole, asked: asyncio.Event) -> None:
         asked.clear()
         try:
             await whole.renew()
-        except (TemplateFailed, OSError) as failed:
+        except (TemplateFailed, DoorFailed, OSError) as failed:
             telemetry.emit(Event.RENEWAL_FAILED, level=logging.ERROR, reason=str(failed))
         else:
             telemetry.emit(Event.RENEWED)

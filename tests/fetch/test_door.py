@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Network, ip_network
@@ -310,6 +311,107 @@ def test_a_process_that_somebody_killed_is_replaced_and_asked_again() -> None:
             await until(lambda: not door.is_ready)
             await until(lambda: door.is_ready)
             (await get(door, want("/?again"))).body.close()
+
+        through(origin, test)
+
+
+def test_a_fresh_process_takes_over_and_the_former_finishes_what_it_has_in_hand() -> None:
+    released = threading.Event()
+
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.to_thread(released.wait)
+        await exchange.send(answer(page("Late")))
+
+    with Origin({"/slow": slow, "/quick": answer(page("Quick"))}) as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            former = door.pid
+            waiting = asyncio.create_task(get(door, want("/slow")))
+            await until(lambda: origin.paths == ["/slow"])
+            await door.renew()
+            (await get(door, want("/quick"))).body.close()
+
+            assert door.pid != former
+            assert door.owes == 1
+            assert Path(f"/proc/{former}").exists()
+            released.set()
+            with await waiting as late:
+                assert b"Late" in late.body.prefix()
+            assert origin.paths == ["/slow", "/quick"]
+            await until(lambda: not Path(f"/proc/{former}").exists())
+            assert door.owes == 0
+
+        through(origin, test)
+
+
+def test_a_former_process_that_is_lost_takes_nothing_with_it() -> None:
+    async def once(exchange: Exchange) -> None:
+        if len(origin.paths) == 1:
+            await exchange.gone()
+        else:
+            await exchange.send(answer(page("Again")))
+
+    with Origin({"/": once}) as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            former = door.pid
+            waiting = asyncio.create_task(get(door, want()))
+            await until(lambda: origin.paths == ["/"])
+            await door.renew()
+            present = door.pid
+            os.kill(former, signal.SIGKILL)
+
+            with await waiting as fetched:
+                assert b"Again" in fetched.body.prefix()
+            assert door.pid == present
+
+        through(origin, test)
+
+
+def test_a_fresh_process_has_read_the_certificates_anew(tmp_path: Path) -> None:
+    authority, other = Authority(), Authority()
+    file = tmp_path / "authority.pem"
+    other.write(file)
+    with Origin({"/": answer(page("Safe"))}, tls=authority.server("a.test")) as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            wanted = Want(url="https://a.test/", purpose=Purpose.PAGE)
+            assert (await failure(door, wanted)).code is FailureCode.TLS_FAILED
+            authority.write(file)
+            await door.renew()
+            (await get(door, wanted)).body.close()
+
+        through(origin, test, port=443, egress_ca_file=str(file))
+
+
+def test_a_fresh_process_that_does_not_come_up_leaves_the_former(tmp_path: Path) -> None:
+    authority = Authority()
+    file = tmp_path / "authority.pem"
+    authority.write(file)
+    with Origin({"/": answer(page("Safe"))}, tls=authority.server("a.test")) as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            former = door.pid
+            file.unlink()
+            with pytest.raises(DoorFailed):
+                await door.renew()
+
+            assert door.pid == former
+            (await get(door, Want(url="https://a.test/", purpose=Purpose.PAGE))).body.close()
+
+        through(origin, test, port=443, egress_ca_file=str(file))
+
+
+def test_a_check_finds_a_process_that_somebody_stopped() -> None:
+    with Origin() as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            assert await door.check() == ""
+            os.kill(door.pid, signal.SIGSTOP)
+            assert await door.check() == "fetch: its process was lost"
+            assert await door.check() == "fetch: its process is being replaced"
+            await until(lambda: door.is_ready)
+            assert await door.check() == ""
 
         through(origin, test)
 

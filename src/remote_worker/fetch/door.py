@@ -26,6 +26,7 @@ _PATIENCE_SECONDS = 3.0
 """For a process that is being replaced."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 10.0
 """Between two starts; it doubles while the process does not live as long as the longest."""
+_CHECK_SECONDS = 2.0
 _ENDED_BY_TIME = (FailureCode.TIMEOUT, FailureCode.RATE_LIMITED)
 
 
@@ -52,6 +53,9 @@ class Door:
         self._own: list[Listener] = []
         self._shared: dict[Want, _Shared] = {}
         self._process: FetchProcess | None = None
+        self._former: list[FetchProcess] = []
+        """Those that still owe answers."""
+        self._starting = asyncio.Lock()
         self._replacing: asyncio.Task[None] | None = None
         self._started_at = 0.0
         self._pause = _FIRST_PAUSE_SECONDS
@@ -69,9 +73,30 @@ class Door:
             work.cancel()
         if ending:
             await asyncio.wait(ending)
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+        for process in self._processes():
+            process.close()
+        self._process = None
+
+    async def renew(self) -> None:
+        """Replace the process by a freshly started one; what the former has in hand it finishes.
+
+        It reads its certificates and name servers anew. Raises DoorFailed; the former then stays.
+        """
+        async with self._starting:
+            await self._start()
+
+    async def check(self) -> str:
+        """What is wrong with the process, if anything is."""
+        if self._process is None:
+            return "fetch: its process is being replaced"
+        try:
+            # A question that it refuses without asking anybody.
+            await self._process.resolve("", "", time.monotonic() + _CHECK_SECONDS)
+        except FetchFailed as refused:
+            return "" if refused.code is FailureCode.BAD_PARAMETER else f"fetch: {refused.code}"
+        except ProcessLost:
+            return "fetch: its process was lost"
+        return "fetch: it answers what it does not know"
 
     @property
     def layers(self) -> Mapping[str, Any]:
@@ -91,7 +116,7 @@ class Door:
     @property
     def owes(self) -> int:
         """How many answers are still to come, with those that nobody waits for any more."""
-        return self._process.owes if self._process else 0
+        return sum(process.owes for process in self._processes())
 
     async def fetch(self, want: Want, *, deadline: float) -> Fetched:
         """What this URL leads to; equal wants at a time share one fetch. Raises FetchFailed."""
@@ -124,8 +149,8 @@ class Door:
         """This worker itself listens there: nobody is fetched from it."""
         listener = Listener(address, port)
         self._own.append(listener)
-        if self._process is not None:
-            self._process.listens(listener)
+        for process in self._processes():
+            process.listens(listener)
 
     def _begin(self, want: Want, deadline: float) -> "_Shared":
         self._see_room()
@@ -192,15 +217,24 @@ class Door:
         process = await FetchProcess.start(hello, entry=self._entry, seconds=_START_SECONDS)
         for listener in self._own[len(hello.own) :]:
             process.listens(listener)
-        process.on_loss = self._lost
-        self._process = process
+        process.on_loss = lambda reason: self._lost(process, reason)
+        former, self._process = self._process, process
         self._started_at = time.monotonic()
         telemetry.emit(Event.FETCHER_READY, pid=process.pid)
+        self._former = [one for one in self._former if one.alive]
+        if former is not None:
+            self._former.append(former)
+            former.retire()
 
-    def _lost(self, reason: str) -> None:
+    def _processes(self) -> list[FetchProcess]:
+        present = [self._process] if self._process else []
+        return [*present, *self._former]
+
+    def _lost(self, process: FetchProcess, reason: str) -> None:
         telemetry.emit(Event.FETCHER_LOST, level=logging.WARNING, reason=reason)
-        self._process = None
-        self._replacing = asyncio.create_task(self._replace())
+        if process is self._process:
+            self._process = None
+            self._replacing = asyncio.create_task(self._replace())
 
     async def _replace(self) -> None:
         if time.monotonic() - self._started_at > _LONGEST_PAUSE_SECONDS:
@@ -209,7 +243,10 @@ class Door:
             await asyncio.sleep(self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
             try:
-                await self._start()
+                async with self._starting:
+                    # A renewal may have been quicker.
+                    if self._process is None:
+                        await self._start()
             except DoorFailed as failed:
                 telemetry.emit(Event.FETCHER_FAILED, level=logging.ERROR, reason=str(failed))
 

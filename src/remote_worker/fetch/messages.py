@@ -190,7 +190,7 @@ def fetched_of(told: Sequence[Any], body: Document) -> Fetched:
 def failed_of(told: Sequence[Any]) -> FetchFailed:
     """Why it failed, in a word that this process may say. Raises HostileReply."""
     code, detail, retry_seconds, hops, status, headers = _exactly(told, 6)
-    if code not in CODES:
+    if not isinstance(code, str) or code not in CODES:
         raise HostileReply("a failure that it cannot have")
     return FetchFailed(
         FailureCode(code),
@@ -287,7 +287,7 @@ def _hops(told: Any) -> tuple[Hop, ...]:
 
 def _hop(told: Any) -> Hop:
     address, verdicts, dialled, status, milliseconds, code, detail = _exactly(told, 7)
-    if code and code not in CODES:
+    if not isinstance(code, str) or (code and code not in CODES):
         raise HostileReply("a failure that it cannot have")
     if not isinstance(milliseconds, dict) or not milliseconds.keys() <= _PHASES:
         raise HostileReply("a phase that there is not")

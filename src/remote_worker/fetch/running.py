@@ -93,6 +93,7 @@ class FetchProcess:
         self.layers: dict[str, Any] = {}
         self.pid = process.pid
         self.alive = True
+        self._is_retired = False
         self.on_loss: Callable[[str], None] = lambda _: None
 
     @classmethod
@@ -131,6 +132,12 @@ class FetchProcess:
     def owes(self) -> int:
         """How many answers are still to come, with those that nobody waits for any more."""
         return len(self._asks)
+
+    def retire(self) -> None:
+        """Close it as soon as it owes nothing. Nobody may ask it any more."""
+        self._is_retired = True
+        if not self._asks:
+            self.close()
 
     def close(self) -> None:
         """Kill it and reap it."""
@@ -256,6 +263,8 @@ class FetchProcess:
             ask.answer.set_exception(outcome)
         else:
             ask.answer.set_result(outcome)
+        if self._is_retired and not self._asks:
+            self.close()
 
     def _outcome(
         self, ask: _Ask, word: str, rest: list[Any], body: Document | None, *, is_cut: bool
