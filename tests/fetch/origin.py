@@ -193,16 +193,19 @@ class Origin:
 
     async def _serve(self, connection: socket.socket) -> None:
         try:
-            with connection:
+            with contextlib.suppress(OSError, EOFError):
                 if self._is_mute or self._greeting:
-                    with contextlib.suppress(OSError):
+                    with connection:
                         await self._loop.sock_sendall(connection, self._greeting)
                         while await self._loop.sock_recv(connection, 65536):
                             pass
-                    return
-                with contextlib.suppress(OSError, EOFError):
+                else:
                     await self._talk(connection)
         finally:
+            # What has a transport is closed by it alone, a turn after it was told: the loop knows the socket
+            # by its number, which another one would have by then.
+            while connection.fileno() >= 0:
+                await asyncio.sleep(0)
             self._count(opened=-1)
 
     async def _talk(self, connection: socket.socket) -> None:
