@@ -108,6 +108,7 @@ class Origin:
         self._greeting = greeting
         """Said to whoever connects, before anything is heard."""
         self._counts = _Counts()
+        self._serving: dict[asyncio.Task[None], socket.socket] = {}
         self._changed = threading.Condition()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=1024)
@@ -171,17 +172,32 @@ class Origin:
             # Those that were cancelled end.
             if tasks := asyncio.all_tasks(self._loop):
                 self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            # A task that was cancelled before it began has not closed its own.
+            for connection in self._serving.values():
+                connection.close()
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
 
     async def _accept(self) -> None:
-        tasks: set[asyncio.Task[None]] = set()
-        while True:
-            connection, _ = await self._loop.sock_accept(self._listener)
+        # Not awaited: who is cancelled in the turn in which one came would lose it.
+        self._loop.add_reader(self._listener, self._take)
+        try:
+            await self._loop.create_future()
+        finally:
+            self._loop.remove_reader(self._listener)
+
+    def _take(self) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            connection, _ = self._listener.accept()
+            connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._count(accepted=1, opened=1)
             task = self._loop.create_task(self._serve(connection))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            self._serving[task] = connection
+            task.add_done_callback(self._serving_ended)
+
+    def _serving_ended(self, task: asyncio.Task[None]) -> None:
+        if self._serving[task].fileno() < 0:
+            del self._serving[task]
 
     def _count(self, *, accepted: int = 0, opened: int = 0, request: Request | None = None) -> None:
         with self._changed:

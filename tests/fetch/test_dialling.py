@@ -189,6 +189,15 @@ class Proxy:
             thread.join(10)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers = [writer]
+        try:
+            await self._talk(reader, writers)
+        finally:
+            for one in writers:
+                one.transport.abort()
+
+    async def _talk(self, reader: asyncio.StreamReader, writers: list[asyncio.StreamWriter]) -> None:
+        (writer,) = writers
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
         found = self.table[head.split(b" ")[1].decode()]
@@ -196,9 +205,9 @@ class Proxy:
             writer.write(found)
             with contextlib.suppress(OSError):
                 await reader.read()
-            writer.close()
             return
         upstream, downstream = await asyncio.open_connection(*found)
+        writers.append(downstream)
         writer.write(self.established)
 
         async def pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
