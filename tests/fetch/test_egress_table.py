@@ -16,7 +16,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from itertools import count
@@ -457,6 +457,18 @@ def test_a_redirect_is_judged_like_a_url(
     assert answered.json["code"] == code
     assert not details or answered.json["message"].lower() in details
     assert answered.json["explain"]["hops"][0]["status"] == 302
+
+
+@pytest.mark.parametrize(
+    ("location", "code"),
+    [
+        case(58, "name-of-one-label", "http://wiki/", "blocked_name"),
+        case(58, "port", "http://b.test:8080/", "bad_port"),
+    ],
+)
+def test_a_redirect_is_refused_before_a_name_is_looked_up(world: World, location: str, code: str) -> None:
+    assert world.worker.failure(world.url(redirect(location)))[0] == code
+    assert not {"wiki", "b.test"} & world.names.lookups.keys()
 
 
 STATUSES = ("301 Moved", "302 Found", "303 Other", "307 Temporary", "308 Permanent")
@@ -1194,17 +1206,19 @@ def test_fifty_urls_of_one_host_are_asked_for_two_at_a_time_and_at_their_pace(wo
 def test_a_fetch_ends_when_the_last_who_wanted_it_has_gone(world: World, is_shared: bool) -> None:
     gone, release = threading.Event(), threading.Event()
 
-    async def hanging(exchange: Exchange) -> None:
+    async def going_on(exchange: Exchange) -> None:
+        # No phase takes too long, so that nothing but its end ends it.
         leaving = asyncio.create_task(exchange.gone())
-        while not (leaving.done() or release.is_set()):
-            await asyncio.sleep(0.005)
-        if leaving.done():
+        with suppress(ConnectionError):
+            await exchange.send(OK + b"\r\n<title>Kept</title>")
+            while not (leaving.done() or release.is_set()):
+                await exchange.send(b" " * 200)
+                await asyncio.sleep(0.05)
+        if not release.is_set():
             gone.set()
-        else:
-            await exchange.send(answer(page("Kept")))
         leaving.cancel()
 
-    url = world.url(hanging)
+    url = world.url(going_on)
     target = f"/links/preview?url={quote(url, safe='')}"
     seen = len(world.origin.requests)
     leaver = world.worker.connect("GET", target)

@@ -1,7 +1,10 @@
 """What a process that fetches can do when a stranger has taken it over, and what its lies come to."""
 
 import asyncio
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from remote_worker.fetch.settings import FetchSettings
 
 HIJACKED = (str(Path(__file__).with_name("hijacked.py")),)
 IS_ROOT = os.geteuid() == 0
+ORDINARY_UID = 12345
 MIB = 1024 * 1024
 
 
@@ -86,6 +90,31 @@ def test_what_no_fetch_needs_ends_the_process(probe: str) -> None:
         return reasons
 
     assert asyncio.run(run()) == ["it ended, by SIGSYS"]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="every other test here runs so already")
+@pytest.mark.parametrize("landlock", ["if_available", "absent"])
+def test_it_is_no_better_off_where_host_and_process_are_one_ordinary_user(landlock: str) -> None:
+    probes = [*OUTCOMES, *DEADLY]
+    command = [sys.executable, str(Path(__file__).with_name("as_nobody_special.py")), landlock, *probes]
+
+    done = subprocess.run(
+        command,
+        # The same user could otherwise trace, read and signal its own host.
+        user=ORDINARY_UID,
+        group=ORDINARY_UID,
+        extra_groups=[],
+        env={"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr.decode()
+    told = json.loads(done.stdout)
+    told["descriptors"] = told["descriptors"].split()[1]
+    expected = OUTCOMES | {"ids": f"({ORDINARY_UID}, {ORDINARY_UID})"}
+    assert told == expected | dict.fromkeys(DEADLY, "it ended, by SIGSYS")
 
 
 LIES = """
