@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ordinary_user import ORDINARY_UID, as_ordinary_uid
 
 from remote_worker.contract.failures import FailureCode
 from remote_worker.contract.links import FetchFailed, Purpose, Want
@@ -19,7 +20,6 @@ from remote_worker.fetch.settings import FetchSettings
 
 HIJACKED = (str(Path(__file__).with_name("hijacked.py")),)
 IS_ROOT = os.geteuid() == 0
-ORDINARY_UID = 12345
 MIB = 1024 * 1024
 
 
@@ -95,16 +95,15 @@ def test_what_no_fetch_needs_ends_the_process(probe: str) -> None:
 @pytest.mark.skipif(not IS_ROOT, reason="every other test here runs so already")
 @pytest.mark.parametrize("landlock", ["if_available", "absent"])
 def test_it_is_no_better_off_where_host_and_process_are_one_ordinary_user(landlock: str) -> None:
-    probes = [*OUTCOMES, *DEADLY]
-    command = [sys.executable, str(Path(__file__).with_name("as_nobody_special.py")), landlock, *probes]
+    # As above: what ends a process ends it without Landlock too.
+    deadly = DEADLY if landlock == "absent" else []
+    probes = [*OUTCOMES, *deadly]
+    command = [sys.executable, str(Path(__file__).with_name("ordinary_host.py")), landlock, *probes]
 
+    # The same user could otherwise trace, read and signal its own host.
     done = subprocess.run(
-        command,
-        # The same user could otherwise trace, read and signal its own host.
-        user=ORDINARY_UID,
-        group=ORDINARY_UID,
-        extra_groups=[],
-        env={"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "PATH": os.environ["PATH"]},
+        as_ordinary_uid(command),
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         check=False,
         timeout=120,
@@ -114,7 +113,7 @@ def test_it_is_no_better_off_where_host_and_process_are_one_ordinary_user(landlo
     told = json.loads(done.stdout)
     told["descriptors"] = told["descriptors"].split()[1]
     expected = OUTCOMES | {"ids": f"({ORDINARY_UID}, {ORDINARY_UID})"}
-    assert told == expected | dict.fromkeys(DEADLY, "it ended, by SIGSYS")
+    assert told == expected | dict.fromkeys(deadly, "it ended, by SIGSYS")
 
 
 LIES = """
