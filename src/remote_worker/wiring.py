@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Self
 
 from . import telemetry
-from .contract.failures import WorkFailed
+from .contract.failures import FailureCode, WorkFailed
 from .contract.signatures import Template
 from .fetch.door import Door, DoorFailed
 from .pool import texts
@@ -54,8 +54,9 @@ class Whole:
     TemplateFailed, DoorFailed, or CacheUnusable.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.door = open_door(settings)
+    def __init__(self, settings: Settings, door: Door | None = None) -> None:
+        """`door` is for tests."""
+        self.door = door or open_door(settings)
         self.pool, self._reader = open_pool(settings), open_texts(settings)
         linked = links(settings, self.door, self._reader, self.door.via)
         self.uses = Uses(
@@ -122,8 +123,14 @@ def _rpc_url(door: Door, settings: Settings) -> str:
         if url:
             door.place(url)
     except WorkFailed as bad:
-        raise BadSettings([f"REMOTE_ENS_RPC_URL must be an http or https URL ({bad.code})"]) from bad
+        raise BadSettings([f"REMOTE_ENS_RPC_URL {_refused(bad)}"]) from bad
     return url
+
+
+def _refused(bad: WorkFailed) -> str:
+    if bad.code in (FailureCode.BLOCKED_ADDRESS, FailureCode.BLOCKED_NAME, FailureCode.BAD_PORT):
+        return f"must be opened by REMOTE_EGRESS_ALLOW, with its address and port ({bad.code})"
+    return f"must be an http or https URL ({bad.code})"
 
 
 def links(settings: Settings, fetcher: Fetcher, reader: Reader, via: str) -> Links:

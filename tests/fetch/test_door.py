@@ -521,6 +521,33 @@ def test_a_url_is_told_apart_without_asking_anybody() -> None:
     assert failed.value.code is FailureCode.BAD_SCHEME
 
 
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("http://169.254.169.254/icon.png", FailureCode.BLOCKED_ADDRESS),
+        ("http://169.253.169.254/icon.png", None),
+        ("//[::ffff:127.0.0.1]/icon.png", FailureCode.BLOCKED_ADDRESS),
+        ("http://localhost/icon.png", FailureCode.BLOCKED_NAME),
+        ("http://localhost.a.test/icon.png", None),
+        ("http://a.test:8081/icon.png", FailureCode.BAD_PORT),
+        ("http://10.0.0.1:8080/icon.png", None),
+        ("http://10.0.0.1/icon.png", FailureCode.BLOCKED_ADDRESS),
+        ("http://93.184.216.34:443/icon.png", FailureCode.SELF),
+        ("http://93.184.216.34/icon.png", None),
+    ],
+)
+def test_what_nobody_would_fetch_is_no_place_to_show(url: str, refused: FailureCode | None) -> None:
+    door = Door(FetchSettings(egress_allow=(Opening(ip_network("10.0.0.1/32"), 8080),)))
+    door.listens("93.184.216.34", 443)
+
+    if refused is None:
+        assert door.place(url, "http://b.test/").url == url
+    else:
+        with pytest.raises(WorkFailed) as failed:
+            door.place(url, "http://b.test/")
+        assert failed.value.code is refused
+
+
 def test_a_door_that_cannot_be_put_up_says_why(tmp_path: Path) -> None:
     async def run() -> None:
         async with Door(FetchSettings(egress_ca_file=str(tmp_path / "none.pem"))):

@@ -13,7 +13,7 @@ from ..contract.links import Fetched, FetchFailed, Hop, Place, Resolved, Want
 from ..telemetry import Event
 from . import messages, url
 from .messages import Endpoint, Hello
-from .policy import REPORTED, Listener
+from .policy import REPORTED, Listener, Policy
 from .running import ENTRY, DoorFailed, FetchProcess, ProcessLost
 from .settings import FetchSettings
 
@@ -51,6 +51,7 @@ class Door:
         self._dial_map = dial_map or {}
         self._entry = entry
         self._own: list[Listener] = []
+        self._policy = Policy(settings)
         self._shared: dict[Want, _Shared] = {}
         self._process: FetchProcess | None = None
         self._former: list[FetchProcess] = []
@@ -142,13 +143,16 @@ class Door:
             _pass_on(failed)
 
     def place(self, text: str, base: str = "") -> Place:
-        """What a URL says of itself, without asking anybody. Raises WorkFailed."""
-        return url.place(url.parse(text, url.parse(base) if base else None))
+        """What a URL says of itself, without asking anybody. Raises WorkFailed, also where none may fetch."""
+        target = url.parse(text, url.parse(base) if base else None)
+        self._policy.check(target)
+        return url.place(target)
 
     def listens(self, address: str, port: int) -> None:
         """This worker itself listens there: nobody is fetched from it."""
         listener = Listener(address, port)
         self._own.append(listener)
+        self._policy.listens(listener)
         for process in self._processes():
             process.listens(listener)
 
