@@ -66,10 +66,10 @@ class Worker:
         return card
 
     def failure(self, url: str, **parameters: object) -> tuple[str, str]:
-        """Why there is no preview: the code and, in small letters, the detail."""
+        """Why there is no preview: the code and the detail, if there is one."""
         answer = self.preview(url, **parameters)
         assert answer.status != 200, answer.json
-        return answer.json["code"], answer.json["message"].lower()
+        return answer.json["code"], answer.json.get("detail", "")
 
     def batch(self, *urls: str) -> list[dict[str, Any]]:
         """Many previews in one request, in their order."""
