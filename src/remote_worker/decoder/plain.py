@@ -1,6 +1,6 @@
 """The short way for Markdown without raw HTML: cmark's tags are all known, so no parser has to repair them.
 
-Whatever is not known to come out of nh3 as it went in is left to nh3; tests hold both ways against each other.
+Whatever is not known to come out of nh3 as it went in is left to nh3; the tests compare both.
 """
 
 import re
