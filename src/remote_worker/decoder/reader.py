@@ -4,6 +4,7 @@ The host sends `ASK`, the task and the text, all on the child's socket; the chil
 `contract.wire` and the body. It goes on until the host hangs up.
 """
 
+import contextlib
 import ctypes
 import errno
 import gc
@@ -35,6 +36,9 @@ _libc = ctypes.CDLL(None)
 
 def get_ready(_: Hello) -> tuple[dict[str, Any], Sequence[str]]:
     """Load every handler and what it loads late."""
+    # A child that is given a text does not take the core from the host, which may have others to give.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     # A child keeps the memory of one text for the next: pages given back have to be cleared again.
     for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
         _libc.mallopt(option, 2 * MOST_READ_BYTES)
