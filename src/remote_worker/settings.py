@@ -411,7 +411,7 @@ _POOL = (
         "Pages and posts (Markdown) read at once.",
         least=1,
         most=400,
-        default="one more than there are cores",
+        default="one for each core",
     ),
     Row(
         "pool",

@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 from ..contract import wire
 from ..contract.control import ASK, Hello
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.messages import decode_one_of
+from ..contract.messages import decode_one_of, encode_task
 from ..contract.signatures import Template
-from ..contract.texts import MOST_READ_BYTES, TEXT_TASKS
+from ..contract.texts import MOST_READ_BYTES, TEXT_TASKS, RenderMarkdown, TextTask
 from . import reading
 
 _CHUNK_BYTES = 64 * 1024
@@ -30,6 +30,8 @@ may_start_threads = False
 
 # Made once: json.dumps makes one for each call that gives it an option.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_PLAIN_TASKS: dict[bytes, TextTask] = {encode_task(task): task for task in (RenderMarkdown(),)}
+"""Tasks that say no more than their kind."""
 _handlers: dict[str, reading.Handler] = {}
 _libc = ctypes.CDLL(None)
 
@@ -93,7 +95,7 @@ def _more(channel: socket, length: int) -> bytes:
 
 def _work(message: bytes, text: bytes) -> tuple[bytes, bytes]:
     """Do the task. Gives the record and the body. Raises WorkFailed."""
-    task = decode_one_of(TEXT_TASKS, message)
+    task = _PLAIN_TASKS.get(message) or decode_one_of(TEXT_TASKS, message)
     read = _handlers[task.kind].read(task, text)
     # Half a surrogate pair is no text; JSON in a page can hold one.
     facts = _encode(read.facts).encode(errors="replace")

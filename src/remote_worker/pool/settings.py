@@ -11,11 +11,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _one_more_than_cores() -> int:
-    """So that one reads on while the host takes what another has read."""
-    return _cores() + 1
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
     """`children` decode at once, `ready` wait ahead of demand, and for each child callers may queue.
@@ -33,7 +28,7 @@ class PoolSettings:
     jail: bool = True
     formats: tuple[FormatName, ...] = tuple(FormatName)
     """Those that are read and written."""
-    text_children: int = field(default_factory=_one_more_than_cores)
+    text_children: int = field(default_factory=_cores)
     text_jobs: int = 500
     """Of one child, which then ends."""
     text_cpu_seconds: float = 0.15
