@@ -26,7 +26,8 @@ GROUPS_BY_NAME = {
     **dict.fromkeys(("task", "message", "record", "parts", "facts"), "wire"),
     **dict.fromkeys(("reply", "reply_built"), "reply checks"),
     **dict.fromkeys(("exif", "xmp", "iptc", "mp4", "profile"), "metadata"),
-    **dict.fromkeys(("page", "page_head", "oembed"), "pages and oEmbed"),
+    **dict.fromkeys(("page", "page_head", "oembed", "markdown"), "pages, oEmbed and Markdown"),
+    **dict.fromkeys(("responses",), "answers of those who are fetched from"),
 }
 
 

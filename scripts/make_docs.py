@@ -27,7 +27,7 @@ FORMATS_HEAD = """# Formats
 
 <!-- Made by scripts/make-docs from src/remote_worker/decoder/formats.py; edit there. -->
 
-The bytes decide: neither a file's name nor its declared type is looked at. Each upload is read by one
+The bytes decide: neither a file's name nor its declared type is looked at. Each picture is read by one
 decoder, in a child of the template that is named here. `fit` writes what the table says unless
 `?format=` asks for `png`, `jpeg`, `webp` or `avif`; avatars are always PNG.
 
@@ -55,6 +55,9 @@ Every failure is JSON with `message`, `status` (`"error"`), `success` (`false`),
 Compare the code; the message is for people. With `Accept: application/problem+json` the same failure comes
 as RFC 9457: `type` is `urn:remote-worker:error:<code>`, with `title`, `status`, `detail`, `instance`, `code`
 and `request_id`. 429 and 503 come with `Retry-After`. What is past which limit: [limits.md](limits.md).
+
+A failure of a URL or of a fetch says in a word or a few what was the matter, such as the rule that refused
+an address: at the end of the message in brackets, and alone as `detail` (as `reason` in the RFC's form).
 
 | code | status | message |
 |---|---|---|

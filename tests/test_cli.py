@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -272,6 +273,19 @@ def test_doctor_finds_the_seal_and_every_format_in_order() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert "seal      holds" in lines
+    told = {tuple(line.split()[1:3]) for line in lines if line.startswith("layer ")}
+    every = {(process, "seccomp:") for process in ("raster", "svg", "text", "fetch")}
+    assert every <= told
+    libraries = dict(line.split()[1:3] for line in lines if line.startswith("library "))
+    for package in (
+        "cmarkgfm",
+        "nh3",
+        "webencodings",
+        "ada-url",
+        "dnspython",
+        "publicsuffixlist",
+    ):
+        assert libraries[package] == metadata.version(package)
     formats = {line.split()[1].rstrip(":"): line.split()[2] for line in lines if line.startswith("format ")}
     expected = "jpeg jp2 png gif bmp tiff webp heic avif psd icns ico svg jxl".split()
     if sys.version_info >= (3, 15):

@@ -1,16 +1,25 @@
 """The package and its scripts: what the wheel holds, what the locks say, how set-up behaves."""
 
+import asyncio
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 import tomllib
+import urllib.request
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+from fetch.names import Names
+
+from benchmarks.origin import TITLE, origin
+from benchmarks.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME, DEVELOPMENT = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
@@ -62,6 +71,78 @@ def test_the_wheel_gives_the_command_and_its_licence(wheel: zipfile.ZipFile) -> 
 
     assert "remote-worker = remote_worker.cli:main" in wheel.read(entries).decode()
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel.namelist())
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with the wheel, and with what it needs out of this one."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    wheel.extractall(site)
+    # The folder alone: what it says itself, such as where the checkout is, is not read.
+    (site / "needs.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    return folder / "bin" / "python"
+
+
+def run_installed(python: Path, home: Path, *arguments: str, **variables: str) -> list[str]:
+    """What a program of the environment prints, in a home that has nothing."""
+    done = subprocess.run(
+        [str(python), *arguments],
+        cwd=home,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_wheel_previews_and_resolves_outside_of_the_checkout(installed: Path, tmp_path: Path) -> None:
+    port = free_port()
+    opened = {"REMOTE_EGRESS_ALLOW": f"127.0.0.1/32:{port}"}
+    worker = ("-m", "remote_worker")
+
+    async def resolve() -> list[str]:
+        async with Names() as names:
+            names.has("www.example.com", "93.184.215.14")
+            asked = {"REMOTE_NAMESERVERS": str(names.nameserver)}
+            return await asyncio.to_thread(
+                run_installed, installed, tmp_path, *worker, "resolve", "www.example.com", **asked
+            )
+
+    (where,) = run_installed(installed, tmp_path, "-c", "import remote_worker as r; print(r.__file__)")
+    with origin(port, min(os.sched_getaffinity(0))):
+        told = run_installed(
+            installed, tmp_path, *worker, "preview", f"http://127.0.0.1:{port}/page", **opened
+        )
+
+    assert Path(where).is_relative_to(installed.parents[1])
+    assert ["title", TITLE] in [line.split(maxsplit=1) for line in told]
+    assert asyncio.run(resolve()) == ["93.184.215.14"]
+
+
+def test_the_wheel_serves_outside_of_the_checkout(installed: Path, tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "REMOTE_PORT": "0"}
+    with subprocess.Popen(
+        [str(installed), "-m", "remote_worker", "serve"],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as serving:
+        assert serving.stderr is not None
+        lines = iter(serving.stderr.readline, "")
+        url = next((line.split("url=")[1].strip() for line in lines if " serving url=" in line), "")
+        assert url, "it ended before it served"
+        ready = json.loads(urllib.request.urlopen(f"{url}/readyz", timeout=30).read())
+        serving.terminate()
+        serving.communicate(timeout=30)
+
+    assert (ready["success"], ready["formats"]["jpeg"]) == (True, "ok")
+    assert serving.returncode == 0
 
 
 def test_the_wheel_asks_for_a_new_enough_python(wheel: zipfile.ZipFile) -> None:

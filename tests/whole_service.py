@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from web.serving import small_uses
+
 from remote_worker.contract.limits import Limits
 from remote_worker.pool.pool import Pool
 from remote_worker.pool.settings import PoolSettings
 from remote_worker.pool.template import ENTRY
-from remote_worker.service.images import Decoder, Images
-from remote_worker.web.app import Uses, create_app
+from remote_worker.service.images import Decoder
+from remote_worker.web.app import create_app
 from remote_worker.web.server import Address, Server
 from remote_worker.web.settings import WebSettings
 
@@ -37,9 +39,8 @@ def whole_service(
     async def run() -> None:
         loop = asyncio.get_running_loop()
         async with Pool(pool_settings, limits, entry=entry) as pool:
-            server = Server(
-                create_app(Uses(images=Images(around(pool))), pool.check, settings, limits), settings, note
-            )
+            app = create_app(small_uses(around(pool)), pool.check, settings, limits)
+            server = Server(app, settings, note)
             stops.append(lambda: loop.call_soon_threadsafe(server.stop))
             await server.serve()
 

@@ -61,6 +61,7 @@ def _ours(body: list[bytes], feed: Feed) -> Outcome:
                 buffer[_BUFFER_FRONT : _BUFFER_FRONT + len(piece)] = piece
                 feed(form, buffer, _BUFFER_FRONT, _BUFFER_FRONT + len(piece))
             form.finish()
+            form.check_file()
         except WorkFailed as failed:
             return failed.code
         return os.pread(document._fd, document.size_bytes, 0)

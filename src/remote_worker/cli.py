@@ -1,4 +1,4 @@
-"""The command line: serve, do one image, tell what this machine can do and which settings are in effect."""
+"""The command line: serve, do one image or link, tell what this machine can do and which settings hold."""
 
 import argparse
 import asyncio
@@ -44,7 +44,11 @@ SAMPLES = Path(__file__).parent / "decoder" / "samples"
 """Our own pictures of every format."""
 
 IMAGE_PACKAGES = ("pillow", "pillow-heif", "pillow-jxl-plugin", "resvg_py", "isal", "cykooz-resizer")
-"""What meets strangers' bytes, in the jail."""
+"""What meets strangers' pictures, in the jail."""
+TEXT_PACKAGES = ("cmarkgfm", "nh3", "webencodings")
+"""What meets strangers' pages and posts, in the jail."""
+FETCH_PACKAGES = ("ada-url", "dnspython", "publicsuffixlist")
+"""What meets strangers' URLs, in the host as well, and name servers."""
 
 FORMATS_BY_SUFFIX = {
     ".jpg": "jpeg",
@@ -87,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="remote-worker", description="Decodes strangers' images in sealed processes."
+        prog="remote-worker",
+        description="Decodes strangers' pictures, and looks at strangers' pages, in sealed processes.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -400,7 +405,7 @@ def _print_layers(process: str, layers: Mapping[str, object]) -> None:
 
 
 async def _print_libraries() -> None:
-    for name in IMAGE_PACKAGES:
+    for name in (*IMAGE_PACKAGES, *TEXT_PACKAGES, *FETCH_PACKAGES):
         if _is_installed(name):
             print(f"library   {name} {metadata.version(name)}")
     # In a process of its own: here no image library is loaded.

@@ -108,6 +108,8 @@ class Origin:
         self._greeting = greeting
         """Said to whoever connects, before anything is heard."""
         self._counts = _Counts()
+        self._connections: set[socket.socket] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._changed = threading.Condition()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=1024)
@@ -155,33 +157,39 @@ class Origin:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._loop.call_soon_threadsafe(self._stop)
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
         self._listener.close()
 
-    def _stop(self) -> None:
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-
     def _run(self) -> None:
-        with contextlib.closing(self._loop):
-            with contextlib.suppress(asyncio.CancelledError):
-                self._loop.run_until_complete(self._accept())
-            # Those that were cancelled end.
-            if tasks := asyncio.all_tasks(self._loop):
-                self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        with contextlib.closing(self._loop) as loop:
+            loop.add_reader(self._listener, self._accept)
+            loop.run_forever()
+            loop.remove_reader(self._listener)
+            loop.run_until_complete(self._end())
+            loop.run_until_complete(loop.shutdown_asyncgens())
 
-    async def _accept(self) -> None:
-        tasks: set[asyncio.Task[None]] = set()
-        while True:
-            connection, _ = await self._loop.sock_accept(self._listener)
+    def _accept(self) -> None:
+        # Not by a task: what it has just accepted would be lost when it is cancelled.
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = self._listener.accept()
+            connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connections.add(connection)
             self._count(accepted=1, opened=1)
             task = self._loop.create_task(self._serve(connection))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _end(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # A task that was cancelled before it began has not closed its own.
+        for connection in self._connections:
+            connection.close()
 
     def _count(self, *, accepted: int = 0, opened: int = 0, request: Request | None = None) -> None:
         with self._changed:
@@ -203,6 +211,7 @@ class Origin:
                 with contextlib.suppress(OSError, EOFError):
                     await self._talk(connection)
         finally:
+            self._connections.discard(connection)
             self._count(opened=-1)
 
     async def _talk(self, connection: socket.socket) -> None:

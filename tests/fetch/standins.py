@@ -9,6 +9,7 @@ from typing import Any
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.links import Fetched, FetchFailed, Purpose, Want
+from remote_worker.fetch import url
 from remote_worker.fetch.policy import Policy
 from remote_worker.fetch.process.follow import Fetcher
 from remote_worker.fetch.settings import FetchSettings
@@ -17,6 +18,9 @@ from remote_worker.fetch.url import Target
 from .origin import Origin
 
 Address = IPv4Address | IPv6Address
+# Reading the list of suffixes is no part of what a fetch may take.
+url.warm()
+
 PUBLIC = "93.184.216.34"
 PUBLIC_V6 = "2606:2800:220:1::1"
 
@@ -88,25 +92,25 @@ class World:
         )
 
     def fetch(
-        self, url: str, purpose: Purpose = Purpose.PAGE, *, seconds: float = 10.0, **want: Any
+        self, href: str, purpose: Purpose = Purpose.PAGE, *, seconds: float = 10.0, **want: Any
     ) -> Fetched:
         """Fetch it in a loop of its own. The caller closes what it gets."""
-        wanted = Want(url=url, purpose=purpose, **want)
+        wanted = Want(url=href, purpose=purpose, **want)
         return asyncio.run(self.fetcher.fetch(wanted, until=time.monotonic() + seconds))
 
-    def read(self, url: str, purpose: Purpose = Purpose.PAGE, **want: Any) -> tuple[Fetched, bytes]:
+    def read(self, href: str, purpose: Purpose = Purpose.PAGE, **want: Any) -> tuple[Fetched, bytes]:
         """The same with its bytes, closed."""
-        with self.fetch(url, purpose, **want) as fetched:
+        with self.fetch(href, purpose, **want) as fetched:
             return fetched, content(fetched)
 
-    def failure(self, url: str, purpose: Purpose = Purpose.PAGE, **want: Any) -> FetchFailed:
+    def failure(self, href: str, purpose: Purpose = Purpose.PAGE, **want: Any) -> FetchFailed:
         """How it fails, which it has to."""
         try:
-            fetched = self.fetch(url, purpose, **want)
+            fetched = self.fetch(href, purpose, **want)
         except FetchFailed as failed:
             return failed
         with fetched:
-            raise AssertionError(f"{url} was fetched: {fetched}")
+            raise AssertionError(f"{href} was fetched: {fetched}")
 
 
 def content(fetched: Fetched) -> bytes:

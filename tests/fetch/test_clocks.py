@@ -1,14 +1,16 @@
 """Servers that are slow in every phase: each ends in a timeout that names the phase, in time."""
 
 import asyncio
+import socket
 import time
 
 import pytest
 from fetch.origin import Behaviour, Exchange, Origin, answer, dripped, page, redirect, sit, then_sit
 from fetch.standins import PUBLIC, World
 
-from remote_worker.contract.failures import FailureCode
+from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.links import FetchFailed, Purpose, Want
+from remote_worker.fetch.process.line import Due, Line
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100000\r\n\r\n"
 TEXT = b"no page that would end early "
@@ -129,6 +131,22 @@ def test_a_server_that_never_pauses_is_on_the_clock_too() -> None:
         failed = world.failure("http://h.test/", Purpose.IMAGE)
 
         assert (failed.code, failed.detail) == (FailureCode.TIMEOUT, "total")
+
+
+def test_what_is_there_to_be_read_does_not_help_past_the_deadline() -> None:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.send(b"there")
+
+    async def receive(seconds: float) -> bytes:
+        with Line(near.dup()) as line:
+            return await line.receive(Due(asyncio.get_running_loop().time() + seconds, "idle"))
+
+    with near, far:
+        with pytest.raises(WorkFailed) as late:
+            asyncio.run(receive(-0.001))
+        assert (late.value.code, late.value.detail) == (FailureCode.TIMEOUT, "idle")
+        assert asyncio.run(receive(10.0)) == b"there"
 
 
 def test_a_deadline_that_has_passed_dials_nobody() -> None:

@@ -189,26 +189,35 @@ class Proxy:
             thread.join(10)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers = [writer]
+        try:
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await self._connect(reader, writers)
+        finally:
+            for one in writers:
+                one.transport.abort()
+
+    async def _connect(self, reader: asyncio.StreamReader, writers: list[asyncio.StreamWriter]) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
         found = self.table[head.split(b" ")[1].decode()]
         if isinstance(found, bytes):
-            writer.write(found)
-            with contextlib.suppress(OSError):
-                await reader.read()
-            writer.close()
+            writers[0].write(found)
+            await reader.read()
             return
         upstream, downstream = await asyncio.open_connection(*found)
-        writer.write(self.established)
+        writers.append(downstream)
+        writers[0].write(self.established)
+        await asyncio.gather(pipe(reader, downstream), pipe(upstream, writers[0]))
 
-        async def pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError):
-                while data := await source.read(65536):
-                    sink.write(data)
-                    await sink.drain()
-            sink.close()
 
-        await asyncio.gather(pipe(reader, downstream), pipe(upstream, writer))
+async def pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """All that comes, until either side ends."""
+    with contextlib.suppress(OSError):
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+    sink.close()
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

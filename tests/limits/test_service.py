@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 from PIL import Image
@@ -186,7 +187,7 @@ def test_an_answer_that_leaves_too_slowly_is_cut_off() -> None:
 
 
 def test_a_template_that_is_not_ready_in_its_time_is_given_up() -> None:
-    hello = Hello(template=Template.SVG, limits={})
+    hello = Hello(template=Template.SVG, limits=asdict(Limits()))
 
     async def start(seconds: float) -> None:
         template = await TemplateProcess.start(hello, seconds=seconds)

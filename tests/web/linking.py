@@ -9,15 +9,11 @@ from typing import Any
 
 from service.doors import Door, Sight
 from web.serving import Answer, Reader, Service, serving
+from web.small_links import small_links
 
 from remote_worker.service.cache import Cache
-from remote_worker.service.previews import Previews
 from remote_worker.service.settings import LinkSettings
-from remote_worker.service.signing import Camo, Signer
-from remote_worker.web.links import Links
-
-NOW = 1_790_000_000.0
-VIA = "remote-worker-5f2a"
+from remote_worker.service.signing import Signer
 
 
 @dataclass(frozen=True)
@@ -67,18 +63,7 @@ def request(method: str, target: str, *headers: str, body: bytes = b"", version:
 @contextmanager
 def linked(**settings: Any) -> Iterator[Linked]:
     """Until the block ends."""
-    own = LinkSettings(**{"proxy_keys": ("key",), "camo_key": "test", **settings})
-    door, sight = Door(), Sight()
-    signer = Signer(own.proxy_keys, seconds=own.proxy_seconds, public_url="", clock=lambda: NOW)
-    cache = Cache(own.cache_bytes)
-    links = Links(
-        previews=Previews(door, sight, cache, signer, own),
-        fetcher=door,
-        signer=signer,
-        camo=Camo(own.camo_key),
-        settings=own,
-        image_bytes=2**20,
-        via=VIA,
-    )
+    door, sight, cache = Door(), Sight(), Cache(LinkSettings().cache_bytes)
+    links = small_links(door, sight, cache, **settings)
     with serving(links=links) as service:
-        yield Linked(service, door, sight, signer, cache)
+        yield Linked(service, door, sight, links.signer, cache)

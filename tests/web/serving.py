@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from web.small_links import small_links
 from web.small_network import small_network
 
 from remote_worker.contract.document import Document
@@ -19,8 +20,8 @@ from remote_worker.contract.limits import Limits
 from remote_worker.contract.messages import AVATAR_SIZES, Avatars, Info, Picture, Reply, Task
 from remote_worker.contract.texts import Rendered, RenderMarkdown
 from remote_worker.decoder import markdown
-from remote_worker.service.images import Images
-from remote_worker.service.texts import Texts
+from remote_worker.service.images import Decoder, Images
+from remote_worker.service.texts import Renderer, Texts
 from remote_worker.web.app import Uses, create_app
 from remote_worker.web.links import Links
 from remote_worker.web.network import NetworkUses
@@ -133,6 +134,27 @@ class SmallRenderer:
         )
 
 
+def small_uses(
+    decoder: Decoder,
+    renderer: Renderer | None = None,
+    *,
+    links: Links | None = None,
+    network: NetworkUses | None = None,
+    proxies_images: bool = True,
+) -> Uses:
+    """All use cases, on this decoder and small parts."""
+    return Uses(
+        images=Images(decoder),
+        texts=Texts(renderer or SmallRenderer(), _sign if proxies_images else None),
+        links=links or small_links(),
+        network=network or small_network(),
+    )
+
+
+def _sign(address: str) -> str:
+    return f"/signed?{address}"
+
+
 def _pictures(task: Task, data: bytes) -> dict[str, Picture]:
     if isinstance(task, Info):
         return {}
@@ -203,13 +225,13 @@ def serving(
     *,
     links: Links | None = None,
     network: NetworkUses | None = None,
+    proxies_images: bool = True,
     **settings: Any,
 ) -> Iterator[Service]:
     """The server in a thread, until the block ends."""
     web = WebSettings(port=0, **settings)
     decoder, renderer, probe = SmallDecoder(), SmallRenderer(), Probe()
-    texts = Texts(renderer, lambda address: f"/signed?{address}")
-    uses = Uses(images=Images(decoder), texts=texts, links=links, network=network or small_network())
+    uses = small_uses(decoder, renderer, links=links, network=network, proxies_images=proxies_images)
     app = create_app(uses, probe, web, limits or Limits())
     listening = threading.Event()
     addresses: list[Address] = []

@@ -19,12 +19,12 @@ from web.serving import (
     form,
     post,
     serving,
+    small_uses,
     until,
 )
 
 from remote_worker.contract.limits import MIB, Limits
-from remote_worker.service.images import Images
-from remote_worker.web.app import Uses, create_app
+from remote_worker.web.app import create_app
 from remote_worker.web.settings import WebSettings
 
 PING = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -225,7 +225,7 @@ def test_a_request_that_waits_behind_another_is_refused_in_its_turn(service: Ser
 def test_another_server_is_told_without_a_look_at_the_body() -> None:
     decoder, sent = SmallDecoder(), []
     decoder.has_room = False
-    app = create_app(Uses(images=Images(decoder)), Probe(), WebSettings(), Limits())
+    app = create_app(small_uses(decoder), Probe(), WebSettings(), Limits())
     kind = f"multipart/form-data; boundary={BOUNDARY}".encode()
     scope = {
         "type": "http",

@@ -1,8 +1,13 @@
 """`/capabilities`: what a client learns before it uploads."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
+import mmdb
 from web.serving import FORMATS, Service, ask, serving
+from web.small_links import small_links
+from web.small_network import small_network
 
 from remote_worker.contract.formats import FormatName
 from remote_worker.contract.limits import Limits
@@ -40,15 +45,16 @@ def test_it_tells_which_operations_work_with_the_formats_that_are_on() -> None:
     with serving() as service:
         all_on = capabilities(service)["operations"]
 
-    assert [all_on[name]["available"] for name in sorted(all_on)] == [True] * 4
+    on_pictures = {"fit", "image", "info", "prepare_jpeg", "rescale_avatar"}
+    assert {name for name in on_pictures if all_on[name]["available"]} == on_pictures
+    assert all_on["fit"]["sources"] == ["file", "url"]
     assert all_on["fit"]["switches"]["format"] == ["jpeg", "png", "webp", "avif"]
 
     with serving() as service:
         service.probe.formats |= {name: replace(FORMATS[name], word="off") for name in ("png", "jpeg")}
         some = capabilities(service)["operations"]
 
-    available = {name: operation["available"] for name, operation in some.items()}
-    assert available == {"fit": True, "info": True, "prepare_jpeg": False, "rescale_avatar": False}
+    assert {name for name in on_pictures if some[name]["available"]} == {"fit", "image", "info"}
     assert some["fit"]["switches"]["format"] == ["webp", "avif"]
 
 
@@ -58,6 +64,42 @@ def test_it_tells_the_limits_in_effect() -> None:
 
     assert (limits["input_bytes"], limits["frames"], limits["body_seconds"]) == (1234, 7, 3.0)
     assert limits["pixels"] == 64_000_000
+
+
+def test_it_tells_the_limits_of_links_and_texts_in_effect() -> None:
+    with serving(links=small_links(previews_at_once=7, preview_seconds=2.5)) as service:
+        limits = capabilities(service)["limits"]
+
+    assert (limits["previews_at_once"], limits["preview_seconds"], limits["previews_seconds"]) == (7, 2.5, 30)
+    assert (limits["fetched_image_bytes"], limits["text_bytes"]) == (2**20, 2**20)
+
+
+def test_it_tells_every_operation_and_which_lack_a_setting(tmp_path: Path) -> None:
+    database = tmp_path / "facts.mmdb"
+    database.write_bytes(mmdb.database({"1.2.3.0/24": {"country": {"iso_code": "AU"}}}))
+    network = small_network(database=str(database), rpc_url="https://node.example/")
+
+    with serving(links=small_links(), network=network) as service:
+        every = capabilities(service)["operations"]
+    with serving(links=small_links(proxy_keys=(), camo_key=""), proxies_images=False) as service:
+        bare = capabilities(service)["operations"]
+
+    assert sorted(every) == sorted(bare)
+    assert [name for name in every if not every[name]["available"]] == []
+    assert [name for name in bare if not bare[name]["available"]] == ["camo", "ens", "geo", "ipip", "proxy"]
+    assert every["render_markdown"]["switches"] == {"proxy_images": ["0", "1"]}
+    assert bare["render_markdown"]["switches"] == {"proxy_images": ["0"]}
+    assert every["resolve"]["switches"]["type"][:3] == ["A", "AAAA", "CNAME"]
+
+
+def test_each_path_that_it_tells_is_there() -> None:
+    with serving() as service:
+        operations = capabilities(service)["operations"]
+        paths = [re.sub(r"\{\w+\}", "1", operation["path"]) for operation in operations.values()]
+        allowed = [ask(service, request("OPTIONS", path)) for path in paths]
+
+    assert len(paths) == 15
+    assert [answer.status for answer in allowed] == [200] * 15
 
 
 def test_it_tells_neither_process_ids_nor_library_versions() -> None:

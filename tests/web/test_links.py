@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 import pytest
 from service.doors import Page
-from web.linking import VIA, Linked, linked, request
+from web.linking import Linked, linked, request
 from web.serving import Reader, until
+from web.small_links import VIA
 
-from remote_worker.contract.failures import FailureCode
+from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.links import FetchFailed, Hop, PageFacts
 
 URL = "https://www.example.org/story"
@@ -94,6 +95,51 @@ def test_a_failure_is_json_with_its_code(here: Linked, url: str, status: int, co
     answer = here.get(f"/links/preview?url={quote(url, safe='')}")
 
     assert (answer.status, answer.json["code"], answer.json["success"]) == (status, code, False)
+
+
+@pytest.mark.parametrize(
+    ("failure", "message", "word"),
+    [
+        (
+            FetchFailed(FailureCode.BLOCKED_ADDRESS, "private"),
+            "The URL leads to an address that is refused (private)",
+            "private",
+        ),
+        (WorkFailed(FailureCode.BAD_PORT, "1"), "The URL's port is not one that is fetched from (1)", "1"),
+        (
+            FetchFailed(FailureCode.TOO_LARGE, "ratio"),
+            "The upload, or what the URL leads to, has too many bytes (ratio)",
+            "ratio",
+        ),
+        (
+            WorkFailed(FailureCode.PARSE_LIMIT, "too much processor time"),
+            "It takes too much work to read (too much processor time)",
+            "too much processor time",
+        ),
+        (FetchFailed(FailureCode.DNS_NOT_FOUND), "The host's name does not exist or has no address", None),
+        # Of no URL: the detail is the sentence, or nobody's business.
+        (WorkFailed(FailureCode.BUSY, "the worker is stopping"), "The worker is stopping", None),
+        (
+            FetchFailed(FailureCode.JAIL_UNAVAILABLE, "seccomp"),
+            "It is refused because it cannot be decoded safely right now",
+            None,
+        ),
+    ],
+)
+def test_a_failure_says_what_was_the_matter_in_a_sentence_and_in_a_word(
+    here: Linked, failure: WorkFailed, message: str, word: str | None
+) -> None:
+    here.door.answers[URL] = failure
+
+    plain = here.get(TARGET).json
+    problem = here.get(TARGET, "Accept: application/problem+json").json
+    with here.connect() as connection:
+        connection.sendall(batch(here, body={"urls": [URL]}))
+        line = json.loads(Reader(connection).answer().body)
+
+    assert (plain["message"], plain.get("detail")) == (message, word)
+    assert (line["message"], line.get("detail")) == (message, word)
+    assert (problem["detail"], problem.get("reason")) == (message, word)
 
 
 def test_an_explained_failure_tells_how_far_it_came(here: Linked) -> None:
@@ -193,7 +239,8 @@ def test_lines_come_as_they_get_ready(here: Linked) -> None:
         "index": 2,
         "url": "http://127.0.0.1/",
         "code": "blocked_address",
-        "message": "Loopback",
+        "message": "The URL leads to an address that is refused (loopback)",
+        "detail": "loopback",
         "status": "error",
         "success": False,
     }
@@ -282,10 +329,3 @@ def test_a_form_is_bounded(here: Linked) -> None:
     more_fields = here.ask("POST", "/links/preview", form, body=begin + b"&a=1" * 31)
 
     assert [full.status, over.status, fields.status, more_fields.status] == [200, 413, 200, 400]
-
-
-def test_without_links_there_are_no_such_paths() -> None:
-    from web.serving import ask, serving
-
-    with serving() as service:
-        assert ask(service, request("GET", TARGET)).status == 404

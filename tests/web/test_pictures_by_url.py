@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 import pytest
 from service.doors import Page, picture
-from web.linking import NOW, Linked, linked, request
+from web.linking import Linked, linked, request
 from web.serving import BOUNDARY, END, part, until
+from web.small_links import NOW
 
 from remote_worker.contract.failures import FailureCode
 from remote_worker.contract.limits import LONGEST_SIDE

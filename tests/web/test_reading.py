@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
-from web.serving import BOUNDARY, END, Probe, SmallDecoder, form, part
+from web.serving import BOUNDARY, END, Probe, SmallDecoder, form, part, small_uses
+from web.small_links import small_links
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.limits import Limits
-from remote_worker.service.images import Images
-from remote_worker.web.app import Uses, create_app
+from remote_worker.web.app import create_app
 from remote_worker.web.body import EXTENSION, Take
 from remote_worker.web.budget import Budget
 from remote_worker.web.exchange import ClientGone, Exchange
@@ -81,7 +81,9 @@ def from_another_server(parts: Sequence[bytes]) -> Request:
 def uploaded(request: Request) -> bytes:
     async def receive() -> bytes:
         share = Budget(1_000_000).share("somebody")
-        async with Uploads(Limits(), WebSettings()).receive(request, share) as document:
+        async with Uploads(Limits(), WebSettings(), small_links().by_url()).receive(
+            request, share
+        ) as document:
             fd = document.read_only_fd()
             try:
                 return os.pread(fd, 1_000_000, 0)
@@ -140,7 +142,7 @@ def test_a_body_cut_by_another_server_is_a_client_that_went() -> None:
 def answer_of(upload: bytes, receive: Callable[[], Any] | None = None) -> tuple[SmallDecoder, list[Any]]:
     """What another server would be told to send."""
     decoder, sent = SmallDecoder(), []
-    app = create_app(Uses(images=Images(decoder)), Probe(), WebSettings(), Limits())
+    app = create_app(small_uses(decoder), Probe(), WebSettings(), Limits())
 
     async def send(message: Any) -> None:
         sent.append(message)

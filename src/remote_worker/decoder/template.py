@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from ..contract.control import EVENT, FORK, FORK_FAILED, FORKED, REAPED, Hello
+from ..contract.limits import Limits
 from ..contract.signatures import Template
 from ..jail import kernel
 from ..jail.failure import SealFailed
@@ -60,7 +61,7 @@ def main(control_fd: int) -> NoReturn:
         sys.exit(1)
     os.dup2(0, 2)  # Until here an error is told on the host's standard error; a child must not write there.
     control.send(json.dumps(report).encode())
-    _serve(control, seal, trade.serve, hello.limits["cpu_seconds"])
+    _serve(control, seal, trade.serve, Limits(**hello.limits).cpu_seconds)
 
 
 def _trade(template: Template) -> Trade:
@@ -79,9 +80,10 @@ def _make_ready(trade: Trade, hello: Hello, control_fd: int) -> tuple[ChildSeal 
     if not hello.jail:
         return None, report
     os.nice(NICENESS)
+    limits = Limits(**hello.limits)
     budget = Budget(
-        memory_bytes=hello.limits["memory_bytes"],
-        cpu_seconds=hello.limits["cpu_seconds"],
+        memory_bytes=limits.memory_bytes,
+        cpu_seconds=limits.cpu_seconds,
         may_start_threads=trade.may_start_threads,
     )
     seal = ChildSeal(budget)

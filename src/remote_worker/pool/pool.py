@@ -1,4 +1,4 @@
-"""The pool: a bounded, fair queue in front of sealed children, one child for each document."""
+"""The pool: a bounded, fair queue in front of sealed children, one child for each picture."""
 
 import asyncio
 import logging

@@ -59,6 +59,11 @@ class Ens:
         self._fetcher = fetcher
         self._url = url
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a node to ask."""
+        return bool(self._url)
+
     async def look_up(self, name: str, deadline: float) -> Owned:
         """The owner of a name, in lower case. Raises WorkFailed."""
         name = name.lower()

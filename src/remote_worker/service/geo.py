@@ -89,6 +89,11 @@ class Geo:
             except _UNREADABLE as broken:
                 raise BadDatabase(str(broken)) from broken
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a database."""
+        return bool(self._path)
+
     async def look_up(self, address: Address) -> Facts:
         """The facts; special ranges are known without a database. Raises WorkFailed."""
         inner = embedded(address, self._nat64)

@@ -43,6 +43,11 @@ class Signer:
         self._public_url = public_url.rstrip("/")
         self._clock = clock
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a key."""
+        return bool(self._keys)
+
     def address(self, url: str, operation: str = "original", *, kept_seconds: float = 0.0) -> str | None:
         """Where this picture is had from here, or None without a key.
 
@@ -77,6 +82,11 @@ class Camo:
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a key."""
+        return bool(self._key)
 
     def opened(self, digest: str, encoded: str) -> Signed:
         """Both in lower-case hex, or as go-camo also has it, both in base64url. Raises WorkFailed."""

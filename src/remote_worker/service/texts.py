@@ -29,6 +29,11 @@ class Texts:
         self._renderer = renderer
         self._sign = sign
 
+    @property
+    def proxies_images(self) -> bool:
+        """Whether pictures can be given signed addresses."""
+        return self._sign is not None
+
     async def markdown(
         self, text: str, *, proxy_images: bool = False, deadline: float, caller: str = ""
     ) -> str:

@@ -18,7 +18,7 @@ from .admission import Admission, Admits
 from .answers import json_answer
 from .budget import Budget
 from .callers import Callers
-from .capabilities import CapabilityEndpoint
+from .capabilities import CapabilityEndpoint, Offered
 from .exchange import Exchanges
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
@@ -53,9 +53,9 @@ class Uses:
     """The use cases that are offered."""
 
     images: Images
-    links: Links | None = None
-    texts: Texts | None = None
-    network: NetworkUses | None = None
+    links: Links
+    texts: Texts
+    network: NetworkUses
 
 
 def create_app(
@@ -70,28 +70,27 @@ def create_app(
     health = HealthEndpoints(readiness)
     callers = Callers(settings.trusted_proxies)
     budget = Budget(settings.bodies_bytes)
-    links = uses.links
-    by_url = links.by_url() if links else None
-    pictures = ImageEndpoints(uses.images, limits, settings, callers, budget, by_url)
+    pictures = ImageEndpoints(uses.images, limits, settings, callers, budget, uses.links.by_url())
+    links = LinkEndpoints(uses.links, uses.images, settings, callers, budget)
+    texts = TextEndpoints(uses.texts, settings, callers, budget)
+    network = NetworkEndpoints(uses.network, settings, callers)
     about = _About(settings)
+    offered = Offered(links=uses.links, texts=uses.texts, network=uses.network)
+    capabilities = CapabilityEndpoint(health.current, offered, limits, settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
         "/ping": about.ping,
         "/hello": about.hello,
-        "/capabilities": CapabilityEndpoint(health.current, limits, settings).tell,
+        "/capabilities": capabilities.tell,
         "/livez": health.live,
         "/readyz": health.ready,
         "/health": health.ready,
+        "/dns/resolve": network.resolve,
+        "/ip": network.caller,
+        "/ipip/{address}": network.ipip,
+        "/geo/{address}": network.geo,
+        "/ens/{name}": network.ens,
     }
-    if uses.network is not None:
-        network = NetworkEndpoints(uses.network, settings, callers)
-        reads |= {
-            "/dns/resolve": network.resolve,
-            "/ip": network.caller,
-            "/ipip/{address}": network.ipip,
-            "/geo/{address}": network.geo,
-            "/ens/{name}": network.ens,
-        }
     uploads: dict[str, Endpoint] = {
         "/images/prepare_jpeg": pictures.prepare,
         "/images/fit/{box}": pictures.fit,
@@ -99,20 +98,16 @@ def create_app(
         "/images/resize_avatar": pictures.avatars,
         "/images/info": pictures.info,
     }
-    bodies: dict[str, Endpoint] = {}
-    if uses.texts is not None:
-        texts = TextEndpoints(uses.texts, settings, callers, budget)
-        bodies["/text/render_markdown"] = texts.render_markdown
     upload_routes = [_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()]
     app = App(
         routes=[
             # Looked through in this order.
-            *(_link_routes(LinkEndpoints(links, uses.images, settings, callers, budget)) if links else ()),
+            *_link_routes(links),
             *upload_routes,
-            *(_route(path, endpoint, _UPLOAD) for path, endpoint in bodies.items()),
+            _route("/text/render_markdown", texts.render_markdown, _UPLOAD),
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
-        middleware=[Middleware(Exchanges, settings, links.via if links else ""), Middleware(Refusals)],
+        middleware=[Middleware(Exchanges, settings, uses.links.via), Middleware(Refusals)],
         lifespan=lifespan,
     )
     # A path with a slash behind it is another path.

@@ -1,7 +1,7 @@
-"""`/capabilities`: formats, operations and limits in effect, for clients that ask before they upload."""
+"""`/capabilities`: formats, operations and limits in effect, for clients that ask before they call."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -12,8 +12,13 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.formats import OFF, OK, FormatName, FormatReport
 from ..contract.limits import Limits
 from ..contract.messages import AVATAR_SIZES, OUTPUT_FORMATS
+from ..contract.texts import MOST_TEXT_BYTES
+from ..service.network import KINDS
+from ..service.texts import Texts
 from .answers import json_answer
 from .health import Health
+from .links import Links
+from .network import NetworkUses
 from .settings import WebSettings
 
 _SWITCH = ["0", "1"]
@@ -26,17 +31,63 @@ _ACCEPT = {
     "image/*": "the picture's own bytes, from prepare and fit; also by the name of any image type",
     "application/problem+json": "failures as RFC 9457",
 }
+_SOURCES = ["file", "url"]
+"""How a picture is given: as an upload, or by its URL."""
 _TIMES = ("body_seconds", "body_idle_seconds", "work_seconds")
+_OF_LINKS = ("preview_seconds", "previews_seconds", "previews_at_once")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """What is offered besides work on pictures."""
+
+    links: Links
+    texts: Texts
+    network: NetworkUses
+
+    def limits(self) -> dict[str, float]:
+        """Those in effect."""
+        return {name: getattr(self.links.settings, name) for name in _OF_LINKS} | {
+            "fetched_image_bytes": self.links.image_bytes,
+            "text_bytes": MOST_TEXT_BYTES,
+        }
+
+    def operations(self) -> dict[str, Any]:
+        """By name: the path, whether the settings that it needs are there, and its switches' values."""
+        network = self.network
+        return {
+            "preview": _operation("/links/preview", switches={"explain": _SWITCH, "force": _SWITCH}),
+            "previews": _operation("/links/previews", switches={"force": [False, True]}),
+            "proxy": _operation(
+                "/links/proxy/{signature}/{expiry}/{operation}/{url}", available=self.links.signer.is_on
+            ),
+            "camo": _operation("/camo/{digest}/{url}", available=self.links.camo.is_on),
+            "resolve": _operation("/dns/resolve", switches={"type": KINDS}),
+            "ip": _operation("/ip"),
+            "ipip": _operation("/ipip/{address}", available=network.geo.is_on),
+            "geo": _operation("/geo/{address}", available=network.geo.is_on),
+            "ens": _operation("/ens/{name}", available=network.ens.is_on),
+            "render_markdown": _operation(
+                "/text/render_markdown",
+                switches={"proxy_images": _SWITCH if self.texts.proxies_images else _SWITCH[:1]},
+            ),
+        }
 
 
 class CapabilityEndpoint:
     """What this worker does, told from what its templates found out and from the settings in effect."""
 
     def __init__(
-        self, health: Callable[[], Awaitable[Health | None]], limits: Limits, settings: WebSettings
+        self,
+        health: Callable[[], Awaitable[Health | None]],
+        offered: Offered,
+        limits: Limits,
+        settings: WebSettings,
     ) -> None:
         self._health = health
-        self._limits = asdict(limits) | {name: getattr(settings, name) for name in _TIMES}
+        self._offered = offered.operations()
+        times = {name: getattr(settings, name) for name in _TIMES}
+        self._limits = {**asdict(limits), **times, **offered.limits()}
 
     async def tell(self, _: Request) -> Response:
         """All of it. Raises WorkFailed as long as no template has told what it can do."""
@@ -48,7 +99,7 @@ class CapabilityEndpoint:
                 "accept": _ACCEPT,
                 "formats": {name: _format(report) for name, report in health.formats.items()},
                 "limits": self._limits,
-                "operations": _operations(health.formats),
+                "operations": _on_pictures(health.formats) | self._offered,
                 "status": "ok",
                 "success": True,
                 "version": __version__,
@@ -67,33 +118,49 @@ def _format(report: FormatReport) -> dict[str, Any]:
     }
 
 
-def _operations(formats: Mapping[str, FormatReport]) -> dict[str, Any]:
+def _operation(
+    path: str, *, available: bool = True, switches: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
+    return {"path": path, "available": available, "switches": switches or {}, **more}
+
+
+def _on_pictures(formats: Mapping[str, FormatReport]) -> dict[str, Any]:
     """By name: the path, whether it works at all with the formats that are on, and its switches' values."""
 
     def works(name: str) -> bool:
         return formats[name].word == OK
 
+    is_any = any(map(works, formats))
+    making = {
+        "animated": _SWITCH,
+        "format": [name for name in OUTPUT_FORMATS if works(name)],
+        "quality": {"least": 1, "most": 100},
+    }
     return {
-        "prepare_jpeg": {
-            "path": "/images/prepare_jpeg",
-            "available": works(FormatName.JPEG),
-            "switches": {"metadata": ["strip", "keep"]},
-        },
-        "fit": {
-            "path": "/images/fit/{width}x{height}",
-            "available": any(map(works, formats)),
-            "switches": {
-                "animated": _SWITCH,
-                "format": [name for name in OUTPUT_FORMATS if works(name)],
-                "quality": {"least": 1, "most": 100},
-                "simple": _SWITCH,
-            },
-        },
-        "rescale_avatar": {
-            "path": "/images/rescale_avatar",
-            "available": works(FormatName.PNG),
-            "sizes": AVATAR_SIZES,
-            "switches": {"animated": _SWITCH},
-        },
-        "info": {"path": "/images/info", "available": any(map(works, formats)), "switches": {}},
+        "prepare_jpeg": _operation(
+            "/images/prepare_jpeg",
+            available=works(FormatName.JPEG),
+            switches={"metadata": ["strip", "keep"]},
+            sources=_SOURCES,
+        ),
+        "fit": _operation(
+            "/images/fit/{width}x{height}",
+            available=is_any,
+            switches={**making, "simple": _SWITCH},
+            sources=_SOURCES,
+        ),
+        "rescale_avatar": _operation(
+            "/images/rescale_avatar",
+            available=works(FormatName.PNG),
+            switches={"animated": _SWITCH},
+            sizes=AVATAR_SIZES,
+            sources=_SOURCES,
+        ),
+        "info": _operation("/images/info", available=is_any, sources=_SOURCES),
+        "image": _operation(
+            "/links/image",
+            available=is_any,
+            switches={**making, "avatar": AVATAR_SIZES, "info": _SWITCH},
+            sources=["url"],
+        ),
     }

@@ -27,20 +27,21 @@ T = TypeVar("T")
 
 _METADATA = {"strip": False, "keep": True}
 
+_GIVEN = "as the part `file` of multipart/form-data, or its URL as `url`."
 _PREPARE_USAGE = (
-    "POST a JPEG as the part `file` of multipart/form-data. It comes back upright and without metadata; "
+    f"POST a JPEG {_GIVEN} It comes back upright and without metadata; "
     "?metadata=keep takes away the location only."
 )
 _FIT_USAGE = (
-    "POST an image as the part `file` of multipart/form-data. It comes back scaled down to fit into "
+    f"POST an image {_GIVEN} It comes back scaled down to fit into "
     "the box. ?animated=1 keeps all frames, ?format= is one of png, jpeg, webp, avif, ?quality= is 1 to 100, "
     "?simple=1 answers with the base64 alone."
 )
 _AVATAR_USAGE = (
-    "POST an image as the part `file` of multipart/form-data. It comes back as square PNG avatars with sides "
+    f"POST an image {_GIVEN} It comes back as square PNG avatars with sides "
     "of 24, 48 and 73 pixels, and of 128, 256 and 512 where it is large enough. ?animated=1 keeps all frames."
 )
-_INFO_USAGE = "POST an image as the part `file` of multipart/form-data. What its header says comes back."
+_INFO_USAGE = f"POST an image {_GIVEN} What its header says comes back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class ImageEndpoints:
         settings: WebSettings,
         callers: Callers,
         budget: Budget,
-        by_url: ByUrl | None = None,
+        by_url: ByUrl,
     ) -> None:
         self._images = images
         self._callers = callers

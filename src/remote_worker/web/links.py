@@ -91,7 +91,7 @@ class LinkEndpoints:
         asked = await self._asked(request)
         url = _text(asked, "url")
         if not url:
-            raise WorkFailed(FailureCode.BAD_PARAMETER, "url is missing")
+            raise WorkFailed(FailureCode.BAD_PARAMETER, 'Required parameter "url" is missing or empty')
         if request.method == "DELETE":
             purged = await self._links.previews.purge(url)
             return json_answer({"purged": purged, "status": "ok", "success": True})
@@ -157,7 +157,7 @@ class LinkEndpoints:
         """A picture by its URL, made anew like an upload."""
         url = request.query_params.get("url", "")
         if not url:
-            raise WorkFailed(FailureCode.BAD_PARAMETER, "url is missing")
+            raise WorkFailed(FailureCode.BAD_PARAMETER, 'Required parameter "url" is missing or empty')
         return await self._picture(request, url, request.query_params, None)
 
     async def proxy(self, request: Request) -> Response:

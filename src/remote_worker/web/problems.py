@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..contract.failures import FailureCode, WorkFailed
+from ..contract.links import FetchFailed
 from .negotiation import wants_problem
 
 JSON_TYPE = "application/json;charset=utf-8"
@@ -31,7 +32,9 @@ PROBLEMS: dict[FailureCode, Problem] = {
     FailureCode.NOT_FOUND: Problem(404, "Not found", "There is nothing at this path"),
     FailureCode.METHOD_NOT_ALLOWED: Problem(405, "Method not allowed", "This path does not take this method"),
     FailureCode.BODY_TIMEOUT: Problem(408, "Request timeout", "The request came too slowly"),
-    FailureCode.TOO_LARGE: Problem(413, "Too large", "The upload has too many bytes"),
+    FailureCode.TOO_LARGE: Problem(
+        413, "Too large", "The upload, or what the URL leads to, has too many bytes"
+    ),
     FailureCode.URI_TOO_LONG: Problem(414, "URI too long", "The address is too long"),
     FailureCode.HEADERS_TOO_LARGE: Problem(431, "Headers too large", "The request's headers are too large"),
     FailureCode.UNSUPPORTED_FORMAT: Problem(415, "Unsupported format", "Unable to determine the file type"),
@@ -41,12 +44,12 @@ PROBLEMS: dict[FailureCode, Problem] = {
     FailureCode.DAMAGED: Problem(422, "Damaged file", "the file is damaged"),
     FailureCode.TOO_MANY_PIXELS: Problem(422, "Too many pixels", "the image has too many pixels"),
     FailureCode.TOO_MANY_FRAMES: Problem(422, "Too many frames", "the image has too many frames"),
-    FailureCode.TOO_MUCH_MEMORY: Problem(422, "Too much memory", "the image takes too much memory"),
+    FailureCode.TOO_MUCH_MEMORY: Problem(422, "Too much memory", "it takes too much memory"),
     FailureCode.DECODER_CRASHED: Problem(422, "Decoder crashed", "the decoder could not finish"),
     FailureCode.OUTPUT_TOO_LARGE: Problem(422, "Output too large", "the result has too many bytes"),
     FailureCode.BUSY: Problem(503, "Busy", "The worker is busy, try again later"),
     FailureCode.JAIL_UNAVAILABLE: Problem(
-        503, "Jail unavailable", "Images are refused because they cannot be decoded safely right now"
+        503, "Jail unavailable", "It is refused because it cannot be decoded safely right now"
     ),
     FailureCode.DEADLINE: Problem(504, "Deadline exceeded", "The work took too long"),
     FailureCode.INTERNAL: Problem(500, "Internal error", "The worker failed, and has logged why"),
@@ -88,7 +91,7 @@ PROBLEMS: dict[FailureCode, Problem] = {
     FailureCode.NOT_HTML: Problem(502, "Not a page", "The URL leads to something that is not a web page"),
     FailureCode.TYPE_MISMATCH: Problem(502, "Type mismatch", "The content is not of the type that it claims"),
     FailureCode.ATTACHMENT: Problem(502, "Attachment", "The URL leads to a download"),
-    FailureCode.PARSE_LIMIT: Problem(502, "Page too complex", "The page takes too much work to read"),
+    FailureCode.PARSE_LIMIT: Problem(422, "Too complex", "it takes too much work to read"),
     FailureCode.FETCH_UNAVAILABLE: Problem(503, "Fetching unavailable", "Nothing can be fetched right now"),
     FailureCode.BAD_SIGNATURE: Problem(403, "Bad signature", "The address is not signed by this worker"),
     FailureCode.UNSUPPORTED_MEDIA_TYPE: Problem(415, "Unsupported media type", "The body must be JSON"),
@@ -118,6 +121,19 @@ _FIXED = {
     FailureCode.INTERNAL,
 }
 """Failures whose message never has a detail."""
+_WITH_A_WORD = {
+    FailureCode.BAD_URL,
+    FailureCode.BAD_SCHEME,
+    FailureCode.BAD_HOST,
+    FailureCode.BAD_PORT,
+    FailureCode.USERINFO,
+    FailureCode.TOO_LONG,
+    FailureCode.BLOCKED_ADDRESS,
+    FailureCode.BLOCKED_NAME,
+    FailureCode.SELF,
+    FailureCode.PARSE_LIMIT,
+}
+"""Failures whose detail is a word or a few, whoever raises them; so is that of every fetch."""
 _RETRY_SECONDS = {
     FailureCode.BUSY: 1,
     FailureCode.JAIL_UNAVAILABLE: 5,
@@ -151,9 +167,11 @@ def answer(
     """The failure in the form that the client asked for; `kind` is that of the task it came from."""
     problem = PROBLEMS[failure.code]
     message = _message(failure, problem, kind)
-    members: dict[str, Any] = {"code": failure.code, "request_id": request_id, **(more or {})}
+    word = _word(failure)
+    members: dict[str, Any] = {"code": failure.code, "request_id": request_id}
     if wants_problem(accept):
         media_type = PROBLEM_TYPE
+        members |= {"reason": word} if word else {}
         members |= {
             "type": f"urn:remote-worker:error:{failure.code}",
             "title": problem.title,
@@ -163,7 +181,9 @@ def answer(
         }
     else:
         media_type = JSON_TYPE
+        members |= {"detail": word} if word else {}
         members |= {"message": message, "status": "error", "success": False}
+    members |= more or {}
     headers = {"content-type": media_type}
     if failure.code in _RETRY_SECONDS:
         headers["retry-after"] = str(failure.retry_seconds or _RETRY_SECONDS[failure.code])
@@ -178,15 +198,26 @@ def line(failure: WorkFailed) -> dict[str, Any]:
         "status": "error",
         "success": False,
     }
+    if word := _word(failure):
+        members["detail"] = word
     if failure.code in _RETRY_SECONDS:
         members["retry_seconds"] = failure.retry_seconds or _RETRY_SECONDS[failure.code]
     return members
 
 
+def _word(failure: WorkFailed) -> str:
+    """What exactly was the matter; empty where the message is all there is to say."""
+    has_word = isinstance(failure, FetchFailed) or failure.code in _WITH_A_WORD
+    return failure.detail if has_word and failure.code not in _FIXED else ""
+
+
 def _message(failure: WorkFailed, problem: Problem, kind: str) -> str:
     if failure.in_header:
         return PROBLEMS[FailureCode.UNSUPPORTED_FORMAT].message
-    detail = problem.message if failure.code in _FIXED else failure.detail or problem.message
+    if word := _word(failure):
+        text = f"{problem.message} ({word})"
+    else:
+        text = problem.message if failure.code in _FIXED else failure.detail or problem.message
     if failure.code in _ABOUT_THE_PICTURE and kind in _LEADS:
-        return f"{_LEADS[kind]}: {detail}"
-    return detail[:1].upper() + detail[1:]
+        return f"{_LEADS[kind]}: {text}"
+    return text[:1].upper() + text[1:]

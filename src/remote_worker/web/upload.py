@@ -41,7 +41,7 @@ _EXTENDED_FILENAME = re.compile(r";\s*filename\*\s*=\s*[^;\s']*'[^;\s']*'[^;\s]+
 class Uploads:
     """Receives uploads within the limits."""
 
-    def __init__(self, limits: Limits, settings: WebSettings, by_url: ByUrl | None = None) -> None:
+    def __init__(self, limits: Limits, settings: WebSettings, by_url: ByUrl) -> None:
         self._limits = limits
         self._settings = settings
         self._by_url = by_url
@@ -56,8 +56,8 @@ class Uploads:
         Raises WorkFailed, or ClientGone when the body is cut.
         """
         began = time.perf_counter()
-        url = request.query_params.get(URL_FIELD, "") if self._by_url else ""
-        if self._by_url and not _is_multipart(request):
+        url = request.query_params.get(URL_FIELD, "")
+        if not _is_multipart(request):
             with share.lease() as lease:
                 url = url or await read_field(request, self._settings, lease, URL_FIELD)
             if url:
@@ -73,8 +73,8 @@ class Uploads:
         with share.lease() as lease, _document() as document:
             form = _Form(boundary, document, lease, self._limits.input_bytes)
             await self._read(request, form, most_bytes)
-            url = (form.url or url) if self._by_url else ""
-            if url and self._by_url:
+            url = form.url or url
+            if url:
                 if form.has_file:
                     raise WorkFailed(FailureCode.BAD_PARAMETER, "there is a file and a url")
                 async with self._by_url.document(request, url, share) as fetched:
