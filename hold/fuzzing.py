@@ -22,12 +22,14 @@ GROUPS_BY_NAME = {
     **dict.fromkeys(("signatures", "one_format"), "signature table"),
     **dict.fromkeys(("multipart", "content_type"), "multipart upload"),
     **dict.fromkeys(("requests", "host", "accept", "settings"), "requests and settings"),
-    **dict.fromkeys(("url", "address"), "what is fetched"),
+    **dict.fromkeys(
+        ("url", "address", "responses", "sniffed", "unpacked", "dns_answer", "door_reply"), "what is fetched"
+    ),
+    **dict.fromkeys(("json_body", "signed"), "requests and settings"),
     **dict.fromkeys(("task", "message", "record", "parts", "facts"), "wire"),
     **dict.fromkeys(("reply", "reply_built"), "reply checks"),
     **dict.fromkeys(("exif", "xmp", "iptc", "mp4", "profile"), "metadata"),
     **dict.fromkeys(("page", "page_head", "oembed", "markdown"), "pages, oEmbed and Markdown"),
-    **dict.fromkeys(("responses",), "answers of those who are fetched from"),
 }
 
 

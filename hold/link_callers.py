@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
@@ -47,7 +48,7 @@ async def run(calls: Calls) -> list[Told]:
         batches = [urls[at : at + calls.batch] for at in range(0, len(urls), calls.batch)]
         told = await asyncio.gather(*(_batch(calls.port, batch, start) for batch in batches))
         return [one for batch in told for one in batch]
-    return list(await asyncio.gather(*(_one(calls.port, url, start) for url in calls.urls)))
+    return list(await asyncio.gather(*(one(calls.port, url, start=start) for url in calls.urls)))
 
 
 def asked(calls: Calls, core: int) -> list[Told]:
@@ -61,15 +62,16 @@ def asked(calls: Calls, core: int) -> list[Told]:
     return [Told(**one) for one in json.loads(done.stdout)]
 
 
-async def _one(port: int, url: str, start: float) -> Told:
+async def one(port: int, url: str, *, start: float = 0.0, seconds: float = _LONGEST_SECONDS) -> Told:
+    """One preview on a connection of its own."""
     path = f"/links/preview?url={quote(url, safe='')}"
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     try:
-        async with asyncio.timeout(_LONGEST_SECONDS):
+        async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(request.encode())
-            answer = await reader.read(-1)
-            writer.close()
+            with closing(writer):
+                writer.write(request.encode())
+                answer = await reader.read(-1)
         members = json.loads(answer.partition(b"\r\n\r\n")[2])
     except (OSError, ValueError, TimeoutError) as lost:
         return Told(url=url, seconds=time.perf_counter() - start, code=type(lost).__name__)

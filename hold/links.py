@@ -7,11 +7,14 @@ with a word of its own, and no answer of a stranger makes the service grow.
 import itertools
 import os
 import re
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
-from benchmarks import servers
+from benchmarks import processes, servers
 from benchmarks.processes import pss_bytes, sampled_memory
 
 from .link_callers import Calls, Told, asked
@@ -29,6 +32,8 @@ MOST_GROWTH_BYTES = 20_000_000
 HUNGRY = ("bomb", "endless", "longhead", "lying")
 """Answers that would fill memory."""
 TIMES = 5
+WARM = 10
+"""Good ones, one after the other, before memory is measured."""
 REST_SECONDS = 1.0
 
 ENDS: dict[str, set[str]] = {
@@ -59,19 +64,20 @@ def measure(given: Given) -> Sequence[Row]:
     }
     core = given.load_core
     others = os.sched_getaffinity(0) - {core, *given.server_cores}
-    with (
-        strangers(WHERE, min(others, default=core)),
-        servers.worker(PORT, set(given.server_cores), **settings) as server,
-    ):
+    cores = set(given.server_cores)
+    with strangers(WHERE, min(others, default=core)), servers.worker(PORT, cores, **settings):
         alone = asked(Calls(port=PORT, urls=urls(0, good_share=1)), core)
         one_by_one = asked(Calls(port=PORT, urls=urls(1)), core)
         batches = asked(Calls(port=PORT, urls=urls(2), batch=BATCH), core)
-        growth = {kind: _growth(server.pid, kind, core) for kind in HUNGRY}
+    growth = []
+    for kind in HUNGRY:  # One that has seen no such answer: what the allocator keeps of the first would hide.
+        with strangers(WHERE, min(others, default=core)), servers.worker(PORT, cores, **settings) as server:
+            growth.append(_growth(server.pid, kind, core))
     return [
         *rows("good ones alone", alone),
         *rows(f"{PREVIEWS} at once", one_by_one),
         *rows(f"{PREVIEWS} at once, in batches of {BATCH}", batches),
-        *_growth_rows(growth),
+        *growth,
     ]
 
 
@@ -125,27 +131,75 @@ def rows(case: str, told: Sequence[Told]) -> list[Row]:
     return found
 
 
-def _growth(pid: int, kind: str, core: int) -> tuple[int, int]:
-    """The most that all processes grow by during such answers, one after the other, and what of it stays."""
-    asked(Calls(port=PORT, urls=[url(kind, 10_000)]), core)
-    before = pss_bytes(pid)
-    with sampled_memory(pid) as samples:
+def _growth(pid: int, kind: str, core: int) -> Row:
+    """What all processes together, and each of them, grow by at most during such answers, one by one."""
+    for number in range(WARM):
+        asked(Calls(port=PORT, urls=[url(GOOD, 9_000 + number)]), core)
+    before, each_before = pss_bytes(pid), _rss_bytes(pid)
+    highest = dict(each_before)
+    with sampled_memory(pid) as samples, _repeated(lambda: _raise(highest, _rss_bytes(pid))):
         for number in range(TIMES):
             asked(Calls(port=PORT, urls=[url(kind, 10_001 + number)]), core)
     time.sleep(REST_SECONDS)
-    return max(samples, default=before) - before, pss_bytes(pid) - before
+    most, stays = max(samples, default=before) - before, pss_bytes(pid) - before
+    each: dict[str, int] = {}
+    for (name, member), held in highest.items():
+        # One that is new has nothing to be compared with: it counts in what all hold.
+        grown = held - each_before.get((name, member), held)
+        each[name] = max(each.get(name, 0), grown)
+    return Row(
+        case=f"memory during {TIMES} answers of the kind {kind}: all together, each process",
+        bar=f"grows by under {MOST_GROWTH_BYTES / 1e6:g} MB",
+        measured=(
+            f"{most / 1e6:.1f} MB, of which {stays / 1e6:.1f} stay; "
+            + ", ".join(f"{name} {grown / 1e6:.1f}" for name, grown in sorted(each.items()))
+        ),
+        holds=max(most, *each.values()) < MOST_GROWTH_BYTES,
+    )
 
 
-def _growth_rows(growth: dict[str, tuple[int, int]]) -> list[Row]:
-    return [
-        Row(
-            case=f"memory of all processes during {TIMES} answers of the kind {kind}",
-            bar=f"grows by under {MOST_GROWTH_BYTES / 1e6:g} MB",
-            measured=f"{most / 1e6:.1f} MB, of which {stays / 1e6:.1f} stay",
-            holds=most < MOST_GROWTH_BYTES,
-        )
-        for kind, (most, stays) in growth.items()
-    ]
+def _rss_bytes(pid: int) -> dict[tuple[str, int], int]:
+    """Resident memory by what a process is, and its id."""
+    names = {pid: "host"}
+    for member in processes.children(pid):
+        is_fetcher = b"fetch.process.main" in _read(f"/proc/{member}/cmdline")
+        names[member] = "fetching" if is_fetcher else "a template"
+        names |= dict.fromkeys(processes.tree(member)[1:], "a child")
+    found = {}
+    for member, name in names.items():
+        told = re.search(rb"^VmRSS:\s+(\d+) kB$", _read(f"/proc/{member}/status"), re.MULTILINE)
+        if told:
+            found[name, member] = int(told[1]) * 1024
+    return found
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def _raise(highest: dict[tuple[str, int], int], now: Mapping[tuple[str, int], int]) -> None:
+    for key, held in now.items():
+        highest[key] = max(highest.get(key, 0), held)
+
+
+@contextmanager
+def _repeated(act: Callable[[], None]) -> Iterator[None]:
+    stop = threading.Event()
+
+    def repeat() -> None:
+        while not stop.wait(processes.SAMPLE_SECONDS):
+            act()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _name(told: Told) -> str:

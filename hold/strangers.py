@@ -203,6 +203,8 @@ class _Names(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # asyncio's own is none of the abstract ones.
         self._transport = cast(asyncio.DatagramTransport, transport)
+        # As name servers do, up to what the system lets anybody have.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
 
     def datagram_received(self, data: bytes, sender: tuple[str, int]) -> None:
         query = dns.message.from_wire(data)

@@ -702,6 +702,12 @@ _DOOR = (
         (f"{_NAMES}test_a_name_in_an_answer_has_at_most_255_bytes",),
     ),
     Limit(
+        "names that are asked for at once, until they are answered or 100 ms are over",
+        "fetch.process.resolver:MOST_ASKED_AT_ONCE",
+        "the next one waits for its turn",
+        (f"{_NAMES}test_64_lookups_are_asked_at_once_and_silence_holds_up_no_others",),
+    ),
+    Limit(
         "names that are kept",
         "fetch.process.resolver:MOST_CACHED",
         "the oldest is asked for again",
@@ -728,6 +734,12 @@ _URLS = (
     Limit("a URL, also escaped, bytes", "fetch.url:LONGEST_URL_BYTES", FailureCode.TOO_LONG, _LENGTHS),
     Limit("its host, characters", "fetch.url:LONGEST_HOST", FailureCode.TOO_LONG, _LENGTHS),
     Limit("a label of its host, characters", "fetch.url:LONGEST_LABEL", FailureCode.TOO_LONG, _LENGTHS),
+    Limit(
+        "URLs whose reading is remembered",
+        "fetch.url:MOST_REMEMBERED",
+        "the one not asked for for longest is read again",
+        ("fetch/test_url.py::test_only_so_many_urls_are_remembered",),
+    ),
 )
 TEXTS = "pool/test_texts.py::"
 _PAGES_AND_POSTS = (
@@ -754,6 +766,18 @@ _PAGES_AND_POSTS = (
         "REMOTE_TEXT_CHILDREN",
         "it waits for its turn, or 503 `busy`",
         (f"{TEXTS}test_texts_wait_for_their_turn_and_past_that_are_refused",),
+    ),
+    Limit(
+        "pages and posts that wait for each read at once, for each of `REMOTE_WAITING_PER_CHILD`",
+        "pool.texts:MOST_WAITING_FOR_ONE",
+        FailureCode.BUSY,
+        (f"{TEXTS}test_texts_wait_for_their_turn_and_past_that_are_refused",),
+    ),
+    Limit(
+        "of them, those that are longer count once for each so many bytes",
+        "pool.texts:LONGEST_OF_ONE_PLACE_BYTES",
+        FailureCode.BUSY,
+        (f"{TEXTS}test_long_texts_take_the_places_of_several",),
     ),
     Limit(
         "pages and posts of one process",

@@ -81,6 +81,16 @@ def test_what_a_setting_names_must_be_there_at_the_start(variable: str, value: s
     assert "secret" not in done.stderr
 
 
+@pytest.mark.parametrize("host", ["10.0.0.5:8545", "geth:8545", "node.example:8545"])
+def test_a_node_that_may_not_be_fetched_from_stops_the_start_and_says_what_opens_it(host: str) -> None:
+    done = cli("serve", "--port", "0", REMOTE_ENS_RPC_URL=f"http://{host}/secret")
+
+    assert done.returncode == 78
+    assert "REMOTE_ENS_RPC_URL must" in done.stderr
+    assert "REMOTE_EGRESS_ALLOW" in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_fit_takes_a_box_of_two_sides(wide: Path, tmp_path: Path) -> None:
     cli("run", "fit", "300x50", wide, tmp_path / "out.png")
 

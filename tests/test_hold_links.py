@@ -1,5 +1,6 @@
 """What the hold of links asks for, from whom, and what it makes of the answers."""
 
+import asyncio
 import gzip
 import os
 import socket
@@ -12,8 +13,8 @@ import dns.rcode
 import pytest
 
 from benchmarks.requests import Answers
-from benchmarks.servers import free_port
-from hold import links, strangers
+from benchmarks.servers import free_port, worker
+from hold import link_callers, links, strangers
 from hold.link_callers import Told
 
 WHERE = strangers.Strangers(dns_port=free_port(), port=free_port(), servers=3)
@@ -104,6 +105,44 @@ def test_a_bomb_unpacks_to_200_times_what_it_weighs(servers: None) -> None:
 
     assert b"Content-Encoding: gzip" in head
     assert len(gzip.decompress(body)) == 200 * 2**20 > 200 * len(body)
+
+
+def test_500_names_at_once_and_the_good_ones_do_not_wait_for_those_that_hang() -> None:
+    """One caller. Only where name servers are, what may be dialled, and long clocks are set."""
+    where = strangers.Strangers(dns_port=free_port(), port=free_port())
+    core = min(os.sched_getaffinity(0))
+    # Nobody's clock ends what hangs before the good ones are there, however slow the machine.
+    clocks = {f"REMOTE_{name}_SECONDS": "60" for name in ("PREVIEW", "FETCH", "FIRST_BYTE", "FETCH_IDLE")}
+    clocks["REMOTE_DNS_SECONDS"] = "10"  # A third of it is for each try, should a datagram be lost.
+    settings = {
+        "REMOTE_NAMESERVERS": f"127.0.0.1:{where.dns_port}",
+        "REMOTE_EGRESS_ALLOW": f"127.0.1.0/24:{where.port}",
+    }
+    port = free_port()
+    urls = [url.replace(f":{links.WHERE.port}/", f":{where.port}/") for url in links.urls(0)]
+
+    async def asked() -> tuple[list[Told], list[str]]:
+        """What became of the good ones, and the kinds of those that were still asked for then."""
+        calls = {url: asyncio.create_task(link_callers.one(port, url, seconds=120)) for url in urls}
+        good = [call for url, call in calls.items() if url.startswith("http://good-")]
+        done = await asyncio.gather(*good)
+        left = [url for url, call in calls.items() if not call.done()]
+        for call in calls.values():
+            call.cancel()
+        await asyncio.gather(*calls.values(), return_exceptions=True)
+        return done, [url.removeprefix("http://").partition("-")[0] for url in left]
+
+    with (
+        strangers.strangers(where, core),
+        worker(port, os.sched_getaffinity(0), **settings, **clocks),
+    ):
+        good, left = asyncio.run(asked())
+
+    assert Counter(one.code for one in good) == {"": 300}
+    assert [one.title for one in good] == [f"The page of {one.url[7:].partition(':')[0]}" for one in good]
+    hanging = [url for url in urls if url[7:].partition("-")[0] in ("silent", "drip")]
+    assert Counter(left) >= Counter(url[7:].partition("-")[0] for url in hanging)
+    assert len(hanging) > 20
 
 
 def test_good_ones_must_be_right_and_in_time() -> None:

@@ -1,5 +1,7 @@
 """`remote-worker serve` stopped, restarted and renewed, seen from outside: answers, status, what is left."""
 
+import asyncio
+import json
 import os
 import resource
 import signal
@@ -11,10 +13,12 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import pytest
+from fetch.origin import Behaviour, Exchange, Origin, answer, page
 from web.serving import Answer, Reader, form, post
 
 from benchmarks import processes
@@ -100,12 +104,14 @@ class Worker:
 
 
 @contextmanager
-def serving(log: Path, *, run: tuple[str, ...] = (), **variables: str) -> Iterator[Worker]:
+def serving(
+    log: Path, *, run: tuple[str, ...] = (), python: str = sys.executable, **variables: str
+) -> Iterator[Worker]:
     """A worker until the block ends; `run` is put in front of its command."""
     clean = {name: text for name, text in os.environ.items() if not name.startswith("REMOTE_")}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*run, sys.executable, "-m", "remote_worker", "serve"],
+            [*run, python, "-m", "remote_worker", "serve"],
             env={**clean, **PATIENT, "REMOTE_PORT": "0", **variables},
             stderr=out,
             close_fds=False,
@@ -306,6 +312,194 @@ def test_restarts_under_load_lose_no_request(tmp_path: Path) -> None:
     assert load.lost == []
     assert [answer for answer in load.answers if not (is_right(answer) or is_honest(answer))] == []
     assert sum(map(is_right, load.answers)) > 5
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def preview_of(url: str) -> bytes:
+    return get(f"/links/preview?url={quote(url, safe='')}")
+
+
+def previews_of(*urls: str) -> bytes:
+    body = json.dumps({"urls": urls})
+    return (
+        "POST /links/previews HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+def fit_of(url: str) -> bytes:
+    return get(f"/links/image?fit=100&url={quote(url, safe='')}")
+
+
+class Sites:
+    """Three origins whose slow pages and pictures wait until they are released."""
+
+    def __init__(self) -> None:
+        self._released = threading.Event()
+        self._origins = [Origin(self._behaviours(), host=f"127.0.0.{last}") for last in (1, 2, 3)]
+        self.settings = {
+            "REMOTE_EGRESS_ALLOW": ",".join(f"{one.host}/32:{one.port}" for one in self._origins)
+        }
+
+    def __enter__(self) -> "Sites":
+        for one in self._origins:
+            one.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+        for one in self._origins:
+            one.__exit__(None, None, None)
+
+    def _behaviours(self) -> dict[str, Behaviour]:
+        return {
+            "/slow": self._slow(answer(page("Slow"))),
+            "/quick": answer(page("Quick")),
+            "/slow.png": self._slow(answer(wide_png(), media_type="image/png")),
+        }
+
+    def _slow(self, said: bytes) -> Behaviour:
+        async def wait(exchange: Exchange) -> None:
+            while not self._released.is_set():
+                await asyncio.sleep(0.01)
+            await exchange.send(said)
+
+        return wait
+
+    def url(self, number: int, path: str) -> str:
+        """Each origin is a site of its own."""
+        return f"http://{self._origins[number].host}:{self._origins[number].port}{path}"
+
+    def requests(self) -> int:
+        """So many have come."""
+        return sum(len(one.requests) for one in self._origins)
+
+    def release(self) -> None:
+        """Answer what waits."""
+        self._released.set()
+
+
+@contextmanager
+def links_in_hand(worker: Worker, sites: Sites) -> Iterator[list[Reader]]:
+    """A preview, a batch whose first line has come, and a picture by its URL, all still waited for."""
+    asked = [
+        preview_of(sites.url(0, "/slow")),
+        previews_of(sites.url(1, "/quick"), sites.url(1, "/slow")),
+        fit_of(sites.url(2, "/slow.png")),
+    ]
+    with ExitStack() as opened:
+        connections = [opened.enter_context(worker.connect()) for _ in asked]
+        for connection, request in zip(connections, asked, strict=True):
+            connection.sendall(request)
+        until(lambda: sites.requests() == 4)
+        yield [Reader(connection) for connection in connections]
+
+
+def lines_of(answer: Answer) -> list[tuple[str, str]]:
+    """Path, and title or code, of each line."""
+    told = [json.loads(line) for line in answer.body.splitlines()]
+    return [(urlsplit(one["url"]).path, one.get("title") or one["code"]) for one in told]
+
+
+def test_a_stop_finishes_previews_batches_and_pictures_by_url(tmp_path: Path) -> None:
+    cache = {"REMOTE_CACHE_PATH": str(tmp_path / "cache")}
+    with Sites() as sites:
+        with serving(tmp_path / "log", **sites.settings, **cache) as worker:
+            tree = worker.tree()
+            with links_in_hand(worker, sites) as readers:
+                worker.signal(signal.SIGTERM)
+                until(lambda: not is_right(worker.ask(FIT)))
+                refused = worker.ask(preview_of(sites.url(0, "/quick")))
+                sites.release()
+                preview, batch, picture = [reader.answer() for reader in readers]
+
+            assert is_honest(refused)
+            assert (preview.status, preview.json["title"]) == (200, "Slow")
+            assert lines_of(batch) == [("/quick", "Quick"), ("/slow", "Slow")]
+            assert is_right(picture)
+            assert_nothing_is_left(worker, tree)
+        asked = sites.requests()
+        with serving(tmp_path / "log2", **sites.settings, **cache) as worker:
+            again = worker.ask(preview_of(sites.url(0, "/slow")))
+
+        assert (again.json["title"], again.json["fetch"]["cache"]) == ("Slow", "hit")
+        assert sites.requests() == asked
+
+
+def test_a_stop_that_cannot_wait_says_so_to_whoever_waits_for_a_link(tmp_path: Path) -> None:
+    with Sites() as sites, serving(tmp_path / "log", **sites.settings) as worker:
+        tree = worker.tree()
+        with links_in_hand(worker, sites) as readers:
+            worker.signal(signal.SIGTERM)
+            until(lambda: worker.ask(READY).status == 503)
+            worker.signal(signal.SIGTERM)
+            preview, batch, picture = [reader.answer() for reader in readers]
+
+        assert is_honest(preview)
+        assert lines_of(batch) == [("/quick", "Quick"), ("/slow", "busy")]
+        assert is_honest(picture)
+        assert_nothing_is_left(worker, tree)
+
+
+def test_a_hangup_loses_no_link_in_hand(tmp_path: Path) -> None:
+    with Sites() as sites, serving(tmp_path / "log", **sites.settings) as worker:
+        with links_in_hand(worker, sites) as readers:
+            worker.signal(signal.SIGHUP)
+            until(lambda: " info renewed" in worker.log())
+            sites.release()
+            preview, batch, picture = [reader.answer() for reader in readers]
+
+        assert (preview.status, preview.json["title"]) == (200, "Slow")
+        assert lines_of(batch) == [("/quick", "Quick"), ("/slow", "Slow")]
+        assert is_right(picture)
+        assert sites.requests() == 4
+        assert worker.log().count(" fetcher_ready ") == 2
+        assert " fetcher_lost " not in worker.log()
+
+
+@contextmanager
+def no_interpreter(interpreter: Path) -> Iterator[None]:
+    """No process of the worker's can be started until the block ends."""
+    aside = interpreter.with_name("aside")
+    interpreter.rename(aside)
+    try:
+        yield
+    finally:
+        aside.rename(interpreter)
+
+
+def test_ready_says_what_is_missing_and_is_so_again_when_it_is_back(tmp_path: Path) -> None:
+    """A process is lost, and none can be started in its place: its interpreter is gone."""
+    bin_folder = tmp_path / "own" / "bin"
+    bin_folder.mkdir(parents=True)
+    ours = Path(sys.executable)
+    interpreter = bin_folder / "python"
+    interpreter.symlink_to(ours.resolve())
+    (tmp_path / "own" / "lib").symlink_to(ours.parent.parent / "lib")
+    (tmp_path / "own" / "pyvenv.cfg").write_text((ours.parent.parent / "pyvenv.cfg").read_text())
+
+    def pid_of(event: str, word: str) -> int:
+        lines = [line for line in worker.log().splitlines() if f" {event} " in line and word in line]
+        return int(lines[-1].partition(" pid=")[2].split()[0])
+
+    def reason() -> str:
+        answer = worker.ask(READY)
+        return "" if answer.status == 200 else str(answer.json["reason"])
+
+    with serving(tmp_path / "log", python=str(interpreter)) as worker:
+        assert reason() == ""
+        for pid, begins in (
+            (pid_of("fetcher_ready", ""), "fetch: "),
+            (pid_of("template_ready", "template=text"), "text: "),
+        ):
+            with no_interpreter(interpreter):
+                os.kill(pid, signal.SIGKILL)
+                until(lambda: reason() != "")
+                assert reason().startswith(begins)
+            until(lambda: reason() == "")
 
 
 PASS_ON = """

@@ -1,5 +1,6 @@
 """The walls at run time: what a process has loaded after importing a part, dynamic imports and all."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -41,6 +42,15 @@ DIALLING_BY_THEMSELVES = {
 }
 DIALLING = {"dns", "aiohttp", "httpx", "requests", "urllib3", "httpcore"}
 """Libraries that ask others; `ssl` is loaded by asyncio."""
+STANDARD_CLIENTS = {"ftplib", "imaplib", "poplib", "smtplib", "telnetlib", "xmlrpc.client", "nntplib"}
+ASKING = set(
+    """
+    connect connect_ex create_connection create_datagram_endpoint create_unix_connection open_connection
+    open_unix_connection sock_connect sock_sendto sendto getaddrinfo getnameinfo gethostbyname
+    gethostbyname_ex gethostbyaddr getfqdn urlopen
+    """.split()
+)
+"""Names of what opens a connection, sends to an address or looks up a name."""
 NETWORK = {
     "asyncio",
     "http",
@@ -113,6 +123,55 @@ def test_a_part_of_the_host_loads_nothing_that_dials_for_it(part: str) -> None:
         name for name in loaded if name.startswith(("remote_worker.fetch.process", "remote_worker.jail"))
     }
     assert not {name for name in loaded if name.partition(".")[0] in DIALLING}
+
+
+def test_no_source_of_the_host_reaches_for_the_network_besides_listening() -> None:
+    fetching = SOURCE / "remote_worker" / "fetch" / "process"
+    reaching = {
+        f"{file.relative_to(SOURCE)}: {name}"
+        for file in (SOURCE / "remote_worker").rglob("*.py")
+        if not file.is_relative_to(fetching)
+        for name in reached(file.read_text())
+    }
+
+    assert reaching == {"remote_worker/service/cache_file.py: connect"}  # sqlite3's
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("socket.create_connection(spot)", "create_connection"),
+        ("from socket import getaddrinfo", "getaddrinfo"),
+        ("import urllib.request", "urllib.request"),
+        ("from urllib import request", "urllib.request"),
+        ("import http.client as client", "http.client"),
+        ("asyncio.open_connection('h', 1)", "open_connection"),
+        ("one.connect_ex(spot)", "connect_ex"),
+        ("import dns.resolver", "dns.resolver"),
+    ],
+)
+def test_the_probe_sees_what_reaches_for_the_network(line: str, name: str) -> None:
+    assert reached(line) == {name}
+    assert reached("from urllib.parse import quote\nasyncio.start_server(serve)\nvalue.connected()") == set()
+
+
+def reached(source: str) -> set[str]:
+    """The calls and the modules in it that ask others."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute | ast.Name):
+            found |= {node.attr if isinstance(node, ast.Attribute) else node.id} & ASKING
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names if asks(name.name)}
+        elif isinstance(node, ast.ImportFrom):
+            names = {name.name for name in node.names}
+            found |= names & ASKING
+            found |= {full for name in names if asks(full := f"{node.module}.{name}") and not node.level}
+    return found
+
+
+def asks(module: str) -> bool:
+    return module in DIALLING_BY_THEMSELVES | STANDARD_CLIENTS or module.partition(".")[0] in DIALLING
 
 
 def test_the_process_that_fetches_loads_no_pictures_and_no_rest_of_the_host() -> None:

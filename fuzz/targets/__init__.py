@@ -3,9 +3,11 @@
 from ..target import Target
 from . import (
     callers,
+    fetching,
     frames,
     headers,
     jpeg_bytes,
+    linking,
     markdown,
     messages,
     metadata,
@@ -141,6 +143,42 @@ TARGETS = (
             b"</head>",
             b"<title>",
         ),
+    ),
+    Target(
+        name="dns_answer",
+        run=fetching.dns_answer,
+        words=(b"\xc0\x0c", b"\0\1\0\1\0\0\0\x3c\0\4", b"\0\5\0\1"),
+    ),
+    Target(
+        name="unpacked",
+        run=fetching.unpacked,
+        words=(b"\x1f\x8b\x08\0\0\0\0\0\0\3", b"\x78\x9c", b"\0\0\xff\xff"),
+    ),
+    Target(
+        name="sniffed",
+        run=fetching.sniffed,
+        words=(b"text/html", b"image/png", b"; charset=", b"<!doctype html", b"\x89PNG\r\n\x1a\n", b"<svg"),
+    ),
+    Target(
+        name="door_reply",
+        run=fetching.door_reply,
+        words=(
+            b'[1,"fetched",[',
+            b'[1,"failed",[',
+            b'[1,"resolved",[',
+            b'"http://a.test/"',
+            b"[]",
+            b"{}",
+            b"1e9",
+        ),
+    ),
+    Target(
+        name="json_body", run=linking.json_body, words=(b'{"url":"', b'"urls":[', b"\\ud800", b"[[", b"NaN")
+    ),
+    Target(
+        name="signed",
+        run=linking.signed,
+        words=(b"2000000000/original/", b"aHR0cDovL2E", b"687474703a2f2f61"),
     ),
     Target(
         name="content_type", run=callers.content_type, words=(b"multipart/form-data", b"; boundary=", b'"')

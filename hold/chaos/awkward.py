@@ -114,7 +114,7 @@ def behaviours(
     address: tuple[str, int], learnt: Learnt, record: Record, kinds: Sequence[Awkward], seed: int
 ) -> list[Callable[[threading.Event], None]]:
     """A client of each kind as something that goes on until its event is set."""
-    valid = [question for question in learnt if not question.is_hostile]
+    valid = [q for q in learnt if not q.is_hostile and q.template in ("raster", "svg")]
     return [
         partial(
             _go_on,

@@ -11,6 +11,7 @@ from . import awkward, census
 from .census import Census
 from .faults import Fault, Scene
 from .load import Caller, Event, Learnt, Load, Record
+from .others import others
 from .questions import Question, Verdict, learn
 from .service import WORK_SECONDS, Surroundings, started
 
@@ -69,7 +70,7 @@ def run(
     began = time.monotonic()
     record = Record()
     recoveries = []
-    with started(folder, surroundings) as service:
+    with others() as asked, started(folder, surroundings, asked.settings) as service:
         learnt = learnt or learn(service.address, questions)
         load = Load(service.address, learnt, record, work_seconds=WORK_SECONDS)
         crowd = callers(list(learnt), pause_seconds=PAUSE_SECONDS)
@@ -78,7 +79,7 @@ def run(
         before = census.at_rest(service, within=REST_SECONDS)
         rude = awkward.behaviours(service.address, learnt, record, awkward.KINDS, seed)
         with load.running(crowd, rude, seed + 1):
-            scene = Scene(service=service, record=record, choice=random.Random(seed))
+            scene = Scene(service=service, others=asked, record=record, choice=random.Random(seed))
             for fault in faults:
                 recoveries.append(_do(fault, scene))
             time.sleep(load_seconds)
@@ -119,14 +120,18 @@ def _is_good(event: Event) -> bool:
 
 
 def callers(questions: Sequence[Question], *, pause_seconds: float) -> list[Caller]:
-    """Eight, each from an address of its own; some ask for SVG alone, so that both templates work."""
+    """Each from an address of its own; some ask for one kind alone, so that every kind of process works."""
     valid = [question for question in questions if not question.is_hostile]
     raster = [question for question in valid if question.template == "raster"]
     svg = [question for question in valid if question.template == "svg"]
+    posts = [question for question in valid if question.template == "text"]
+    links = [question for question in valid if question.template == "fetch"]
     hostile = [question for question in questions if question.is_hostile]
     kinds = [
         ("raster", raster, True, 3),
         ("svg", svg, True, 2),
+        ("posts", posts, True, 1),
+        ("links", links, True, 2),
         ("newly connected", valid, False, 2),
         ("hostile", hostile, True, 1),
     ]

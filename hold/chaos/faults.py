@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .load import Record
+from .others import Other, Others
 from .service import Service
 
 VOLLEY_SECONDS = 1.0
@@ -26,6 +27,7 @@ class Scene:
     """What a fault has to do with."""
 
     service: Service
+    others: Others
     record: Record
     choice: random.Random
 
@@ -39,7 +41,7 @@ class Fault:
 
     name: str
     inject: Callable[[Scene], None]
-    hits: tuple[str, ...] = ("raster", "svg")
+    hits: tuple[str, ...] = ("raster", "svg", "text", "fetch")
 
 
 def signal_process(pid: int, parent: int, number: int) -> None:
@@ -88,6 +90,50 @@ def _pause_children(scene: Scene) -> None:
         signal_process(child, template, signal.SIGCONT)
 
 
+def _to_fetcher(*numbers: int) -> Callable[[Scene], None]:
+    def send(scene: Scene) -> None:
+        pid = scene.service.fetcher()
+        for at, number in enumerate(numbers):
+            if at:
+                time.sleep(STOP_SECONDS)
+            signal_process(pid, scene.service.pid, number)
+
+    return send
+
+
+def _killed(which: Callable[[Others], Other]) -> Callable[[Scene], None]:
+    def strike(scene: Scene) -> None:
+        other = which(scene.others)
+        scene.record.others_are_gone = True
+        other.kill()
+        time.sleep(SHORTAGE_SECONDS)
+        other.start()
+        _come_back(scene.record)
+
+    return strike
+
+
+def _paused(which: Callable[[Others], Other]) -> Callable[[Scene], None]:
+    def strike(scene: Scene) -> None:
+        other = which(scene.others)
+        scene.record.others_are_gone = True
+        other.signal(signal.SIGSTOP)
+        time.sleep(SHORTAGE_SECONDS)
+        other.signal(signal.SIGCONT)
+        _come_back(scene.record)
+
+    return strike
+
+
+def _come_back(record: Record) -> None:
+    """What was asked for in between may end later."""
+
+    def end() -> None:
+        record.others_are_gone = False
+
+    threading.Timer(GRACE_SECONDS, end).start()
+
+
 def _to_template(kind: str, *numbers: int) -> Callable[[Scene], None]:
     def send(scene: Scene) -> None:
         pid = scene.service.template(kind)
@@ -117,8 +163,24 @@ def _to_pool(*numbers: int) -> Callable[[Scene], None]:
 
 def soft_limit(pid: int, name: str) -> str:
     """What /proc/PID/limits says of it."""
+    return _limits(pid, name)[0]
+
+
+def hard_limit(pid: int, name: str) -> str:
+    """Likewise; without one when the process is gone. That of a child may be lower than its template's."""
+    try:
+        return _limits(pid, name)[1]
+    except (FileNotFoundError, ProcessLookupError):
+        return "unlimited"
+
+
+def _limits(pid: int, name: str) -> list[str]:
     lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
-    return next(line.removeprefix(name).split()[0] for line in lines if line.startswith(name))
+    return next(line.removeprefix(name).split() for line in lines if line.startswith(name))
+
+
+def _least(*limits: str) -> str:
+    return min(limits, key=lambda limit: float("inf") if limit == "unlimited" else int(limit))
 
 
 def set_soft_limit(pid: int, option: str, value: str) -> None:
@@ -154,7 +216,9 @@ def _short_of(option: str, name: str, value: str) -> Callable[[Scene], None]:
 
     def starve(scene: Scene) -> None:
         service = scene.service
-        before = {template: soft_limit(template, name) for template in service.templates()}
+        # What fetches has limits of its own, too low already for any process or file.
+        templates = [pid for pid in service.templates() if pid != service.fetcher()]
+        before = {template: soft_limit(template, name) for template in templates}
         scene.record.memory_is_short = option != "nproc"
         for template in before:
             for pid in (template, *service.children(template)):
@@ -162,7 +226,7 @@ def _short_of(option: str, name: str, value: str) -> Callable[[Scene], None]:
         time.sleep(SHORTAGE_SECONDS)
         for template, limit in before.items():
             for pid in (template, *service.children(template)):
-                set_soft_limit(pid, option, limit)
+                set_soft_limit(pid, option, _least(limit, hard_limit(pid, name)))
         # Whoever works now may have met the limit before.
         threading.Timer(GRACE_SECONDS, _end_shortage, [scene.record]).start()
 
@@ -187,14 +251,30 @@ KINDS: Sequence[Fault] = (
     Fault(name="children stopped", inject=_stop_children),
     Fault(name="children stopped and continued", inject=_pause_children),
     *(
-        Fault(name=f"{kind} template {what}", inject=_to_template(kind, *numbers), hits=(kind,))
-        for kind in ("raster", "svg")
+        Fault(
+            name=f"{kind} template {what}",
+            inject=_to_template(kind, *numbers),
+            hits=("text", "fetch") if kind == "text" else (kind,),
+        )
+        for kind in ("raster", "svg", "text")
         for what, numbers in (
             ("killed", (signal.SIGKILL,)),
             ("stopped", (signal.SIGSTOP,)),
             ("stopped and continued", (signal.SIGSTOP, signal.SIGCONT)),
         )
     ),
+    *(
+        Fault(name=f"fetching process {what}", inject=_to_fetcher(*numbers), hits=("fetch",))
+        for what, numbers in (
+            ("killed", (signal.SIGKILL,)),
+            ("stopped", (signal.SIGSTOP,)),
+            ("stopped and continued", (signal.SIGSTOP, signal.SIGCONT)),
+        )
+    ),
+    Fault(name="name servers killed", inject=_killed(lambda others: others.names), hits=("fetch",)),
+    Fault(name="name servers silent", inject=_paused(lambda others: others.names), hits=("fetch",)),
+    Fault(name="sites killed", inject=_killed(lambda others: others.sites), hits=("fetch",)),
+    Fault(name="sites silent", inject=_paused(lambda others: others.sites), hits=("fetch",)),
     Fault(name="whole pool killed", inject=_to_pool(signal.SIGKILL)),
     Fault(name="whole pool stopped", inject=_to_pool(signal.SIGSTOP)),
     Fault(name="whole pool stopped and continued", inject=_to_pool(signal.SIGSTOP, signal.SIGCONT)),
@@ -203,3 +283,17 @@ KINDS: Sequence[Fault] = (
     Fault(name="no address space (ENOMEM)", inject=_short_of("as", "Max address space", "4096")),
     Fault(name="no data memory (ENOMEM)", inject=_short_of("data", "Max data size", "4096")),
 )
+
+QUICK = [
+    kind
+    for kind in KINDS
+    if kind.name
+    not in (
+        "text template stopped",
+        "text template stopped and continued",
+        "fetching process stopped and continued",
+        "name servers silent",
+        "sites silent",
+    )
+]
+"""Without those that differ least from others."""

@@ -40,6 +40,8 @@ class Record:
         self._events: list[Event] = []
         self.memory_is_short = False
         """While it is, a decode may end for want of memory."""
+        self.others_are_gone = False
+        """While they are, no preview can be made."""
 
     def add(self, event: Event) -> None:
         """Note it."""
@@ -137,11 +139,14 @@ class Load:
 
     def _ask(self, caller: Caller, connection: http.client.HTTPConnection, question: Question) -> Event:
         asked = time.monotonic()
-        was_short = self._record.memory_is_short
+        was_short, were_gone = self._record.memory_is_short, self._record.others_are_gone
         try:
             answer = ask(connection, question)
             is_short = was_short or self._record.memory_is_short
-            verdict, said = judge(answer, self._learnt[question], memory_is_short=is_short)
+            are_gone = were_gone or self._record.others_are_gone
+            verdict, said = judge(
+                answer, self._learnt[question], memory_is_short=is_short, others_are_gone=are_gone
+            )
         except TimeoutError as late:
             verdict, said = Verdict.HANG, repr(late)
         except (OSError, http.client.HTTPException) as cut:

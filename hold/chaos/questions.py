@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import itertools
 import json
 import re
 import time
@@ -13,6 +14,8 @@ from typing import Any
 from remote_worker.contract.signatures import PREFIX_BYTES, template_of
 from tests.conformance.corpora import samples
 
+from .others import sites
+
 BOUNDARY = "chaos-boundary"
 PATHS = ("/images/info", "/images/fit/24", "/images/fit/4096", "/images/rescale_avatar")
 PREPARE = "/images/prepare_jpeg"
@@ -21,13 +24,18 @@ MOST_BYTES = 64 * 1024
 MOST_SECONDS_ALONE = 0.2
 """A hostile picture that takes longer would be a load test of its own."""
 
-_PASSING = {"start", "end", "cost", "request_id"}
+NUMBER = b"4711471147114711"
+"""Stands in a question and its answer for a number that is another one each time, so that no cache helps."""
+
+_PASSING = {"start", "end", "cost", "request_id", "fetch"}
 """Members of an answer that differ each time."""
-_HONEST = {(503, "busy"), (503, "jail_unavailable"), (504, "deadline")}
+_HONEST = {(503, "busy"), (503, "jail_unavailable"), (503, "fetch_unavailable"), (504, "deadline")}
 """What a request may be told that is lost to no fault of its own, as status and code."""
 _WITHOUT_MEMORY = {(422, "too_much_memory"), (422, "decoder_crashed"), (422, "damaged")}
 """Honest too while we keep memory from the decoders: they cannot know why there is none, and some libraries
 abort without it, or call the picture broken."""
+_WITHOUT_OTHERS = {(502, "dns_failed"), (502, "connect_failed"), (502, "bad_http"), (504, "timeout")}
+"""Honest too while those who are asked are gone."""
 _TIMING = re.compile(r"dur=(-?[0-9.]+)")
 
 Essence = tuple[int, str]
@@ -48,23 +56,28 @@ class Verdict(StrEnum):
 FAILURES = (Verdict.WRONG, Verdict.INTERNAL, Verdict.LOST, Verdict.HANG)
 
 
+HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Accept": "application/json"}
+JSON = {"Content-Type": "application/json", "Accept": "application/json"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One upload. `template` is the kind of template that has to do with it."""
+    """One request with a body. `template` is the kind of process that has to do with it."""
 
     name: str
     path: str
     body: bytes = field(repr=False)
     is_hostile: bool = False
     template: str = "raster"
+    headers: Mapping[str, str] = field(default_factory=lambda: HEADERS, hash=False)
 
     def request(self) -> bytes:
         """The whole request as it goes over the wire."""
-        lines = [f"POST {self.path} HTTP/1.1", "Host: localhost", *map(": ".join, HEADERS.items())]
+        lines = [f"POST {self.path} HTTP/1.1", "Host: localhost", *map(": ".join, self.headers.items())]
         return "\r\n".join([*lines, f"Content-Length: {len(self.body)}", "", ""]).encode() + self.body
 
 
-HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Accept": "application/json"}
+_numbers = itertools.count(10**15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +116,9 @@ class Answer:
         return bool(timings) and min(*timings, cost, end) >= 0
 
 
-def judge(answer: Answer, alone: Essence, *, memory_is_short: bool = False) -> tuple[Verdict, str]:
+def judge(
+    answer: Answer, alone: Essence, *, memory_is_short: bool = False, others_are_gone: bool = False
+) -> tuple[Verdict, str]:
     """What the answer is worth to whom got `alone` from the quiet service, and what it was in short."""
     code = str(answer.json.get("code", "")) if answer.status != 200 else ""
     said = f"{answer.status} {code}".strip()
@@ -115,6 +130,8 @@ def judge(answer: Answer, alone: Essence, *, memory_is_short: bool = False) -> t
         return Verdict.RIGHT, said
     if memory_is_short and (answer.status, code) in _WITHOUT_MEMORY:
         return Verdict.REFUSED, said
+    if others_are_gone and (answer.status, code) in _WITHOUT_OTHERS:
+        return Verdict.REFUSED, said
     if (answer.status, code) not in _HONEST:
         return Verdict.WRONG, said
     if answer.status == 503 and not re.fullmatch("[1-9][0-9]*", answer.headers.get("retry-after", "")):
@@ -125,9 +142,11 @@ def judge(answer: Answer, alone: Essence, *, memory_is_short: bool = False) -> t
 def ask(connection: http.client.HTTPConnection, question: Question) -> Answer:
     """Ask on this connection. Raises OSError, or HTTPException when the connection ends in the middle."""
     asked = time.monotonic()
-    connection.request("POST", question.path, question.body, HEADERS)
+    number = str(next(_numbers)).encode()
+    body = question.body.replace(NUMBER, number)
+    connection.request("POST", question.path, body, dict(question.headers))
     response = connection.getresponse()
-    body = response.read()
+    body = response.read().replace(number, NUMBER)
     headers = {name.lower(): value for name, value in response.getheaders()}
     return Answer(status=response.status, headers=headers, body=body, asked=asked, came=time.monotonic())
 
@@ -184,7 +203,40 @@ def questions(*, everything: bool) -> list[Question]:
                 template=template_of(body[:PREFIX_BYTES]).value,
             )
         )
-    return found
+    return [*found, *_texts(), *_links()]
+
+
+def _texts() -> list[Question]:
+    posts = {
+        "plain": "A *post* with a [link](https://example.com/) and @somebody.",
+        "table": "|a|b|\n|-|-|\n" + "|1|`2`|\n" * 200,
+        "hostile": "<script>alert(1)</script>" + "[" * 500 + "![x](javascript:alert(1))",
+    }
+    return [
+        Question(
+            name=f"post {name}",
+            path="/text/render_markdown",
+            body=json.dumps({"text": text}).encode(),
+            template="text",
+            headers=JSON,
+        )
+        for name, text in posts.items()
+    ]
+
+
+def _links() -> list[Question]:
+    """Each time another name, which is another site."""
+    return [
+        Question(
+            name=f"page of a {kind} site",
+            path="/links/preview",
+            body=json.dumps({"url": f"http://{kind}-{NUMBER.decode()}.example:{sites().port}/page"}).encode(),
+            is_hostile=is_hostile,
+            template="fetch",
+            headers=JSON,
+        )
+        for kind, is_hostile in (("good", False), ("wall", True), ("garbage", True), ("loop", True))
+    ]
 
 
 def form(picture: bytes) -> bytes:

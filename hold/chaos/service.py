@@ -32,6 +32,9 @@ SETTINGS = {
     "REMOTE_WRITE_IDLE_SECONDS": "2",
     "REMOTE_WORK_SECONDS": "8",
     "REMOTE_DECODE_SECONDS": "4",
+    "REMOTE_TEXT_CHILDREN": "2",
+    "REMOTE_PREVIEW_SECONDS": "4",
+    "REMOTE_CACHE_BYTES": "1048576",
 }
 """A small pool, and clocks so short that every one of them runs out during a test."""
 WORK_SECONDS = 8.0
@@ -115,6 +118,11 @@ class Service:
         except (FileNotFoundError, ProcessLookupError):
             return []
 
+    def fetcher(self) -> int:
+        """The process that fetches now, as the log has it."""
+        lines = [line for line in self.log.read_text().splitlines() if " fetcher_ready " in line]
+        return int(lines[-1].partition(" pid=")[2].split()[0])
+
     def template(self, kind: str) -> int:
         """The template of this kind that children come from now, as the log has it."""
         word = f"template={kind}"
@@ -152,14 +160,16 @@ def why_not_read_only() -> str:
 
 
 @contextmanager
-def started(folder: Path, surroundings: Surroundings) -> Iterator[Service]:
-    """The service, ready for work, with its log in the folder; stopped and gone at the end."""
+def started(
+    folder: Path, surroundings: Surroundings, more: Mapping[str, str] | None = None
+) -> Iterator[Service]:
+    """The service, with more settings, ready for work, its log in the folder; stopped and gone at the end."""
     port = free_port()
     log = folder / "log"
     # Coverage would write its data to a disk, and complain in the log where it cannot.
     left_out = ("REMOTE_", "COVERAGE_") if surroundings.read_only else ("REMOTE_",)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    environment |= {"PYTHONPATH": str(PROJECT / "src"), **surroundings.settings}
+    environment |= {"PYTHONPATH": str(PROJECT / "src"), **surroundings.settings, **(more or {})}
     python = ["-c", JUMPING_CLOCK] if surroundings.jumping_clock else ["-m", "remote_worker"]
     command = [sys.executable, *python, "serve", "--port", str(port)]
     if surroundings.read_only:

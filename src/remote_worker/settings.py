@@ -390,7 +390,7 @@ _POOL = (
     Row(
         "pool",
         "waiting_per_child",
-        "Uploads that may queue for each decode at once; past them, 503. Of pages and posts, 16 times as "
+        "Uploads that may queue for each decode at once; past them, 503. Of pages and posts, 128 times as "
         "many.",
     ),
     Row("pool", "template_jobs", "Decodes after which a template is replaced by a fresh one.", least=1),

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Self
 
 from . import telemetry
-from .contract.failures import WorkFailed
+from .contract.failures import FailureCode, WorkFailed
 from .contract.signatures import Template
-from .fetch.door import Door
+from .fetch.door import Door, DoorFailed
 from .pool import texts
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
@@ -54,8 +54,9 @@ class Whole:
     TemplateFailed, DoorFailed, or CacheUnusable.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.door = open_door(settings)
+    def __init__(self, settings: Settings, door: Door | None = None) -> None:
+        """`door` is for tests."""
+        self.door = door or open_door(settings)
         self.pool, self._reader = open_pool(settings), open_texts(settings)
         linked = links(settings, self.door, self._reader, self.door.via)
         self.uses = Uses(
@@ -79,16 +80,19 @@ class Whole:
 
     async def check(self) -> Health:
         """Whether every seal holds, and a picture, a page and a post go through: for `/readyz`, `doctor`."""
-        health, text = await asyncio.gather(self.pool.check(), self._reader.check())
-        door = "" if self.door.is_ready else "fetch: its process is being replaced"
+        health, text, door = await asyncio.gather(self.pool.check(), self._reader.check(), self.door.check())
         reason = health.reason or text or door
         templates = {**health.templates, Template.TEXT: self._reader.report()}
         return replace(health, ok=not reason, reason=reason, templates=templates)
 
     async def renew(self) -> None:
-        """Replace every template by a freshly started one. Raises TemplateFailed; the former then stay."""
+        """Replace every template, and what fetches, by a freshly started one; what they do goes on.
+
+        Raises TemplateFailed or DoorFailed: what has not been replaced by then stays.
+        """
         await self.pool.renew()
         await self._reader.renew()
+        await self.door.renew()
 
 
 def network(door: Door, settings: Settings) -> NetworkUses:
@@ -119,8 +123,14 @@ def _rpc_url(door: Door, settings: Settings) -> str:
         if url:
             door.place(url)
     except WorkFailed as bad:
-        raise BadSettings([f"REMOTE_ENS_RPC_URL must be an http or https URL ({bad.code})"]) from bad
+        raise BadSettings([f"REMOTE_ENS_RPC_URL {_refused(bad)}"]) from bad
     return url
+
+
+def _refused(bad: WorkFailed) -> str:
+    if bad.code in (FailureCode.BLOCKED_ADDRESS, FailureCode.BLOCKED_NAME, FailureCode.BAD_PORT):
+        return f"must be opened by REMOTE_EGRESS_ALLOW, with its address and port ({bad.code})"
+    return f"must be an http or https URL ({bad.code})"
 
 
 def links(settings: Settings, fetcher: Fetcher, reader: Reader, via: str) -> Links:
@@ -168,7 +178,7 @@ async def _renew(whole: Whole, asked: asyncio.Event) -> None:
         asked.clear()
         try:
             await whole.renew()
-        except (TemplateFailed, OSError) as failed:
+        except (TemplateFailed, DoorFailed, OSError) as failed:
             telemetry.emit(Event.RENEWAL_FAILED, level=logging.ERROR, reason=str(failed))
         else:
             telemetry.emit(Event.RENEWED)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ordinary_user import ORDINARY_UID, as_ordinary_uid
 
 HOST = Path(__file__).parent / "host.py"
-ORDINARY_UID = 1000
 IS_ROOT = os.geteuid() == 0
 
 USERS = {"root": 0, "ordinary": ORDINARY_UID} if IS_ROOT else {"ordinary": os.geteuid()}
@@ -64,21 +64,6 @@ def ran(template: str, user: int, landlock: str) -> list[dict[str, Any]]:
     )
     assert run.returncode == 0, run.stderr
     return [json.loads(line) for line in run.stdout.splitlines()]
-
-
-def as_ordinary_uid(command: list[str]) -> list[str]:
-    """Run it as uid 1000, in a mount namespace in which all may walk the interpreter's folders."""
-    interpreter = Path(sys.executable).resolve()
-    closed = [folder for folder in interpreter.parents if folder.stat().st_mode & 0o5 != 0o5]
-    opened = ""
-    for folder in closed[:1]:
-        child = folder / interpreter.relative_to(folder).parts[0]
-        opened = (
-            f"hold=$(mktemp -d) && mount --bind {child} $hold && mount -t tmpfs -o mode=755 none {folder} && "
-            f"mkdir {child} && mount --bind $hold {child} && "
-        )
-    script = f'{opened} exec setpriv --reuid {ORDINARY_UID} --regid {ORDINARY_UID} --clear-groups "$@"'
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *command]
 
 
 def outcomes(template: str, user: int, landlock: str) -> dict[str, str]:

@@ -1,15 +1,20 @@
 """Who sends what to which address: a command and all its children, seen by strace."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SECONDS = 60
 _CALLS = "execve,connect,bind,listen,accept,accept4,sendto,sendmsg,sendmmsg"
 _LINE = re.compile(r"^(\d+)\s+(\w+)\((.*)$")
+_SERVING = re.compile(r"serving url=\"?http://[^ ]*:(\d+)")
 _PORT = re.compile(r"sin6?_port=htons\((\d+)\)")
 _ADDRESS = re.compile(r'inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)"')
 
@@ -38,6 +43,53 @@ def watch(command: Sequence[str], environment: Mapping[str, str], folder: Path) 
     )
     assert done.returncode == 0, done.stderr.decode()
     return told(trace.read_text(errors="replace"))
+
+
+@contextmanager
+def watched(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Iterator["Watched"]:
+    """Run a server until the block ends; its trace is there behind it."""
+    strace = shutil.which("strace")
+    assert strace
+    trace = folder / "trace"
+    with (folder / "log").open("wb") as log:
+        tracing = subprocess.Popen(
+            [strace, "-f", "-s", "256", "-e", f"trace={_CALLS}", "-o", str(trace), *command],
+            env=dict(environment),
+            stdout=log,
+            stderr=log,
+        )
+    found = Watched(folder / "log")
+    try:
+        yield found
+    finally:
+        # What strace starts is its only child; it ends when that does.
+        children = Path(f"/proc/{tracing.pid}/task/{tracing.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGTERM)
+        try:
+            found.status = tracing.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            tracing.kill()
+            raise
+    found.sent = told(trace.read_text(errors="replace"))
+
+
+@dataclass(slots=True)
+class Watched:
+    """A server that is watched."""
+
+    log: Path
+    status: int = -1
+    sent: list[Sent] = field(default_factory=list)
+
+    def port(self) -> int:
+        """Where it listens, once it does."""
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            if serving := _SERVING.search(self.log.read_text(errors="replace")):
+                return int(serving[1])
+            time.sleep(0.02)
+        raise AssertionError(self.log.read_text(errors="replace"))
 
 
 def told(trace: str) -> list[Sent]:

@@ -57,6 +57,16 @@ def test_pieces_of_any_size_unpack_to_the_same(name: str, size: int) -> None:
     assert max(map(len, pieces)) <= coding.STEP_BYTES
 
 
+@pytest.mark.parametrize("step", [8 * 1024, 24 * 1024, 40 * 1024])
+@pytest.mark.parametrize("beside", [-1, 0, 1])
+def test_nothing_is_lost_where_a_step_ends(step: int, beside: int) -> None:
+    body = bytes(number % 251 for number in range(step + beside))
+    unpacker = coding.Unpacker("gzip")
+
+    assert b"".join(unpacker.unpack(gzip.compress(body))) == body
+    unpacker.end()
+
+
 PACKED = gzip.compress(BODY)
 
 

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Network, ip_network
@@ -314,6 +315,107 @@ def test_a_process_that_somebody_killed_is_replaced_and_asked_again() -> None:
         through(origin, test)
 
 
+def test_a_fresh_process_takes_over_and_the_former_finishes_what_it_has_in_hand() -> None:
+    released = threading.Event()
+
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.to_thread(released.wait)
+        await exchange.send(answer(page("Late")))
+
+    with Origin({"/slow": slow, "/quick": answer(page("Quick"))}) as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            former = door.pid
+            waiting = asyncio.create_task(get(door, want("/slow")))
+            await until(lambda: origin.paths == ["/slow"])
+            await door.renew()
+            (await get(door, want("/quick"))).body.close()
+
+            assert door.pid != former
+            assert door.owes == 1
+            assert Path(f"/proc/{former}").exists()
+            released.set()
+            with await waiting as late:
+                assert b"Late" in late.body.prefix()
+            assert origin.paths == ["/slow", "/quick"]
+            await until(lambda: not Path(f"/proc/{former}").exists())
+            assert door.owes == 0
+
+        through(origin, test)
+
+
+def test_a_former_process_that_is_lost_takes_nothing_with_it() -> None:
+    async def once(exchange: Exchange) -> None:
+        if len(origin.paths) == 1:
+            await exchange.gone()
+        else:
+            await exchange.send(answer(page("Again")))
+
+    with Origin({"/": once}) as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            former = door.pid
+            waiting = asyncio.create_task(get(door, want()))
+            await until(lambda: origin.paths == ["/"])
+            await door.renew()
+            present = door.pid
+            os.kill(former, signal.SIGKILL)
+
+            with await waiting as fetched:
+                assert b"Again" in fetched.body.prefix()
+            assert door.pid == present
+
+        through(origin, test)
+
+
+def test_a_fresh_process_has_read_the_certificates_anew(tmp_path: Path) -> None:
+    authority, other = Authority(), Authority()
+    file = tmp_path / "authority.pem"
+    other.write(file)
+    with Origin({"/": answer(page("Safe"))}, tls=authority.server("a.test")) as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            wanted = Want(url="https://a.test/", purpose=Purpose.PAGE)
+            assert (await failure(door, wanted)).code is FailureCode.TLS_FAILED
+            authority.write(file)
+            await door.renew()
+            (await get(door, wanted)).body.close()
+
+        through(origin, test, port=443, egress_ca_file=str(file))
+
+
+def test_a_fresh_process_that_does_not_come_up_leaves_the_former(tmp_path: Path) -> None:
+    authority = Authority()
+    file = tmp_path / "authority.pem"
+    authority.write(file)
+    with Origin({"/": answer(page("Safe"))}, tls=authority.server("a.test")) as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            former = door.pid
+            file.unlink()
+            with pytest.raises(DoorFailed):
+                await door.renew()
+
+            assert door.pid == former
+            (await get(door, Want(url="https://a.test/", purpose=Purpose.PAGE))).body.close()
+
+        through(origin, test, port=443, egress_ca_file=str(file))
+
+
+def test_a_check_finds_a_process_that_somebody_stopped() -> None:
+    with Origin() as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            assert await door.check() == ""
+            os.kill(door.pid, signal.SIGSTOP)
+            assert await door.check() == "fetch: its process was lost"
+            assert await door.check() == "fetch: its process is being replaced"
+            await until(lambda: door.is_ready)
+            assert await door.check() == ""
+
+        through(origin, test)
+
+
 @pytest.mark.parametrize(("members", "requests"), [({}, 2), ({"purpose": Purpose.RPC, "body": b"{}"}, 1)])
 def test_it_is_asked_again_once_and_never_with_a_body(members: dict[str, Any], requests: int) -> None:
     async def killing(exchange: Exchange) -> None:
@@ -417,6 +519,33 @@ def test_a_url_is_told_apart_without_asking_anybody() -> None:
     with pytest.raises(WorkFailed) as failed:
         door.place("file:///etc/passwd")
     assert failed.value.code is FailureCode.BAD_SCHEME
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("http://169.254.169.254/icon.png", FailureCode.BLOCKED_ADDRESS),
+        ("http://169.253.169.254/icon.png", None),
+        ("//[::ffff:127.0.0.1]/icon.png", FailureCode.BLOCKED_ADDRESS),
+        ("http://localhost/icon.png", FailureCode.BLOCKED_NAME),
+        ("http://localhost.a.test/icon.png", None),
+        ("http://a.test:8081/icon.png", FailureCode.BAD_PORT),
+        ("http://10.0.0.1:8080/icon.png", None),
+        ("http://10.0.0.1/icon.png", FailureCode.BLOCKED_ADDRESS),
+        ("http://93.184.216.34:443/icon.png", FailureCode.SELF),
+        ("http://93.184.216.34/icon.png", None),
+    ],
+)
+def test_what_nobody_would_fetch_is_no_place_to_show(url: str, refused: FailureCode | None) -> None:
+    door = Door(FetchSettings(egress_allow=(Opening(ip_network("10.0.0.1/32"), 8080),)))
+    door.listens("93.184.216.34", 443)
+
+    if refused is None:
+        assert door.place(url, "http://b.test/").url == url
+    else:
+        with pytest.raises(WorkFailed) as failed:
+            door.place(url, "http://b.test/")
+        assert failed.value.code is refused
 
 
 def test_a_door_that_cannot_be_put_up_says_why(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """What a process that fetches can do when a stranger has taken it over, and what its lies come to."""
 
 import asyncio
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from ordinary_user import ORDINARY_UID, as_ordinary_uid
 
 from remote_worker.contract.failures import FailureCode
 from remote_worker.contract.links import FetchFailed, Purpose, Want
@@ -86,6 +90,30 @@ def test_what_no_fetch_needs_ends_the_process(probe: str) -> None:
         return reasons
 
     assert asyncio.run(run()) == ["it ended, by SIGSYS"]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="every other test here runs so already")
+@pytest.mark.parametrize("landlock", ["if_available", "absent"])
+def test_it_is_no_better_off_where_host_and_process_are_one_ordinary_user(landlock: str) -> None:
+    # As above: what ends a process ends it without Landlock too.
+    deadly = DEADLY if landlock == "absent" else []
+    probes = [*OUTCOMES, *deadly]
+    command = [sys.executable, str(Path(__file__).with_name("ordinary_host.py")), landlock, *probes]
+
+    # The same user could otherwise trace, read and signal its own host.
+    done = subprocess.run(
+        as_ordinary_uid(command),
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr.decode()
+    told = json.loads(done.stdout)
+    told["descriptors"] = told["descriptors"].split()[1]
+    expected = OUTCOMES | {"ids": f"({ORDINARY_UID}, {ORDINARY_UID})"}
+    assert told == expected | dict.fromkeys(deadly, "it ended, by SIGSYS")
 
 
 LIES = """

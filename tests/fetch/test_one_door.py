@@ -1,19 +1,37 @@
 """Seen from outside, by the kernel's record of system calls: one process dials, and only who was judged."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
 import os
+import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+import mmdb
 import pytest
-from fetch.connects import Sent, told, watch
+from fetch.certificates import Authority
+from fetch.connects import Sent, Watched, told, watch, watched
 from fetch.names import Names
-from fetch.origin import Origin, answer, page, redirect
+from fetch.origin import Origin, answer, canaries, page, redirect
+from starlette.routing import Route
+from web.serving import BOUNDARY, END, Answer, Reader, form, part
+
+from remote_worker import wiring
+from remote_worker.cli import SAMPLES
+from remote_worker.contract.limits import Limits
+from remote_worker.settings import read
+from remote_worker.web.app import create_app
+from remote_worker.web.settings import WebSettings
 
 PROGRAM = """
 import asyncio, json, sys, time
 from remote_worker import wiring
+from remote_worker.cli import SAMPLES
 from remote_worker.contract.failures import WorkFailed
 from remote_worker.contract.links import Purpose, Want
 from remote_worker.settings import read
@@ -86,6 +104,213 @@ def test_only_the_process_that_fetches_dials_and_only_judged_addresses_and_name_
         assert ("127.0.0.1", origin.port) in {(one.address, one.port) for one in sent}
         assert origin.paths == ["/", "/away"]
         assert canary.accepted == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request to a route, and how it ends."""
+
+    method: str
+    target: str
+    status: int = 200
+    body: bytes = b""
+    media_type: str = "application/json"
+    code: str = ""
+
+    def ask(self, port: int) -> Answer:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            head = [f"{self.method} {self.target} HTTP/1.1", "Host: localhost"]
+            if self.body:
+                head += [f"Content-Type: {self.media_type}", f"Content-Length: {len(self.body)}"]
+            connection.sendall("\r\n".join([*head, "", ""]).encode() + self.body)
+            return Reader(connection).answer()
+
+
+KEY, CAMO_KEY = "one key", "another key"
+NAME, RECORDS = "good.test", "records.example.org"
+
+
+def calls(origin: Origin, secure: Origin) -> dict[str, list[Call]]:
+    """Calls of every route, by its path."""
+    base = f"http://{NAME}:{origin.port}"
+    picture = f"{base}/a.jpg"
+    inner = f"http://bad.test:{origin.port}/a.jpg"
+    rest = f"4000000000/original/{base64.urlsafe_b64encode(picture.encode()).decode().rstrip('=')}"
+    signature = hmac.new(KEY.encode(), rest.encode(), hashlib.sha256).hexdigest()
+    digest = hmac.new(CAMO_KEY.encode(), picture.encode(), hashlib.sha1).hexdigest()
+
+    def get(target: str, status: int = 200, code: str = "") -> Call:
+        return Call(method="GET", target=target, status=status, code=code)
+
+    def preview(url: str, status: int = 200, code: str = "") -> Call:
+        return get(f"/links/preview?url={quote(url, safe='')}", status, code)
+
+    def post(target: str, members: object, status: int = 200) -> Call:
+        return Call(method="POST", target=target, body=json.dumps(members).encode(), status=status)
+
+    def pictures(target: str, data: bytes = JPEG) -> list[Call]:
+        """Uploaded, and by its URL as a field of the form."""
+        media_type = f"multipart/form-data; boundary={BOUNDARY}"
+        by_url = [part(url.encode(), head='form-data; name="url"') + END for url in (picture, inner)]
+        refused = {"status": 403, "code": "blocked_address"}
+        return [
+            Call(method="POST", target=target, body=form(data), media_type=media_type),
+            Call(method="POST", target=target, body=by_url[0], media_type=media_type),
+            Call(method="POST", target=target, body=by_url[1], media_type=media_type, **refused),
+        ]
+
+    return {
+        **{path: [get(path)] for path in ("/", "/ping", "/hello", "/capabilities", "/livez", "/readyz")},
+        "/health": [get("/health")],
+        "/links/preview": [
+            preview(f"{base}/"),
+            preview(f"{base}/away"),
+            preview(f"{base}/oembed-page"),
+            preview(f"https://{NAME}:{secure.port}/"),
+            preview(f"{base}/inward", 403, "blocked_address"),
+            preview(inner, 403, "blocked_address"),
+            preview(f"http://mixed.test:{origin.port}/", 403, "blocked_address"),
+            preview("http://169.254.169.254/", 403, "blocked_address"),
+            preview("http://[::1]/", 403, "blocked_address"),
+            preview(f"http://none.test:{origin.port}/", 502, "dns_not_found"),
+        ],
+        "/links/previews": [post("/links/previews", {"urls": [f"{base}/", f"{base}/2", inner, "http://x/"]})],
+        "/links/image": [
+            get(f"/links/image?url={quote(picture, safe='')}"),
+            get(f"/links/image?url={quote(base, safe='')}/a.svg"),
+            get(f"/links/image?url={quote(inner, safe='')}", 403, "blocked_address"),
+        ],
+        "/links/proxy/{signature}/{rest:path}": [get(f"/links/proxy/{signature}/{rest}")],
+        "/camo/{digest}/{encoded}": [get(f"/camo/{digest}/{picture.encode().hex()}")],
+        "/camo/{digest}": [get(f"/camo/{digest}?url={quote(picture, safe='')}")],
+        "/images/prepare_jpeg": pictures("/images/prepare_jpeg"),
+        "/images/fit/{box}": [*pictures("/images/fit/8"), *pictures("/images/fit/8", SVG)],
+        "/images/rescale_avatar": pictures("/images/rescale_avatar"),
+        "/images/resize_avatar": pictures("/images/resize_avatar"),
+        "/images/info": pictures("/images/info"),
+        "/text/render_markdown": [
+            post("/text/render_markdown", {"text": f"@you ![a]({picture}) {base}/ <http://127.0.0.1/>"})
+        ],
+        "/dns/resolve": [
+            get(f"/dns/resolve?domain={RECORDS}&type=MX"),
+            get(f"/dns/resolve?domain={RECORDS}", 400),
+        ],
+        "/ip": [get("/ip")],
+        "/ipip/{address}": [get("/ipip/8.8.8.8")],
+        "/geo/{address}": [get("/geo/8.8.8.8")],
+        "/ens/{name}": [get("/ens/vitalik.eth")],
+    }
+
+
+@pytest.mark.needs_strace
+def test_whatever_is_asked_of_the_worker_only_the_process_that_fetches_dials(tmp_path: Path) -> None:
+    authority = Authority()
+    (tmp_path / "facts.mmdb").write_bytes(
+        mmdb.database({"8.8.8.0/24": {"country_name": "Here", "country": {"iso_code": "US"}}})
+    )
+    with (
+        Origin() as origin,
+        Origin({"/": answer(page("Secure"))}, tls=authority.server(NAME)) as secure,
+        canaries() as (canary, *_),
+    ):
+        behave(origin, canary)
+        routes = calls(origin, secure)
+        assert routes.keys() == paths()
+
+        async def run() -> Watched:
+            async with Names() as names:
+                names.has(NAME, "127.0.0.1")
+                names.has("bad.test", "10.0.0.1")
+                names.has("mixed.test", "127.0.0.1", "10.0.0.2")
+                names.record(RECORDS, "MX", "10 mail.good.test.")
+                names.has(RECORDS, "10.0.0.1")
+                environment = {
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+                    "REMOTE_PORT": "0",
+                    "REMOTE_CHILDREN": "1",
+                    "REMOTE_READY": "1",
+                    "REMOTE_TEXT_CHILDREN": "1",
+                    "REMOTE_EGRESS_ALLOW": f"127.0.0.1/32:{origin.port},127.0.0.1/32:{secure.port}",
+                    "REMOTE_EGRESS_CA_FILE": authority.write(tmp_path / "ca.pem"),
+                    "REMOTE_NAMESERVERS": str(names.nameserver),
+                    "REMOTE_CACHE_PATH": str(tmp_path / "cache.sqlite"),
+                    "REMOTE_IPIP_DB_PATH": str(tmp_path / "facts.mmdb"),
+                    "REMOTE_ENS_RPC_URL": f"http://127.0.0.1:{origin.port}/rpc",
+                    "REMOTE_PROXY_KEYS": KEY,
+                    "REMOTE_CAMO_KEY": CAMO_KEY,
+                    "REMOTE_SITE_BURST": "1000",
+                    **dict.fromkeys(
+                        ("HTTP_PROXY", "http_proxy", "ALL_PROXY"), f"http://127.0.0.1:{canary.port}"
+                    ),
+                }
+                command = [sys.executable, "-m", "remote_worker", "serve"]
+
+                def ask() -> Watched:
+                    with watched(command, environment, tmp_path) as seen:
+                        own.append(port := seen.port())
+                        for call in (call for several in routes.values() for call in several):
+                            told = call.ask(port)
+                            assert told.status == call.status, (call, told.body[:500])
+                            assert not call.code or told.json["code"] == call.code, call
+                    return seen
+
+                servers.append(names.nameserver.port)
+                return await asyncio.to_thread(ask)
+
+        own: list[int] = []
+        servers: list[int] = []
+        seen = asyncio.run(run())
+
+        assert seen.status == 0
+        ports = {origin.port, secure.port, *servers}
+        by_fetcher = [one for one in seen.sent if one.by_fetcher]
+        assert {one.call for one in by_fetcher} == {"connect"}
+        # The C library may sort the addresses of `localhost`, once before the seal, by what leads there.
+        sorting = {("127.0.0.1", 0), ("::1", 0)}
+        assert {(one.address, one.port) for one in by_fetcher} - sorting == {
+            ("127.0.0.1", port) for port in ports
+        }
+        by_others = [one for one in seen.sent if not one.by_fetcher]
+        assert {one.call for one in by_others} <= {"bind", "accept", "accept4"}
+        assert [(one.address, one.port) for one in by_others if one.call == "bind"] == [("127.0.0.1", 0)]
+        assert {"/rpc", "/oembed", "/a.jpg", "/a.svg", "/there"} <= set(origin.paths)
+
+
+def behave(origin: Origin, canary: Origin) -> None:
+    """What is fetched from: a page, redirects, an oEmbed answer, pictures that point elsewhere, a node."""
+    base = f"http://{NAME}:{origin.port}"
+    inward = f"http://127.0.0.1:{canary.port}"
+    link = f'<link rel="alternate" type="application/json+oembed" href="{base}/oembed">'
+    head = f'<meta property="og:image" content="{inward}/a.jpg"><link rel="icon" href="{inward}/a.ico">'
+    owner = {"jsonrpc": "2.0", "id": 1, "result": "0x" + 24 * "0" + 40 * "1"}
+    for path, behaviour in {
+        "/": answer(page("Good", head=head)),
+        "/2": answer(page("Good too")),
+        "/away": redirect(f"{base}/there"),
+        "/there": answer(page("There")),
+        "/inward": redirect(f"{inward}/"),
+        "/oembed-page": answer(page("Embedded", head=link)),
+        "/oembed": answer(b'{"version": "1.0", "type": "link"}', media_type="application/json"),
+        "/a.jpg": answer(JPEG, media_type="image/jpeg"),
+        "/a.svg": answer(SVG.replace(b"INWARD", inward.encode()), media_type="image/svg+xml"),
+        "/rpc": answer(json.dumps(owner).encode(), media_type="application/json"),
+    }.items():
+        origin.on(path, behaviour)
+
+
+def paths() -> set[str]:
+    """Of all routes that there are."""
+    whole = wiring.Whole(read({}))
+    app = create_app(whole.uses, whole.check, WebSettings(), Limits())
+    return {route.path for route in app.routes if isinstance(route, Route)}
+
+
+JPEG = (SAMPLES / "sample.jpg").read_bytes()
+SVG = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">'
+    b'<rect width="9" height="9"/><image href="INWARD/b.png" width="9" height="9"/></svg>'
+)
 
 
 def test_the_probe_sees_who_dials() -> None:

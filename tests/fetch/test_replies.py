@@ -98,3 +98,11 @@ def test_a_want_arrives_as_it_was() -> None:
     )
 
     assert messages.want_of(json.loads(json.dumps(messages.want_as_json(want)))) == want
+
+
+@pytest.mark.parametrize("code", [["timeout"], {}, 7, None, "no_such_code"])
+def test_a_failure_has_one_of_the_codes_and_nothing_else_for_it(code: object) -> None:
+    how_far = ["", 0, [], 0, {}]
+    assert messages.failed_of(["timeout", *how_far]).code is FailureCode.TIMEOUT
+    with pytest.raises(HostileReply):
+        messages.failed_of([code, *how_far])

@@ -1,6 +1,7 @@
 """Questions to a real name server on loopback, and what comes of its answers."""
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -334,6 +335,43 @@ def test_so_many_names_are_kept() -> None:
     assert resolving(run, most_cached=2) == 2
     assert resolving(run, most_cached=3) == 1
     assert resolver.MOST_CACHED > 3
+
+
+async def came(server: socket.socket, count: int) -> list[tuple[bytes, Any]]:
+    """The next questions."""
+    loop = asyncio.get_running_loop()
+    return [await loop.sock_recvfrom(server, 4096) for _ in range(count)]
+
+
+def is_quiet(server: socket.socket) -> bool:
+    try:
+        server.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def test_64_lookups_are_asked_at_once_and_silence_holds_up_no_others() -> None:
+    """Two questions each. An answer lets the next one ask at once, and so does a moment without one."""
+
+    async def run() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind(("127.0.0.1", 0))
+            server.setblocking(False)
+            asked = Resolver([Nameserver("127.0.0.1", server.getsockname()[1])], 60.0)
+            lookups = [asyncio.create_task(texts(asked, f"n{at}.test")) for at in range(200)]
+            first = await came(server, 128)
+            assert is_quiet(server)
+            for question, sender in first[:2]:
+                server.sendto(dns.message.make_response(dns.message.from_wire(question)).to_wire(), sender)
+            await asyncio.wait(lookups, return_when=asyncio.FIRST_COMPLETED)
+            await came(server, 2 * (200 - 64))
+            assert sum(lookup.done() for lookup in lookups) == 1
+            for lookup in lookups:
+                lookup.cancel()
+            await asyncio.gather(*lookups, return_exceptions=True)
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(("length", "is_taken"), [(255, True), (256, False)])

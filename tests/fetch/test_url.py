@@ -6,7 +6,7 @@ import pytest
 
 from remote_worker.contract.failures import WorkFailed
 from remote_worker.contract.links import Place
-from remote_worker.fetch.url import Target, parse, place
+from remote_worker.fetch.url import MOST_REMEMBERED, Target, parse, place
 
 BASE = parse("https://example.test/a/b?c=d")
 
@@ -361,3 +361,29 @@ def test_a_link_from_an_address_leads_to_an_address(host: str) -> None:
 def test_a_refusal_repeats_little_of_a_strangers_text() -> None:
     assert refused("x" * 16 + ":1") == ("bad_scheme", "x" * 16)
     assert refused("x" * 17 + ":1") == ("bad_scheme", "x" * 16)
+
+
+def test_only_so_many_urls_are_remembered() -> None:
+    first = parse("https://remembered.example/")
+    for number in range(MOST_REMEMBERED - 1):
+        parse(f"https://between.example/{number}")
+    again = parse("https://remembered.example/")
+    for number in range(MOST_REMEMBERED):
+        parse(f"https://behind.example/{number}")
+
+    assert again is first
+    assert parse("https://remembered.example/") == first
+    assert parse("https://remembered.example/") is not first
+
+
+def test_one_link_leads_elsewhere_from_another_page() -> None:
+    pages = ("https://a.example/x/", "https://b.example/", "https://a.example/y/", "https://a.example/x/")
+
+    hrefs = [parse("c", parse(page)).href for page in pages]
+
+    assert hrefs == [
+        "https://a.example/x/c",
+        "https://b.example/c",
+        "https://a.example/y/c",
+        "https://a.example/x/c",
+    ]

@@ -14,9 +14,9 @@ FAR = 1e9
 
 
 def arrive(
-    queue: Queue, caller: str, now: float = 0.0, *, kind: str = "fit", deadline: float = FAR
+    queue: Queue, caller: str, now: float = 0.0, *, kind: str = "fit", deadline: float = FAR, places: int = 1
 ) -> Ticket:
-    return queue.arrive(caller, kind, deadline, now)
+    return queue.arrive(caller, kind, deadline, now, places=places)
 
 
 def refusal(
@@ -92,6 +92,30 @@ def test_how_many_of_one_caller_wait_at_most(places: int, most: int) -> None:
         arrive(queue, "a")
 
     assert refusal(queue, "a").code is FailureCode.BUSY
+
+
+def test_a_job_may_take_several_places_and_gives_them_back() -> None:
+    queue = Queue(slots=1, places=10)
+    running = arrive(queue, "a")
+    large = arrive(queue, "a", places=4)
+    arrive(queue, "b", places=5)
+    with pytest.raises(WorkFailed):
+        arrive(queue, "c", places=2)
+    arrive(queue, "c")
+    assert refusal(queue, "d").code is FailureCode.BUSY
+
+    assert end(queue, large, 0.0) == []
+    assert arrive(queue, "d", places=4).is_waiting
+    assert len(end(queue, running, 1.0)) == 1
+
+
+def test_a_job_without_so_many_places_starts_when_a_slot_is_free() -> None:
+    queue = Queue(slots=1, places=1)
+
+    assert not arrive(queue, "a", places=16).is_waiting
+    with pytest.raises(WorkFailed):
+        arrive(queue, "b", places=2)
+    assert arrive(queue, "b").is_waiting
 
 
 def test_callers_take_turns_by_the_time_that_they_use() -> None:
@@ -374,7 +398,14 @@ def test_whatever_comes_the_promises_hold(seed: int) -> None:
             begin(queue.leave(leaving, now, is_typical=False))
         try:
             deadline = now + rng.choice([0.5, 3.0, 15.0])
-            ticket = queue.arrive(rng.choice("aaaabbc"), rng.choice(["fit", "info"]), deadline, now)
+            ticket = arrive(
+                queue,
+                rng.choice("aaaabbc"),
+                now,
+                kind=rng.choice(["fit", "info"]),
+                deadline=deadline,
+                places=rng.choice([1, 1, 1, 5]),
+            )
         except WorkFailed as refused:
             told = refused
         else:
@@ -389,7 +420,7 @@ def test_whatever_comes_the_promises_hold(seed: int) -> None:
             assert 1 <= told.retry_seconds <= 30
             assert len(ends) == slots
         assert len(ends) <= slots
-        assert len(waiting) <= places
+        assert sum(ticket.places for ticket in waiting) <= places
         assert not waiting or len(ends) == slots
     while ends:
         now, _, ticket = heapq.heappop(ends)

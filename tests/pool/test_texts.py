@@ -404,11 +404,11 @@ def test_a_caller_that_goes_away_ends_the_child() -> None:
 
 
 def test_texts_wait_for_their_turn_and_past_that_are_refused() -> None:
-    """Of 16 places for each child and picture that may wait, one caller gets two thirds: 11."""
+    """Of 128 places for each child and picture that may wait, one caller gets two thirds: 86."""
 
     async def work(texts: Texts) -> None:
         running = asyncio.create_task(ask(texts, "sleep 0.2"))
-        waiting = [asyncio.create_task(ask(texts, f"say {n}")) for n in range(11)]
+        waiting = [asyncio.create_task(ask(texts, f"say {n}")) for n in range(86)]
         await asyncio.sleep(0)
         assert await code_of(ask(texts, "say more")) is FailureCode.BUSY
         with pytest.raises(WorkFailed):
@@ -416,8 +416,36 @@ def test_texts_wait_for_their_turn_and_past_that_are_refused() -> None:
         texts.check_room("another")
 
         assert await running == "rested"
-        assert await asyncio.gather(*waiting) == [str(n) for n in range(11)]
+        assert await asyncio.gather(*waiting) == [str(n) for n in range(86)]
         texts.check_room("")
+
+    with_texts(work, waiting_per_child=1)
+
+
+def test_one_caller_may_have_500_texts_in_hand_by_default() -> None:
+    async def work(texts: Texts) -> None:
+        said = await asyncio.gather(*(ask(texts, f"say {n}", caller="one") for n in range(500)))
+
+        assert said == [str(n) for n in range(500)]
+
+    with_texts(work)
+
+
+@pytest.mark.parametrize(("length", "waiting"), [(65_536, 86), (65_537, 43), (1024 * 1024, 6)])
+def test_long_texts_take_the_places_of_several(length: int, waiting: int) -> None:
+    """One for each 64 KiB that it begins: of 128 places one caller gets two thirds."""
+
+    async def work(texts: Texts) -> None:
+        running = asyncio.create_task(ask(texts, "sleep 60"))
+        long = "say ".ljust(length, "x")
+        tasks = [asyncio.create_task(ask(texts, long)) for _ in range(waiting)]
+        await asyncio.sleep(0)
+
+        assert await code_of(ask(texts, long)) is FailureCode.BUSY
+        assert not any(task.done() for task in tasks)
+        for task in (running, *tasks):
+            task.cancel()
+        await asyncio.wait([running, *tasks])
 
     with_texts(work, waiting_per_child=1)
 

@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import errno
 import gc
-import json
 import os
 from _socket import socket
 from collections.abc import Sequence
@@ -28,8 +27,6 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 may_start_threads = False
 """So a child uses one second of processor time in a second, and the host knows when to look."""
 
-# Made once: json.dumps makes one for each call that gives it an option.
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _PLAIN_TASKS: dict[bytes, TextTask] = {encode_task(task): task for task in (RenderMarkdown(),)}
 """Tasks that say no more than their kind."""
 _handlers: dict[str, reading.Handler] = {}
@@ -97,8 +94,7 @@ def _work(message: bytes, text: bytes) -> tuple[bytes, bytes]:
     """Do the task. Gives the record and the body. Raises WorkFailed."""
     task = _PLAIN_TASKS.get(message) or decode_one_of(TEXT_TASKS, message)
     read = _handlers[task.kind].read(task, text)
-    # Half a surrogate pair is no text; JSON in a page can hold one.
-    facts = _encode(read.facts).encode(errors="replace")
+    facts = read.encoded or reading.encode(read.facts)
     parts = {wire.FACTS: facts, **read.parts}
     table, _, body_bytes = wire.layout({name: len(part) for name, part in parts.items()})
     if body_bytes > MOST_READ_BYTES or len(facts) > wire.JSON_BYTES:

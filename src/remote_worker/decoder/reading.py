@@ -1,5 +1,6 @@
 """What comes of a text in the jail, and which handler does each kind of task."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ class Read:
 
     facts: dict[str, Any]
     parts: dict[str, bytes] = field(default_factory=dict)
+    encoded: bytes = b""
+    """The facts as JSON, where a handler had to know how long that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,16 @@ class Handler:
 
     read: Callable[[Any, bytes], Read]
     warm: Callable[[], None]
+
+
+def encode(facts: dict[str, Any]) -> bytes:
+    """The facts as they leave the jail."""
+    # Half a surrogate pair is no text; JSON in a page can hold one.
+    return _encode(facts).encode(errors="replace")
+
+
+# Made once: json.dumps makes one for each call that gives it an option.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def handlers() -> dict[str, Handler]:

@@ -13,7 +13,7 @@ from ..contract.links import Fetched, FetchFailed, Hop, Place, Resolved, Want
 from ..telemetry import Event
 from . import messages, url
 from .messages import Endpoint, Hello
-from .policy import REPORTED, Listener
+from .policy import REPORTED, Listener, Policy
 from .running import ENTRY, DoorFailed, FetchProcess, ProcessLost
 from .settings import FetchSettings
 
@@ -26,6 +26,7 @@ _PATIENCE_SECONDS = 3.0
 """For a process that is being replaced."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 10.0
 """Between two starts; it doubles while the process does not live as long as the longest."""
+_CHECK_SECONDS = 2.0
 _ENDED_BY_TIME = (FailureCode.TIMEOUT, FailureCode.RATE_LIMITED)
 
 
@@ -50,8 +51,12 @@ class Door:
         self._dial_map = dial_map or {}
         self._entry = entry
         self._own: list[Listener] = []
+        self._policy = Policy(settings)
         self._shared: dict[Want, _Shared] = {}
         self._process: FetchProcess | None = None
+        self._former: list[FetchProcess] = []
+        """Those that still owe answers."""
+        self._starting = asyncio.Lock()
         self._replacing: asyncio.Task[None] | None = None
         self._started_at = 0.0
         self._pause = _FIRST_PAUSE_SECONDS
@@ -62,16 +67,37 @@ class Door:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        ending: list[asyncio.Task[Any]] = [shared.task for shared in self._shared.values()]
+        ending: list[asyncio.Future[Any]] = [shared.work for shared in self._shared.values()]
         if self._replacing is not None:
             ending.append(self._replacing)
-        for task in ending:
-            task.cancel()
+        for work in ending:
+            work.cancel()
         if ending:
             await asyncio.wait(ending)
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+        for process in self._processes():
+            process.close()
+        self._process = None
+
+    async def renew(self) -> None:
+        """Replace the process by a freshly started one; what the former has in hand it finishes.
+
+        It reads its certificates and name servers anew. Raises DoorFailed; the former then stays.
+        """
+        async with self._starting:
+            await self._start()
+
+    async def check(self) -> str:
+        """What is wrong with the process, if anything is."""
+        if self._process is None:
+            return "fetch: its process is being replaced"
+        try:
+            # A question that it refuses without asking anybody.
+            await self._process.resolve("", "", time.monotonic() + _CHECK_SECONDS)
+        except FetchFailed as refused:
+            return "" if refused.code is FailureCode.BAD_PARAMETER else f"fetch: {refused.code}"
+        except ProcessLost:
+            return "fetch: its process was lost"
+        return "fetch: it answers what it does not know"
 
     @property
     def layers(self) -> Mapping[str, Any]:
@@ -91,7 +117,7 @@ class Door:
     @property
     def owes(self) -> int:
         """How many answers are still to come, with those that nobody waits for any more."""
-        return self._process.owes if self._process else 0
+        return sum(process.owes for process in self._processes())
 
     async def fetch(self, want: Want, *, deadline: float) -> Fetched:
         """What this URL leads to; equal wants at a time share one fetch. Raises FetchFailed."""
@@ -101,7 +127,7 @@ class Door:
                 return await shared.wait(deadline)
             except FetchFailed as failed:
                 # Somebody with less time has asked for it first.
-                had_less = shared.until < deadline and shared.task.done()
+                had_less = shared.until < deadline and shared.is_over
                 if not (had_less and failed.code in _ENDED_BY_TIME and time.monotonic() < deadline):
                     raise
 
@@ -117,21 +143,38 @@ class Door:
             _pass_on(failed)
 
     def place(self, text: str, base: str = "") -> Place:
-        """What a URL says of itself, without asking anybody. Raises WorkFailed."""
-        return url.place(url.parse(text, url.parse(base) if base else None))
+        """What a URL says of itself, without asking anybody. Raises WorkFailed, also where none may fetch."""
+        target = url.parse(text, url.parse(base) if base else None)
+        self._policy.check(target)
+        return url.place(target)
 
     def listens(self, address: str, port: int) -> None:
         """This worker itself listens there: nobody is fetched from it."""
         listener = Listener(address, port)
         self._own.append(listener)
-        if self._process is not None:
-            self._process.listens(listener)
+        self._policy.listens(listener)
+        for process in self._processes():
+            process.listens(listener)
 
     def _begin(self, want: Want, deadline: float) -> "_Shared":
         self._see_room()
-        fetching = asyncio.create_task(self._fetch(want, deadline))
-        shared = self._shared[want] = _Shared(fetching, deadline, lambda: self._forget(want, shared))
+        shared = _Shared(
+            self._asked(want, deadline),
+            deadline,
+            again=lambda lost: asyncio.create_task(self._once_more(want, deadline, lost)),
+            forget=lambda: self._forget(want, shared),
+        )
+        self._shared[want] = shared
         return shared
+
+    def _asked(self, want: Want, until: float) -> "asyncio.Future[Fetched]":
+        # A task of its own would be a tenth of what a fetch costs here.
+        if self._process is None:
+            return asyncio.create_task(self._late(want, until))
+        try:
+            return self._process.fetch(want, until)
+        except WorkFailed as failed:
+            _pass_on(failed)
 
     def _forget(self, want: Want, shared: "_Shared") -> None:
         """Who comes from here on asks anew."""
@@ -142,23 +185,22 @@ class Door:
         if max(self.owes, len(self._shared)) >= self._settings.fetches:
             raise FetchFailed(FailureCode.BUSY, "fetches")
 
-    async def _fetch(self, want: Want, until: float) -> Fetched:
-        for is_last in (False, True):
-            process = await self._present(until)
-            try:
-                fetched = await process.fetch(want, until)
-            except ProcessLost as lost:
-                # A body was posted, perhaps twice then.
-                if is_last or want.body or not lost.is_innocent:
-                    raise FetchFailed(FailureCode.FETCH_UNAVAILABLE) from lost
-            except WorkFailed as failed:
-                if isinstance(failed, FetchFailed):
-                    _report(failed.hops)
-                _pass_on(failed)
-            else:
-                _report(fetched.hops)
-                return fetched
-        raise FetchFailed(FailureCode.FETCH_UNAVAILABLE)
+    async def _late(self, want: Want, until: float) -> Fetched:
+        """When there is a process again."""
+        answer = (await self._present(until)).fetch(want, until)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            # It may have come in the very turn in which nobody wanted it any more.
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                answer.result().body.close()
+            raise
+
+    async def _once_more(self, want: Want, until: float, lost: ProcessLost) -> Fetched:
+        # A body was posted, perhaps twice then.
+        if want.body or not lost.is_innocent:
+            raise FetchFailed(FailureCode.FETCH_UNAVAILABLE) from lost
+        return await self._late(want, until)
 
     async def _present(self, until: float) -> FetchProcess:
         if self._process is None and self._replacing is not None:
@@ -179,15 +221,24 @@ class Door:
         process = await FetchProcess.start(hello, entry=self._entry, seconds=_START_SECONDS)
         for listener in self._own[len(hello.own) :]:
             process.listens(listener)
-        process.on_loss = self._lost
-        self._process = process
+        process.on_loss = lambda reason: self._lost(process, reason)
+        former, self._process = self._process, process
         self._started_at = time.monotonic()
         telemetry.emit(Event.FETCHER_READY, pid=process.pid)
+        self._former = [one for one in self._former if one.alive]
+        if former is not None:
+            self._former.append(former)
+            former.retire()
 
-    def _lost(self, reason: str) -> None:
+    def _processes(self) -> list[FetchProcess]:
+        present = [self._process] if self._process else []
+        return [*present, *self._former]
+
+    def _lost(self, process: FetchProcess, reason: str) -> None:
         telemetry.emit(Event.FETCHER_LOST, level=logging.WARNING, reason=reason)
-        self._process = None
-        self._replacing = asyncio.create_task(self._replace())
+        if process is self._process:
+            self._process = None
+            self._replacing = asyncio.create_task(self._replace())
 
     async def _replace(self) -> None:
         if time.monotonic() - self._started_at > _LONGEST_PAUSE_SECONDS:
@@ -196,7 +247,10 @@ class Door:
             await asyncio.sleep(self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
             try:
-                await self._start()
+                async with self._starting:
+                    # A renewal may have been quicker.
+                    if self._process is None:
+                        await self._start()
             except DoorFailed as failed:
                 telemetry.emit(Event.FETCHER_FAILED, level=logging.ERROR, reason=str(failed))
 
@@ -204,57 +258,83 @@ class Door:
 class _Shared:
     """One fetch and those who wait for it. Nobody left: it is cancelled."""
 
-    def __init__(self, task: asyncio.Task[Fetched], until: float, forget: Callable[[], None]) -> None:
-        self.task = task
+    def __init__(
+        self,
+        work: "asyncio.Future[Fetched]",
+        until: float,
+        *,
+        again: "Callable[[ProcessLost], asyncio.Future[Fetched]]",
+        forget: Callable[[], None],
+    ) -> None:
+        """`again` is asked for the fetch once more when its process was lost."""
+        self.work = work
         self.until = until
+        self._again: Callable[[ProcessLost], asyncio.Future[Fetched]] | None = again
         self._forget = forget
+        self._outcome: Fetched | BaseException | None = None
         self._waiting = 0
-        task.add_done_callback(self._ended)
+        self._waiters: set[asyncio.Future[None]] = set()
+        work.add_done_callback(self._ended)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come to an end, for everybody."""
+        return self._outcome is not None
 
     async def wait(self, deadline: float) -> Fetched:
         """What it leads to, with a document of one's own. Raises FetchFailed."""
         self._waiting += 1
         is_given = False
         try:
-            left = deadline + _LATE_SECONDS - time.monotonic()
-            await asyncio.wait([self.task], timeout=max(0.0, left))
-            if not self.task.done():
-                raise FetchFailed(FailureCode.TIMEOUT, "total")
-            fetched = self._outcome()
+            if self._outcome is None:
+                await self._ending(max(0.0, deadline + _LATE_SECONDS - time.monotonic()))
+            outcome = self._outcome or FetchFailed(FailureCode.TIMEOUT, "total")
+            if isinstance(outcome, FetchFailed):
+                raise _copy(outcome) from outcome
+            if isinstance(outcome, BaseException):
+                raise outcome
             is_given = self._waiting == 1
-            return fetched if is_given else _share(fetched)
+            return outcome if is_given else _share(outcome)
         finally:
             self._waiting -= 1
             if not self._waiting and not is_given:
                 self._give_up()
 
-    def _outcome(self) -> Fetched:
-        if self.task.cancelled():
-            raise FetchFailed(FailureCode.FETCH_UNAVAILABLE)
-        error = self.task.exception()
-        if isinstance(error, FetchFailed):
-            # Each gets its own: an error grows with everyone that it passes.
-            raise FetchFailed(
-                error.code,
-                error.detail,
-                hops=error.hops,
-                status=error.status,
-                headers=error.headers,
-                retry_seconds=error.retry_seconds,
-            ) from error
-        return self.task.result()
+    async def _ending(self, seconds: float) -> None:
+        """Wait for the end, for so long. `asyncio.wait` costs twice as much."""
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiters.add(waiter)
+        clock = loop.call_later(seconds, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            clock.cancel()
+            self._waiters.discard(waiter)
 
-    def _ended(self, task: asyncio.Task[Fetched]) -> None:
+    def _ended(self, work: "asyncio.Future[Fetched]") -> None:
+        error = FetchFailed(FailureCode.FETCH_UNAVAILABLE) if work.cancelled() else work.exception()
+        again, self._again = self._again, None
+        if isinstance(error, ProcessLost) and again is not None and self._waiting:
+            self.work = again(error)
+            self.work.add_done_callback(self._ended)
+            return
         self._forget()
-        if not task.cancelled():
-            task.exception()  # Who waited may be about to stop.
+        self._outcome = work.result() if error is None else _told(error)
+        if isinstance(self._outcome, Fetched | FetchFailed):
+            _report(self._outcome.hops)
+        for waiter in self._waiters:
+            _wake(waiter)
 
     def _give_up(self) -> None:
         self._forget()
-        if not self.task.done():
-            self.task.cancel()
-        elif not self.task.cancelled() and self.task.exception() is None:
-            self.task.result().body.close()
+        if not self.work.cancel() and not self.work.cancelled() and self.work.exception() is None:
+            self.work.result().body.close()
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _report(hops: Sequence[Hop]) -> None:
@@ -290,12 +370,32 @@ def _share(fetched: Fetched) -> Fetched:
 
 
 def _pass_on(failed: WorkFailed) -> NoReturn:
+    raise _told(failed) from failed
+
+
+def _told(error: BaseException) -> BaseException:
     """What the process said; a fault of its own is for the log."""
-    if failed.code is FailureCode.FETCH_UNAVAILABLE and failed.detail.startswith(messages.ERROR):
+    if isinstance(error, ProcessLost):
+        return FetchFailed(FailureCode.FETCH_UNAVAILABLE)
+    if not isinstance(error, WorkFailed):
+        return error
+    if error.code is FailureCode.FETCH_UNAVAILABLE and error.detail.startswith(messages.ERROR):
         telemetry.emit(
-            Event.FETCHER_ERROR, level=logging.ERROR, reason=failed.detail.removeprefix(messages.ERROR)
+            Event.FETCHER_ERROR, level=logging.ERROR, reason=error.detail.removeprefix(messages.ERROR)
         )
-        raise FetchFailed(FailureCode.FETCH_UNAVAILABLE) from failed
-    if isinstance(failed, FetchFailed):
-        raise failed
-    raise FetchFailed(failed.code, failed.detail, retry_seconds=failed.retry_seconds) from failed
+        return FetchFailed(FailureCode.FETCH_UNAVAILABLE)
+    if isinstance(error, FetchFailed):
+        return error
+    return FetchFailed(error.code, error.detail, retry_seconds=error.retry_seconds)
+
+
+def _copy(failed: FetchFailed) -> FetchFailed:
+    """Each who waits gets its own: an error grows with everyone that it passes."""
+    return FetchFailed(
+        failed.code,
+        failed.detail,
+        hops=failed.hops,
+        status=failed.status,
+        headers=failed.headers,
+        retry_seconds=failed.retry_seconds,
+    )

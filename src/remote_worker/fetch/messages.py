@@ -157,7 +157,7 @@ def resolved_as_json(resolved: Resolved) -> list[object]:
 def read(message: bytes) -> tuple[int, str, list[Any]]:
     """The number, the word and the rest of a reply. Raises HostileReply."""
     try:
-        told = json.loads(message, parse_constant=_refuse)
+        told = _DECODER.decode(message.decode())
     except (ValueError, RecursionError) as broken:
         raise HostileReply("no JSON") from broken
     if not (
@@ -190,7 +190,7 @@ def fetched_of(told: Sequence[Any], body: Document) -> Fetched:
 def failed_of(told: Sequence[Any]) -> FetchFailed:
     """Why it failed, in a word that this process may say. Raises HostileReply."""
     code, detail, retry_seconds, hops, status, headers = _exactly(told, 6)
-    if code not in CODES:
+    if not isinstance(code, str) or code not in CODES:
         raise HostileReply("a failure that it cannot have")
     return FetchFailed(
         FailureCode(code),
@@ -287,7 +287,7 @@ def _hops(told: Any) -> tuple[Hop, ...]:
 
 def _hop(told: Any) -> Hop:
     address, verdicts, dialled, status, milliseconds, code, detail = _exactly(told, 7)
-    if code and code not in CODES:
+    if not isinstance(code, str) or (code and code not in CODES):
         raise HostileReply("a failure that it cannot have")
     if not isinstance(milliseconds, dict) or not milliseconds.keys() <= _PHASES:
         raise HostileReply("a phase that there is not")
@@ -360,3 +360,7 @@ def _boolean(told: Any) -> bool:
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+# Made once: json.loads makes one for each call that gives it an option.
+_DECODER = json.JSONDecoder(parse_constant=_refuse)

@@ -54,6 +54,21 @@ class ProcessLost(Exception):
 Answer = Fetched | Resolved
 
 
+class _Awaited(asyncio.Future[Answer]):
+    """An answer that says when nobody waits for it any more."""
+
+    def __init__(self, stop: Callable[[], None], *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._stop = stop
+
+    def cancel(self, msg: Any = None) -> bool:
+        """As every future."""
+        is_cancelled = super().cancel(msg)
+        if is_cancelled:
+            self._stop()
+        return is_cancelled
+
+
 @dataclass(slots=True, eq=False)
 class _Ask:
     answer: asyncio.Future[Answer]
@@ -78,6 +93,7 @@ class FetchProcess:
         self.layers: dict[str, Any] = {}
         self.pid = process.pid
         self.alive = True
+        self._is_retired = False
         self.on_loss: Callable[[str], None] = lambda _: None
 
     @classmethod
@@ -95,11 +111,14 @@ class FetchProcess:
             raise
         return started
 
-    async def fetch(self, want: Want, until: float) -> Fetched:
-        """What this URL leads to. Raises FetchFailed or ProcessLost."""
+    def fetch(self, want: Want, until: float) -> "asyncio.Future[Fetched]":
+        """What this URL leads to: FetchFailed or ProcessLost, or the result. Who cancels it has it stopped.
+
+        Raises ProcessLost.
+        """
         told = messages.want_as_json(want)
-        answer = await self._ask(until, self._most_bytes(want.purpose), messages.FETCH, told)
-        return cast("Fetched", answer)  # `_outcome` lets nothing else through.
+        answer = self._ask(until, self._most_bytes(want.purpose), messages.FETCH, told)
+        return cast("asyncio.Future[Fetched]", answer)  # `_outcome` lets nothing else through.
 
     async def resolve(self, name: str, kind: str, until: float) -> Resolved:
         """What name servers say. Raises FetchFailed or ProcessLost."""
@@ -113,6 +132,12 @@ class FetchProcess:
     def owes(self) -> int:
         """How many answers are still to come, with those that nobody waits for any more."""
         return len(self._asks)
+
+    def retire(self) -> None:
+        """Close it as soon as it owes nothing. Nobody may ask it any more."""
+        self._is_retired = True
+        if not self._asks:
+            self.close()
 
     def close(self) -> None:
         """Kill it and reap it."""
@@ -151,7 +176,7 @@ class FetchProcess:
             )
         return f" by {signal.Signals(-status).name}" if status < 0 else f" with status {status}"
 
-    async def _ask(self, until: float, most_bytes: int, word: str, *rest: object) -> Answer:
+    def _ask(self, until: float, most_bytes: int, word: str, *rest: object) -> "asyncio.Future[Answer]":
         if not self.alive:
             raise ProcessLost(is_innocent=True)
         loop = asyncio.get_running_loop()
@@ -159,20 +184,19 @@ class FetchProcess:
         self._number += 1
         number = self._number
         message = messages.write(number, word, max(0.0, until - now), *rest)
-        ask = self._asks[number] = _Ask(loop.create_future(), most_bytes, max(until, now) + GRACE_SECONDS)
+        answer = _Awaited(lambda: self._stop(number), loop=loop)
+        self._asks[number] = _Ask(answer, most_bytes, max(until, now) + GRACE_SECONDS)
         if self._looking is None:
             self._looking = loop.call_later(_LOOK_SECONDS, self._look)
         self._send(message)
-        try:
-            return await ask.answer
-        except asyncio.CancelledError:
-            # It may have come in the very turn in which its caller was told to stop.
-            if ask.answer.done() and not ask.answer.cancelled() and ask.answer.exception() is None:
-                _drop(ask.answer.result())
-            elif number in self._asks:
-                ask.overdue_at = min(ask.overdue_at, time.monotonic() + GRACE_SECONDS)
-                self._send(messages.write(number, messages.CANCEL))
-            raise
+        return answer
+
+    def _stop(self, number: int) -> None:
+        """Nobody waits for this answer any more."""
+        ask = self._asks.get(number)
+        if ask is not None:
+            ask.overdue_at = min(ask.overdue_at, time.monotonic() + GRACE_SECONDS)
+            self._send(messages.write(number, messages.CANCEL))
 
     def _send(self, message: bytes) -> None:
         if not self.alive:
@@ -239,6 +263,8 @@ class FetchProcess:
             ask.answer.set_exception(outcome)
         else:
             ask.answer.set_result(outcome)
+        if self._is_retired and not self._asks:
+            self.close()
 
     def _outcome(
         self, ask: _Ask, word: str, rest: list[Any], body: Document | None, *, is_cut: bool

@@ -5,7 +5,7 @@ The rules for names, ports and addresses are in `policy`.
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address
 
 from ada_url import URL
@@ -19,6 +19,8 @@ LONGEST_URL_BYTES = 2048
 LONGEST_HOST = 253
 """Characters of a name, without a dot at its end: RFC 1035, 2.3.4."""
 LONGEST_LABEL = 63
+MOST_REMEMBERED = 512
+"""URLs whose reading is kept; each is short."""
 
 NONCANONICAL = "noncanonical"
 """The rule for an address in a host that is not spelled as everybody reads it."""
@@ -53,6 +55,12 @@ def parse(text: str, base: Target | None = None) -> Target:
     text = text.strip(" " if base is None else " \t\n\f\r")
     if len(text) > LONGEST_URL_BYTES:
         raise WorkFailed(FailureCode.TOO_LONG, "URL")
+    return _parsed(text, base)
+
+
+@lru_cache(MOST_REMEMBERED)
+def _parsed(text: str, base: Target | None) -> Target:
+    """The same for a text of at most LONGEST_URL_BYTES: on its way a preview asks for one again and again."""
     raw_host = _raw_host(text, base)
     try:
         if len(text.encode()) > LONGEST_URL_BYTES:
@@ -62,7 +70,11 @@ def parse(text: str, base: Target | None = None) -> Target:
         raise WorkFailed(FailureCode.BAD_URL, "no text") from broken
     except ValueError as refused:
         raise WorkFailed(FailureCode.BAD_HOST) from refused
-    hostname = url.hostname
+    # Asking the library for one part after the other costs more than its parsing.
+    parts = _HREF.fullmatch(url.href)
+    if parts is None:
+        raise WorkFailed(FailureCode.BAD_HOST)
+    scheme, hostname, given_port, pathname, search = parts.groups()
     address: Address | None = None
     # Told from the text, since `host_type` forgets what a base's host is (ada-url 4.0.0).
     if not _LITERAL.fullmatch(hostname):
@@ -74,13 +86,11 @@ def parse(text: str, base: Target | None = None) -> Target:
             raise WorkFailed(FailureCode.BLOCKED_ADDRESS, NONCANONICAL)
         host = site = hostname.strip("[]")
         address = ip_address(host)
-    scheme = url.protocol[:-1]
-    given_port = url.port
     port = int(given_port or _PORTS[scheme])
     if port in BAD_PORTS:
         raise WorkFailed(FailureCode.BAD_PORT, str(port))
     authority = f"{hostname}:{given_port}" if given_port else hostname
-    path = url.pathname + url.search
+    path = f"{pathname}?{search}" if search else pathname
     href = f"{scheme}://{authority}{path}"
     if len(href) > LONGEST_URL_BYTES:
         raise WorkFailed(FailureCode.TOO_LONG, "URL")
@@ -162,6 +172,8 @@ _PORTS = {"http": 80, "https": 443}
 _SHOWN_CHARACTERS = 16
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _START = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#\\]*))?")
+_HREF = re.compile(r"(https?)://(\[[^\]]*\]|[^/:@?#]*)(?::([0-9]+))?(/[^?#]*)(?:\?([^#]*))?(?:#.*)?")
+"""What the parser writes."""
 _BACKSLASH = re.compile(r"[^?#\\]*\\")
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(?::(.*))?")
 _ESCAPED_CONTROL = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")

@@ -29,6 +29,8 @@ class Ticket:
     number: int
     cost: float
     """Seconds that it will hold a slot, as far as is known: 0 for an unknown kind."""
+    places: int = 1
+    """That it takes while it waits: more than one if it holds much memory."""
     started: float = math.inf
     """When it got its slot."""
 
@@ -46,6 +48,8 @@ class _Caller:
     running: dict[Ticket, None] = field(default_factory=dict)
     work: float = 0.0
     """Expected seconds of all that waits."""
+    places: int = 0
+    """That all of it takes."""
 
     def used_by(self, now: float) -> float:
         """With what running jobs have taken beyond their expected cost."""
@@ -68,6 +72,8 @@ class Queue:
         self._debts: dict[str, float] = {}
         self._running = 0
         self._waiting = 0
+        self._held = 0
+        """Places that are taken."""
         self._numbers = count()
         self._virtual = 0.0
         """What a caller has used that has had its share all along: jobs that join the line begin there."""
@@ -84,18 +90,18 @@ class Queue:
         if self._running < self._slots:
             return
         known = self._callers.get(caller)
-        waiting = len(known.waiting) if known else 0
-        if waiting >= _SHARE * (self._places - self._waiting):
+        held = known.places if known else 0
+        if held >= _SHARE * (self._places - self._held):
             raise self._refusal(now)
 
-    def arrive(self, caller: str, kind: str, deadline: float, now: float) -> Ticket:
+    def arrive(self, caller: str, kind: str, deadline: float, now: float, *, places: int = 1) -> Ticket:
         """The job's ticket: it has its slot already unless it `is_waiting`.
 
         Raises WorkFailed when there is no place for it, or when its turn would come too late.
         """
         self.check_room(caller, now)
         cost = self._seconds.get(kind, 0.0)
-        ticket = Ticket(caller, kind, deadline, next(self._numbers), cost)
+        ticket = Ticket(caller, kind, deadline, next(self._numbers), cost, places)
         known = self._callers.get(caller)
         if self._running < self._slots:
             known = known or self._enter(caller)
@@ -104,14 +110,17 @@ class Queue:
             return ticket
         if deadline <= now:
             raise WorkFailed(FailureCode.DEADLINE, "it came too late")
-        if now + self._wait_of(caller, now) + cost > deadline:
+        is_full = places > self._places - self._held
+        if is_full or now + self._wait_of(caller, now) + cost > deadline:
             raise self._refusal(now)
         known = known or self._enter(caller)
         if not known.waiting:
             known.used += self._unused(known, now)
         known.waiting[ticket] = None
         known.work += cost
+        known.places += places
         self._waiting += 1
+        self._held += places
         return ticket
 
     def leave(self, ticket: Ticket, now: float, *, is_typical: bool) -> list[Ticket]:
@@ -161,7 +170,9 @@ class Queue:
     def _stop_waiting(self, caller: _Caller, ticket: Ticket) -> None:
         del caller.waiting[ticket]
         caller.work = caller.work - ticket.cost if caller.waiting else 0.0
+        caller.places -= ticket.places
         self._waiting -= 1
+        self._held -= ticket.places
 
     def _wait_of(self, caller: str, now: float) -> float:
         """Seconds until a job that joins the line now would start."""

@@ -26,10 +26,16 @@ _UNTYPICAL = {FailureCode.DEADLINE, FailureCode.PARSE_LIMIT, FailureCode.JAIL_UN
 
 
 async def in_turn(
-    turns: Turns, caller: str, kind: str, deadline: float, work: Callable[[], Awaitable[Outcome]]
+    turns: Turns,
+    caller: str,
+    kind: str,
+    deadline: float,
+    work: Callable[[], Awaitable[Outcome]],
+    *,
+    places: int = 1,
 ) -> Outcome:
-    """Do the work when it is its turn. Raises WorkFailed."""
-    ticket = await turns.take(caller, kind, deadline)
+    """Do the work when it is its turn; until then it takes so many places. Raises WorkFailed."""
+    ticket = await turns.take(caller, kind, deadline, places=places)
     is_typical = False
     try:
         outcome = await work()

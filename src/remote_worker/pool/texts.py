@@ -41,8 +41,10 @@ from .verify import HostileReply
 
 Outcome = TypeVar("Outcome")
 
-WAITING_FOR_ONE = 16
-"""So many texts may wait where one picture may: each takes less than a tenth of its time."""
+MOST_WAITING_FOR_ONE = 128
+"""So many texts may wait where one picture may: by default as many as two seconds of a core will do."""
+LONGEST_OF_ONE_PLACE_BYTES = 64 * 1024
+"""A longer text takes the places of several."""
 _LAST = {FailureCode.DECODER_CRASHED, FailureCode.TOO_MUCH_MEMORY}
 """A child that says this of itself does nothing more."""
 _ROUND_SECONDS = 1.0
@@ -61,7 +63,7 @@ class Texts:
     ) -> None:
         self._settings = settings
         slots = settings.text_children
-        self._turns = Turns(slots=slots, places=WAITING_FOR_ONE * settings.waiting_per_child * slots)
+        self._turns = Turns(slots=slots, places=MOST_WAITING_FOR_ONE * settings.waiting_per_child * slots)
         self._idle: list[Reader] = []
         self._round: asyncio.TimerHandle | None = None
         limits = Limits(
@@ -105,21 +107,21 @@ class Texts:
 
         Raises WorkFailed: PARSE_LIMIT when it takes too much processor time. Cancelling ends the child.
         """
-        text = document.prefix(MOST_TEXT_BYTES)
-        return await self._do(task, text, verify_text.page, deadline, caller)
+        size = min(document.size_bytes, MOST_TEXT_BYTES)
+        return await self._do(task, size, document.prefix, verify_text.page, deadline, caller)
 
     async def read_oembed(
         self, document: Document, task: ReadOembed, *, deadline: float, caller: str = ""
     ) -> Mapping[str, Any]:
         """The members of an oEmbed answer. Raises WorkFailed, as `read_page` does."""
-        text = document.prefix(MOST_TEXT_BYTES + 1)
-        return await self._do(task, text, verify_text.oembed, deadline, caller)
+        size = document.size_bytes
+        return await self._do(task, size, document.prefix, verify_text.oembed, deadline, caller)
 
     async def render(
         self, text: bytes, task: RenderMarkdown, *, deadline: float, caller: str = ""
     ) -> Rendered:
         """Markdown as HTML. Raises WorkFailed, as `read_page` does."""
-        return await self._do(task, text, verify_text.rendered, deadline, caller)
+        return await self._do(task, len(text), lambda _: text, verify_text.rendered, deadline, caller)
 
     async def renew(self) -> None:
         """Replace the template by a freshly started one; running jobs go on.
@@ -147,15 +149,22 @@ class Texts:
     async def _do(
         self,
         task: TextTask,
-        text: bytes,
+        size: int,
+        read: Callable[[int], bytes],
         check: Callable[[memoryview], Outcome],
         deadline: float,
         caller: str,
     ) -> Outcome:
-        if len(text) > MOST_TEXT_BYTES:
+        if size > MOST_TEXT_BYTES:
             raise WorkFailed(FailureCode.TOO_LARGE)
+        # Read when it is its turn: what waits is not held a second time.
         return await in_turn(
-            self._turns, caller, task.kind, deadline, lambda: self._try(task, text, check, deadline)
+            self._turns,
+            caller,
+            task.kind,
+            deadline,
+            lambda: self._try(task, read(size), check, deadline),
+            places=max(1, ceil(size / LONGEST_OF_ONE_PLACE_BYTES)),
         )
 
     async def _try(

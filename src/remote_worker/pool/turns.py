@@ -18,10 +18,13 @@ class Turns:
         """Tell early that a job of this caller would find no place. Raises WorkFailed."""
         self._queue.check_room(caller, time.monotonic())
 
-    async def take(self, caller: str, kind: str, deadline: float) -> Ticket:
-        """A slot, when it is the job's turn. `deadline` is a `time.monotonic` value. Raises WorkFailed."""
+    async def take(self, caller: str, kind: str, deadline: float, *, places: int = 1) -> Ticket:
+        """A slot, when it is the job's turn; until then it takes so many places.
+
+        `deadline` is a `time.monotonic` value. Raises WorkFailed.
+        """
         now = time.monotonic()
-        ticket = self._queue.arrive(caller, kind, deadline, now)
+        ticket = self._queue.arrive(caller, kind, deadline, now, places=places)
         if ticket.is_waiting:
             await self._called(ticket, deadline - now)
         return ticket

@@ -11,7 +11,6 @@ from .verify import HostileReply
 
 _RAW = {"og": dict, "twitter": dict, "json_ld": list}
 _CHARSET = re.compile(r"[a-z0-9_-]{2,20}")
-_ANY = re.compile(r"(?s).*")
 
 Check = Callable[[Any], Any]
 T = TypeVar("T")
@@ -33,11 +32,13 @@ def _member(known: Mapping[str, T], name: str) -> T:
     return known[name]
 
 
-def _text(longest: int, pattern: re.Pattern[str] = _ANY) -> Callable[[Any], str]:
+def _text(longest: int, pattern: re.Pattern[str] | None = None) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not len(value) <= longest:
             raise HostileReply("no text, or too long a one")
-        if pages.UNCLEAN.search(value) or not pattern.fullmatch(value):
+        # Of ASCII only controls are unclean, and those are what cannot be printed.
+        is_clean = (value.isascii() and value.isprintable()) or not pages.UNCLEAN.search(value)
+        if not is_clean or (pattern is not None and not pattern.fullmatch(value)):
             raise HostileReply("text that is not clean")
         return value
 

@@ -32,16 +32,16 @@ _OEMBED_SIDES = ("width", "height", "thumbnail_width", "thumbnail_height")
 class Parts:
     """The URLs of one preview on their way out, and those that did not make it."""
 
-    place: Callable[[str, str], Place]
+    place: Callable[[str], Place]
     proxy: Callable[[str], str | None]
     dropped: list[dict[str, str]] = field(default_factory=list)
 
-    def shown(self, part: str, url: str, base: str = "") -> str | None:
+    def shown(self, part: str, url: str) -> str | None:
         """The URL as it is shown, or None when there is none or it is refused."""
         if not url:
             return None
         try:
-            return self.place(url, base).url
+            return self.place(url).url
         except WorkFailed as refused:
             self.drop(part, url, refused.code)
             return None
@@ -57,11 +57,16 @@ Card = dict[str, Any]
 
 def of_url(place: Place) -> Card:
     """What a URL says of itself."""
+    return _blank(place) | {"title": title_of(place), "embed": embeds.embed(place.url)}
+
+
+def _blank(place: Place) -> Card:
+    """All members of a card, and nothing said."""
     return {
         "url": place.url,
         "final_url": place.url,
         "canonical_url": None,
-        "title": title_of(place),
+        "title": None,
         "description": None,
         "site_name": place.site,
         "type": None,
@@ -74,7 +79,7 @@ def of_url(place: Place) -> Card:
         "videos": [],
         "audios": [],
         "oembed": None,
-        "embed": embeds.embed(place.url),
+        "embed": None,
         "flags": [],
         "raw": {},
         "status": "ok",
@@ -85,7 +90,7 @@ def of_url(place: Place) -> Card:
 def of_page(place: Place, final: Place, facts: PageFacts, parts: Parts) -> Card:
     """What the page says that a URL led to."""
     canonical = _canonical(final, facts.canonical_url, parts)
-    return of_url(place) | {
+    return _blank(place) | {
         "final_url": final.url,
         "canonical_url": canonical,
         "title": facts.title or title_of(final),
@@ -163,8 +168,8 @@ def title_of(place: Place) -> str:
 
 def _canonical(final: Place, url: str, parts: Parts) -> str | None:
     """Only of the same registrable domain: else any page could pass for another."""
-    shown = parts.shown("canonical_url", url, final.url)
-    if shown is None or parts.place(shown, "").site != final.site:
+    shown = parts.shown("canonical_url", url)
+    if shown is None or parts.place(shown).site != final.site:
         return None
     return shown
 

@@ -220,15 +220,19 @@ PLAYERS = (
 )
 
 _COMPILED = [(player, re.compile(player.page, re.ASCII)) for player in PLAYERS]
+_ANY = re.compile("|".join(re.sub(r"\(\?P<\w+>", "(?:", player.page) for player in PLAYERS), re.ASCII)
+"""For the many pages of sites that are not here: one look in place of one for each row."""
 
 
 def embed(*urls: str) -> dict[str, Any] | None:
     """The player for the first of these canonical URLs that has one."""
-    for url in urls:
+    for url in dict.fromkeys(urls):
         parts = urlsplit(url)
         if parts.port not in (None, 80, 443):
             continue
         page = f"{parts.hostname}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+        if not _ANY.match(page):
+            continue
         for player, pattern in _COMPILED:
             found = pattern.fullmatch(page)
             if found is not None:

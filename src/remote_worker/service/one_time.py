@@ -47,12 +47,17 @@ _HEX = re.compile(r"[0-9a-f]{16,}", re.IGNORECASE)
 _OPAQUE = re.compile(r"[\w~.=+-]{16,}", re.ASCII)
 _SHORT = re.compile(r"(?=[\w-]*[0-9])(?=[\w-]*[A-Za-z])[A-Za-z0-9]{6,}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{4,10}")
+_NO_LETTERS = re.compile(r"[^A-Za-z]+")
+_HINT = re.compile("|".join(sorted({*_ACTIONS, *_LEAVING, "eyJ"})), re.IGNORECASE)
+"""Without a query only paths that have one of these letters in a row, however divided, need a closer look."""
 
 
 @lru_cache(4096)
 def is_one_time(url: str) -> bool:
     """Whether following this canonical URL may use it up."""
     parts = urlsplit(url)
+    if not parts.query and not _HINT.search(_NO_LETTERS.sub("", unquote(parts.path))):
+        return False
     segments = [unquote(segment) for segment in parts.path.split("/") if segment]
     query = [(name, value) for name, value in parse_qsl(parts.query) if not _COUNTED.match(name)]
     if any(_JWT.fullmatch(text) for text in (*segments, *(value for _, value in query))):

@@ -104,7 +104,7 @@ class Preview:
         body = self.body
         return b'%b, "explain": {"cache": %b, "hops": %b}}' % (
             body[:-1],
-            json.dumps(cache, sort_keys=True).encode(),
+            _encode(cache).encode(),
             entry.hops,
         )
 
@@ -117,6 +117,7 @@ class _Flight:
     deadline: float
     task: "asyncio.Task[Preview]" = field(init=False)
     waiting: int = 0
+    waiters: "set[asyncio.Future[None]]" = field(default_factory=set)
     is_purged: bool = False
 
 
@@ -262,20 +263,32 @@ class Previews:
         self._forget(flight)
         if not flight.task.cancelled():
             flight.task.exception()  # Somebody may have waited for it, or nobody.
+        for waiter in flight.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def _join(self, flight: _Flight) -> Preview:
         flight.waiting += 1
         try:
-            return await asyncio.shield(flight.task)
-        except asyncio.CancelledError:
-            if flight.task.cancelled() and not _is_cancelled():
-                raise WorkFailed(FailureCode.BUSY, "the worker is stopping") from None
-            raise
+            if not flight.task.done():
+                await self._landing(flight)
+            if flight.task.cancelled():
+                raise WorkFailed(FailureCode.BUSY, "the worker is stopping")
+            return flight.task.result()
         finally:
             flight.waiting -= 1
             if flight.waiting == 0 and not flight.task.done():
                 flight.task.cancel()
                 self._forget(flight)  # Who comes now must not join what is being cancelled.
+
+    async def _landing(self, flight: _Flight) -> None:
+        """Wait for the end, without ending it. `asyncio.shield` costs two more turns of the loop's queue."""
+        waiter = asyncio.get_running_loop().create_future()
+        flight.waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            flight.waiters.discard(waiter)
 
     def _forget(self, flight: _Flight) -> None:
         if self._flights.get(flight.key) is flight:
@@ -456,7 +469,9 @@ class _Errand:
         self, card: cards.Card, facts: PageFacts | None, *, is_titled: bool
     ) -> float | None:
         """Ask where the page says, then where its provider is known to answer. Returns its `cache_age`."""
-        known = providers.endpoint(self.place.url) or providers.endpoint(card["final_url"])
+        known = providers.endpoint(self.place.url)
+        if known is None and card["final_url"] != self.place.url:
+            known = providers.endpoint(card["final_url"])
         offered = [(one.url, one.type) for one in facts.oembed] if facts else []
         offered.sort(key=lambda one: "json" not in one[1])
         wanted = [url for url, _ in offered[:1]]
@@ -528,6 +543,8 @@ class _Errand:
         return Preview(_entry(card, self.hops, now, good, headers), Came.MISS)
 
 
+# Made once: json.dumps makes one for each call that gives it an option.
+_encode = json.JSONEncoder(sort_keys=True).encode
 _MARK = secrets.token_hex(16)
 _GAP = f'"{_MARK}"'.encode()
 
@@ -594,11 +611,11 @@ def _fetch_member(
 def _entry(
     card: cards.Card, hops: Sequence[Hop], now: float, good: Lifetime, headers: Mapping[str, str]
 ) -> Entry:
-    before, after = json.dumps(card, sort_keys=True).encode().split(_GAP)
+    before, after = _encode(card).encode().split(_GAP)
     return Entry(
         before=before,
         after=after,
-        hops=json.dumps([explained_hop(hop) for hop in hops], sort_keys=True).encode(),
+        hops=_encode([explained_hop(hop) for hop in hops]).encode(),
         made=now,
         fresh_until=now + good.fresh,
         stale_until=now + good.fresh + good.stale,
@@ -639,8 +656,3 @@ def _seconds(value: object) -> float | None:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -70,10 +70,12 @@ def _has(table: Mapping[str, re.Pattern[str]], headers: Mapping[str, str]) -> bo
 
 def _on_the_way(wanted: str, final: str) -> set[str]:
     """What a redirect to another place says; whoever wanted a log-in page gets that."""
-    found = set()
+    found: set[str] = set()
+    if final == wanted:
+        return found
     if _host(final) != _host(wanted) and _CONSENT_HOST.fullmatch(_host(final)):
         found.add(CONSENT)
-    if final != wanted and _is_login(final) and not _is_login(wanted):
+    if _is_login(final) and not _is_login(wanted):
         found.add(LOGIN)
     return found
 

@@ -35,6 +35,7 @@ from .negotiation import wants_json
 from .parameters import box, fit, is_on, one_of
 from .problems import JSON_TYPE, line
 from .settings import WebSettings
+from .stopping import REASON
 from .work import GRACE_SECONDS, while_wanted
 
 NDJSON_TYPE = "application/x-ndjson"
@@ -138,8 +139,11 @@ class LinkEndpoints:
             caller=self._callers.of(request.scope),
         )
 
+        left = dict.fromkeys(range(len(urls)))
+
         async def pass_on() -> None:
             async for index, made in batch:
+                del left[index]
                 if isinstance(made, WorkFailed):
                     text = _json_line({"index": index, "url": urls[index], **line(made)})
                 else:
@@ -149,6 +153,11 @@ class LinkEndpoints:
         try:
             # Each preview ends itself before this would cut all of them off.
             await while_wanted(request, pass_on(), deadline=deadline + GRACE_SECONDS)
+        except asyncio.CancelledError:
+            # The server stops and cannot wait for the rest any longer.
+            stopping = line(WorkFailed(FailureCode.BUSY, REASON))
+            lines = [_json_line({"index": index, "url": urls[index], **stopping}) for index in left]
+            await send({"type": "http.response.body", "body": b"".join(lines), "more_body": True})
         finally:
             await batch.aclose()
         await send({"type": "http.response.body", "body": b""})

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...contract import wire
 from ...contract.texts import ReadPage
-from ..reading import Read
+from ..reading import Read, encode
 from . import charset
 from .fields import Facts, Page, chosen, kept_raw
 from .scanner import Reader
@@ -26,7 +26,10 @@ def read(task: ReadPage, data: bytes) -> Read:
     facts = chosen(page)
     facts["charset"] = name
     facts["raw"] = kept_raw(page)
-    return Read(facts=facts if _bytes(facts) <= wire.JSON_BYTES else _fitted(facts))
+    encoded = encode(facts)
+    if len(encoded) > wire.JSON_BYTES:
+        return Read(facts=_fitted(facts))
+    return Read(facts=facts, encoded=encoded)
 
 
 def warm() -> None:

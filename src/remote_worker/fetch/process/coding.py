@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from ...contract.failures import FailureCode, WorkFailed
 
 STEP_BYTES = 16 * 1024
-"""Unpacked at a time. Of most pages the first step is all that is wanted."""
+"""Unpacked at a time."""
+FIRST_STEP_BYTES = 8 * 1024
+"""At first: many a head ends there, and of its page nothing more is wanted."""
 RATIO_BYTES = 64 * 1024
 """From which on the ratio counts: a short page of blanks packs better than any honest long one."""
 MOST_RATIO = 100
@@ -38,6 +40,7 @@ class Unpacker:
     def __init__(self, layer: str) -> None:
         self._layer = layer
         self._zlib = zlib.decompressobj(zlib.MAX_WBITS + 16) if layer == "gzip" else None
+        self._step_bytes = FIRST_STEP_BYTES
         self._members = 1
         self._held = b""
         self._taken_bytes = 0
@@ -63,7 +66,7 @@ class Unpacker:
                 is_more = False
                 continue
             try:
-                piece = self._zlib.decompress(data, STEP_BYTES)
+                piece = self._zlib.decompress(data, self._step_bytes)
             except zlib.error as broken:
                 raise WorkFailed(FailureCode.BAD_ENCODING, self._layer) from broken
             rest = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
@@ -72,7 +75,8 @@ class Unpacker:
             if self._given_bytes > max(RATIO_BYTES, MOST_RATIO * self._taken_bytes):
                 raise WorkFailed(FailureCode.TOO_LARGE, "ratio")
             # A full step may have left something behind even when all input has been read.
-            is_more = len(piece) == STEP_BYTES
+            is_more = len(piece) == self._step_bytes
+            self._step_bytes = STEP_BYTES
             data = rest
             if piece:
                 yield piece

@@ -302,6 +302,8 @@ class _Fetch:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """The seconds that a server asks for, in either of its two spellings, at most an hour."""
     value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
     if value.isascii() and value.isdigit():
         return float(min(int(value[:9]), LONGEST_RETRY_SECONDS))
     try:

@@ -137,6 +137,9 @@ class Gate:
                 raise
 
     async def _take_place(self, name: str, site: _Site, addresses: tuple[Address, ...], until: float) -> None:
+        if not site.waiting and site.in_flight < self._settings.site_in_flight and not self._full(addresses):
+            self._enter(site, addresses)
+            return
         waiter = _Waiter(addresses, asyncio.get_running_loop().create_future())
         site.waiting.append(waiter)
         self._let_in(name, site)
@@ -166,10 +169,13 @@ class Gate:
                 self._held_up.setdefault(full, {})[name] = None
                 return
             site.waiting.popleft()
-            site.in_flight += 1
-            for address in waiter.addresses:
-                self._addresses[address] = self._addresses.get(address, 0) + 1
+            self._enter(site, waiter.addresses)
             waiter.admitted.set_result(None)
+
+    def _enter(self, site: _Site, addresses: tuple[Address, ...]) -> None:
+        site.in_flight += 1
+        for address in addresses:
+            self._addresses[address] = self._addresses.get(address, 0) + 1
 
     def _leave(self, name: str, site: _Site, addresses: tuple[Address, ...]) -> None:
         site.in_flight -= 1

@@ -4,8 +4,8 @@ import asyncio
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import cycle
@@ -31,9 +31,13 @@ Address = IPv4Address | IPv6Address
 MOST_ADDRESSES = 16
 MOST_CACHED = 4096
 LONGEST_CACHED_SECONDS = 60.0
+MOST_ASKED_AT_ONCE = 64
+"""Lookups: more at once overrun the buffer of a name server, and what is lost there is asked again late."""
 KINDS = ("A", "AAAA", "CNAME", "MX", "TXT", "NS", "SOA", "CAA", "SRV", "PTR")
 """What people may ask for."""
 
+_TURN_SECONDS = 0.1
+"""Past this an unanswered lookup is in nobody's buffer any more: silent servers hold nobody up."""
 _ATTEMPTS = 3
 """A datagram is lost now and then: the time for a name is shared by this many."""
 _SECOND_FAMILY_SECONDS = 0.3
@@ -93,6 +97,7 @@ class Resolver:
         self._clock = clock
         self._most_cached = most_cached
         self._kept: dict[str, tuple[float, tuple[Address, ...]]] = {}
+        self._asking = asyncio.Semaphore(MOST_ASKED_AT_ONCE)
 
     async def addresses(self, host: str, *, until: float) -> tuple[Address, ...]:
         """All of them, asked for once. Raises WorkFailed."""
@@ -138,7 +143,7 @@ class Resolver:
             attempt = min(left, self._seconds / _ATTEMPTS)
             server = next(servers)
             try:
-                async with asyncio.timeout(attempt) as timeout:
+                async with self._turn(), asyncio.timeout(attempt) as timeout:
                     await _ask_addresses(server, name, missing, lookup, timeout)
             except TimeoutError:
                 if lookup.has_addresses():
@@ -160,7 +165,7 @@ class Resolver:
             query = dns.message.make_query(asked, kind, use_edns=0, payload=dns_message.UDP_BYTES)
             query.id = secrets.randbits(16)
             try:
-                async with asyncio.timeout(min(left, self._seconds / _ATTEMPTS)):
+                async with self._turn(), asyncio.timeout(min(left, self._seconds / _ATTEMPTS)):
                     response = await _ask_records(server, query)
             except TimeoutError:
                 continue
@@ -176,6 +181,25 @@ class Resolver:
         if failures:
             raise WorkFailed(FailureCode.DNS_FAILED, detail)
         raise WorkFailed(FailureCode.TIMEOUT, "dns")
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One's turn to ask."""
+        await self._asking.acquire()
+        is_over = False
+
+        def end() -> None:
+            nonlocal is_over
+            if not is_over:
+                is_over = True
+                self._asking.release()
+
+        timer = asyncio.get_running_loop().call_later(_TURN_SECONDS, end)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            end()
 
     def _keep(self, name: str, addresses: tuple[Address, ...], ttl: int) -> None:
         if ttl <= 0:
