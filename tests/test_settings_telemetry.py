@@ -32,6 +32,22 @@ def test_an_event_is_one_line_of_time_level_word_and_fields(log: io.StringIO) ->
     assert re.fullmatch(line, log.getvalue())
 
 
+def test_a_line_begins_with_its_time_in_milliseconds_cut_off() -> None:
+    record = logging.makeLogRecord({"msg": "x"})
+    line = telemetry.Line()
+    written = []
+    for record.created in (1769860800.0, 1769860800.25, 1769860800.9996, 1769860801.0, 1769860799.5):
+        written.append(line.format(record).split()[0])
+
+    assert written == [
+        "2026-01-31T12:00:00.000Z",
+        "2026-01-31T12:00:00.250Z",
+        "2026-01-31T12:00:00.999Z",
+        "2026-01-31T12:00:01.000Z",
+        "2026-01-31T11:59:59.500Z",
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [

@@ -31,6 +31,8 @@ class OwnClient:
     def __init__(self, parts: Sequence[bytes]) -> None:
         self._parts = parts
 
+    has_whole_body = False
+
     async def pass_on(self, take: Take) -> None:
         """Fill the protocol."""
         buffer = bytearray(BODY)  # So that a search beyond the part finds the delimiter of another.

@@ -17,6 +17,8 @@ from remote_worker.web.work import while_wanted
 class LeavingClient:
     """Goes as soon as it is watched."""
 
+    has_whole_body = False
+
     async def pass_on(self, take: Take) -> None:
         """Fill the protocol."""
 

@@ -120,7 +120,8 @@ def read_facts(part: memoryview) -> dict[str, Any]:
     if len(part) > JSON_BYTES:
         raise BadReply("too much JSON")
     text = bytes(part)
-    if _depth(text) > JSON_DEPTH:
+    # So many brackets at least make it too deep.
+    if text.count(b"[") + text.count(b"{") > JSON_DEPTH and _depth(text) > JSON_DEPTH:
         raise BadReply("JSON nested too deep")
     try:
         facts = _DECODER.decode(text.decode())

@@ -11,14 +11,15 @@ from ..contract.markup import (
     LANGUAGE,
     MOST_HTML_BYTES,
     MOST_IMAGES,
-    VOID,
     image_sources,
     is_address,
 )
 from ..contract.texts import RenderMarkdown
+from . import tags
 from .cmark import Cmark
 from .mentions import link_mentions
-from .nesting import DEEPEST, in_order
+from .nesting import in_order
+from .plain import FEW_TAGS, plain_pieces
 from .reading import Read
 
 HTML = "html"
@@ -37,10 +38,9 @@ _CLEANER = nh3.Cleaner(
     url_schemes={"http", "https", "mailto"},
     link_rel=None,
 )
-_FEW_TAGS = 2 * DEEPEST
-"""They cannot be too deep."""
 _HARMFUL = re.compile(r'(<(?:a href|img src)=")(?:javascript|vbscript|data):[^"]*', re.IGNORECASE)
 _TABLE_END = re.compile(r"(</t(?:head|body)>)\n</table>\n")
+_KNOWN = tags.PLAIN | {"<br>": tags.LINE, "<hr>": tags.RULE}
 _MARKUP = re.compile(r"(<[^<>]*>)")
 _WITH_ATTRIBUTES = re.compile(r'<(a|code|img|input)((?: [a-z]+="[^"<>]*")*)>')
 _ATTRIBUTE = re.compile(r' ([a-z]+)="([^"]*)"')
@@ -69,9 +69,7 @@ def render(task: RenderMarkdown, data: bytes) -> Read:  # noqa: ARG001 - as of e
     made, has_raw = _cmark().html(data)
     _check_length(made)
     html = made.decode()
-    if has_raw or html.count("<") > _FEW_TAGS:
-        html = in_order(html)
-    html = _sanitised(_HARMFUL.sub(r"\1#harmful-link", html))
+    html = (None if has_raw else short_way(html)) or long_way(html, has_raw=has_raw)
     images = image_sources(html)
     if len(images) > MOST_IMAGES:
         raise WorkFailed(FailureCode.OUTPUT_TOO_LARGE)
@@ -95,24 +93,34 @@ def _cmark() -> Cmark:
     return Cmark()
 
 
-def _sanitised(html: str) -> str:
+def short_way(html: str) -> str | None:
+    """What cmark made of a text without raw HTML, as it may leave; None where that takes the long way."""
+    pieces = plain_pieces(_with_tables_closed(html))
+    return None if pieces is None else _with_mentions(pieces)
+
+
+def long_way(html: str, *, has_raw: bool) -> str:
     """Parsed, cleaned and written by nh3; then each tag is one of a table, or made anew of its parts."""
+    if has_raw or html.count("<") > FEW_TAGS:
+        html = in_order(html)
+    html = _HARMFUL.sub(r"\1#harmful-link", html)
     # In what nh3 writes, only characters of markup and this blank are spelled out.
-    html = _CLEANER.clean(html).replace("&nbsp;", "\xa0")
-    if "<table>" in html:
-        html = _TABLE_END.sub(r"\1</table>", html)
+    html = _with_tables_closed(_CLEANER.clean(html).replace("&nbsp;", "\xa0"))
     pieces = _MARKUP.split(html)
-    pieces[1::2] = [_PLAIN.get(tag) or _with_attributes(tag) for tag in pieces[1::2]]
+    pieces[1::2] = [_KNOWN.get(tag) or _with_attributes(tag) for tag in pieces[1::2]]
     if html.count("<") != len(pieces) // 2:
         raise WorkFailed(FailureCode.DECODER_CRASHED)
-    if "@" in html:
-        link_mentions(pieces)
+    return _with_mentions(pieces)
+
+
+def _with_tables_closed(html: str) -> str:
+    """As v2ex/remote has the ends of tables."""
+    return _TABLE_END.sub(r"\1</table>", html) if "<table>" in html else html
+
+
+def _with_mentions(pieces: list[str]) -> str:
+    link_mentions(pieces)
     return "".join(pieces)
-
-
-_PLAIN = {tag: tag for name in ELEMENTS - VOID for tag in (f"<{name}>", f"</{name}>")} | {
-    f"<{name}>": f"<{name}/>" for name in ("br", "hr")
-}
 
 
 def _with_attributes(tag: str) -> str:
@@ -124,21 +132,16 @@ def _with_attributes(tag: str) -> str:
 
 
 def _link(attributes: dict[str, str]) -> str:
-    address = attributes.get("href", "").strip()
-    lead = ""
-    if "href" in attributes and is_address(address):
-        rel = "" if address[:7].lower() == "mailto:" else ' rel="nofollow"'
-        lead = f' href="{address}"{rel}'
-    return f"<a{_given('alt', attributes)}{lead}{_given('title', attributes)}>"
+    return tags.link(_address(attributes, "href"), alt=attributes.get("alt"), title=attributes.get("title"))
 
 
 def _image(attributes: dict[str, str]) -> str:
-    address = attributes.get("src", "").strip()
-    source = f' src="{address}"' if "src" in attributes and is_address(address) else ""
-    return (
-        f'<img{_given("alt", attributes)} class="embedded_image" loading="lazy" '
-        f'referrerpolicy="no-referrer" rel="noreferrer"{source}{_given("title", attributes)}/>'
-    )
+    return tags.image(_address(attributes, "src"), alt=attributes.get("alt"), title=attributes.get("title"))
+
+
+def _address(attributes: dict[str, str], name: str) -> str | None:
+    address = attributes.get(name, "").strip()
+    return address if name in attributes and is_address(address) else None
 
 
 def _code(attributes: dict[str, str]) -> str:
@@ -148,12 +151,7 @@ def _code(attributes: dict[str, str]) -> str:
 
 
 def _box(attributes: dict[str, str]) -> str:
-    """A box that cannot be ticked; any other input would be part of a form."""
-    return '<input disabled="" type="checkbox"/>' if attributes.get("type") == "checkbox" else ""
-
-
-def _given(name: str, attributes: dict[str, str]) -> str:
-    return f' {name}="{attributes[name]}"' if name in attributes else ""
+    return tags.BOX if attributes.get("type") == "checkbox" else ""
 
 
 _WRITERS = {"a": _link, "img": _image, "code": _code, "input": _box}

@@ -13,6 +13,8 @@ def link_mentions(pieces: list[str]) -> None:
 
     The pieces are text and tags by turns. What a link or code holds is left alone.
     """
+    if not any("@" in text for text in pieces[::2]):
+        return
     within = 0
     for at in range(1, len(pieces) - 2, 2):
         tag = pieces[at]

@@ -4,6 +4,7 @@ The host sends `ASK`, the task and the text, all on the child's socket; the chil
 `contract.wire` and the body. It goes on until the host hangs up.
 """
 
+import contextlib
 import ctypes
 import errno
 import gc
@@ -15,9 +16,9 @@ from typing import Any, NoReturn
 from ..contract import wire
 from ..contract.control import ASK, Hello
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.messages import decode_one_of
+from ..contract.messages import decode_one_of, encode_task
 from ..contract.signatures import Template
-from ..contract.texts import MOST_READ_BYTES, TEXT_TASKS
+from ..contract.texts import MOST_READ_BYTES, TEXT_TASKS, RenderMarkdown, TextTask
 from . import reading
 
 _CHUNK_BYTES = 64 * 1024
@@ -26,12 +27,17 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 may_start_threads = False
 """So a child uses one second of processor time in a second, and the host knows when to look."""
 
+_PLAIN_TASKS: dict[bytes, TextTask] = {encode_task(task): task for task in (RenderMarkdown(),)}
+"""Tasks that say no more than their kind."""
 _handlers: dict[str, reading.Handler] = {}
 _libc = ctypes.CDLL(None)
 
 
 def get_ready(_: Hello) -> tuple[dict[str, Any], Sequence[str]]:
     """Load every handler and what it loads late."""
+    # A child that is given a text does not take the core from the host, which may have others to give.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     # A child keeps the memory of one text for the next: pages given back have to be cleared again.
     for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
         _libc.mallopt(option, 2 * MOST_READ_BYTES)
@@ -86,7 +92,7 @@ def _more(channel: socket, length: int) -> bytes:
 
 def _work(message: bytes, text: bytes) -> tuple[bytes, bytes]:
     """Do the task. Gives the record and the body. Raises WorkFailed."""
-    task = decode_one_of(TEXT_TASKS, message)
+    task = _PLAIN_TASKS.get(message) or decode_one_of(TEXT_TASKS, message)
     read = _handlers[task.kind].read(task, text)
     facts = read.encoded or reading.encode(read.facts)
     parts = {wire.FACTS: facts, **read.parts}

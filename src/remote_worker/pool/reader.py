@@ -39,6 +39,8 @@ class Reader:
         self._killed: Kill | None = None
         self._until = 0.0
         self._look: asyncio.TimerHandle | None = None
+        """Left to ring when a text is done, and set again if one is read then: not each needs a timer."""
+        self._look_due = 0.0
         self._was_stopped = False
         # By number, as it is quicker.
         self._heard_fd = child.channel.fileno()
@@ -63,8 +65,6 @@ class Reader:
             is_whole = await answer
         finally:
             self._answer = None
-            if self._look is not None:
-                self._look.cancel()
         if not is_whole or self._due is None:
             raise await self._loss()
         used = self._used()
@@ -82,6 +82,8 @@ class Reader:
     def close(self) -> None:
         """Kill it and let go of its descriptors; safe to call again."""
         self._hush()
+        if self._look is not None:
+            self._look.cancel()
         if self._unsent:
             self._stop_sending()
         self.child.close()
@@ -168,12 +170,21 @@ class Reader:
         self._end(is_whole=False)
 
     def _look_at(self, when: float) -> None:
-        self._look = self._loop.call_later(max(0.0, when - time.monotonic()), self._on_look)
+        self._look_due = when
+        if self._look is not None and self._look.when() > when:
+            self._look.cancel()
+            self._look = None
+        if self._look is None:
+            self._look = self._loop.call_at(when, self._on_look)
 
     def _on_look(self) -> None:
+        self._look = None
         if self._answer is None or self._answer.done():
             return  # A busy host hears of the answer and of the hour in one turn.
         now = time.monotonic()
+        if now < self._look_due:
+            self._look_at(self._look_due)
+            return
         left = self._cpu_seconds - (self._used() - self._used_before)
         if left <= 0:
             self._kill(Kill.CPU)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,8 @@ _LAST = {FailureCode.DECODER_CRASHED, FailureCode.TOO_MUCH_MEMORY}
 """A child that says this of itself does nothing more."""
 _ROUND_SECONDS = 1.0
 """How often children that have nothing to do are looked at."""
+_encoded = functools.lru_cache(16)(encode_task)
+"""Posts have all the same task."""
 _BENIGN_PAGE = b"<!doctype html><title>A page</title><p>It says nothing."
 _BENIGN_POST = b"A *post* that says [nothing](https://example.com/)."
 
@@ -167,7 +170,7 @@ class Texts:
     async def _try(
         self, task: TextTask, text: bytes, check: Callable[[memoryview], Outcome], deadline: float
     ) -> Outcome:
-        message = encode_task(task)
+        message = _encoded(task)
         return await twice(
             lambda: self._attempt(message, text, check, deadline), self._give_up_what_is_stopped, deadline
         )

@@ -38,10 +38,11 @@ class Turns:
                 call.set_result(None)
 
     async def _called(self, ticket: Ticket, seconds: float) -> None:
-        call = self._calls[ticket] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        call = self._calls[ticket] = loop.create_future()
+        timer = loop.call_later(seconds, _end, call)
         try:
-            async with asyncio.timeout(seconds):
-                await call
+            await call
         except BaseException as reason:
             # It may have been called in the very turn in which it was told to stop.
             self.give_back(ticket, is_typical=False)
@@ -49,4 +50,10 @@ class Turns:
                 raise WorkFailed(FailureCode.DEADLINE, "it waited too long for its turn") from reason
             raise
         finally:
+            timer.cancel()
             del self._calls[ticket]
+
+
+def _end(call: asyncio.Future[None]) -> None:
+    if not call.done():
+        call.set_exception(TimeoutError())

@@ -1,6 +1,7 @@
 """Whether an upload is let in, asked when its head is there: refusing it then costs neither side the rest."""
 
 from collections.abc import Callable, Sequence
+from os.path import commonpath
 
 from starlette.routing import Route
 from starlette.types import Scope
@@ -20,10 +21,11 @@ class Admission:
         self._images = images
         self._callers = callers
         self._uploads = uploads
+        self._prefix = commonpath([route.path for route in uploads])
 
     def __call__(self, scope: Scope) -> WorkFailed | None:
         """Why this request is refused; then its scope has its route, for the log."""
-        if scope["method"] != "POST":
+        if scope["method"] != "POST" or not scope["path"].startswith(self._prefix):
             return None
         route = next((route for route in self._uploads if route.path_regex.match(scope["path"])), None)
         if route is None:

@@ -5,14 +5,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import Lifespan
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from ..contract.failures import WorkFailed
 from ..contract.limits import Limits
 from ..service.images import Images
 from ..service.texts import Texts
@@ -21,7 +19,7 @@ from .answers import json_answer
 from .budget import Budget
 from .callers import Callers
 from .capabilities import CapabilityEndpoint, Offered
-from .exchange import Exchanges, answer_failure
+from .exchange import Exchanges
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .links import LinkEndpoints, Links
@@ -37,6 +35,13 @@ class App(Starlette):
     """The application, with what our own server asks before it passes a request on."""
 
     admits: Admits
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Our own alone. `Exchanges` answers every failure, where Starlette has a layer for each kind."""
+        app: ASGIApp = _Paths(self.router)
+        for layer, arguments, options in reversed(self.user_middleware):
+            app = layer(app, *arguments, **options)
+        return app
 
 
 _READ = ("GET", "HEAD", "OPTIONS")
@@ -103,13 +108,32 @@ def create_app(
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
         middleware=[Middleware(Exchanges, settings, uses.links.via), Middleware(Refusals)],
-        exception_handlers={WorkFailed: answer_failure, HTTPException: answer_failure},
         lifespan=lifespan,
     )
     # A path with a slash behind it is another path.
     app.router.redirect_slashes = False
     app.admits = Admission(uses.images, callers, upload_routes)
     return app
+
+
+class _Paths:
+    """Goes to the route of a path without parameters at once; the router looks for the others one by one."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        routes = [route for route in router.routes if isinstance(route, Route)]
+        self._routes = {route.path: route for route in routes if not route.param_convertors}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        route = None
+        if scope["type"] == "http" and not scope.get("root_path"):
+            route = self._routes.get(scope["path"])
+        if route is None:
+            await self._router(scope, receive, send)
+            return
+        scope["route"] = route
+        await route.handle(scope, receive, send)
 
 
 class _About:
@@ -154,9 +178,20 @@ def _link_routes(links: LinkEndpoints) -> list[Route]:
 
 
 def _route(path: str, endpoint: Endpoint, methods: tuple[str, ...]) -> Route:
-    async def answer(request: Request) -> Response:
-        if request.method == "OPTIONS":
-            return Response(headers={"allow": ", ".join(methods)})
-        return await endpoint(request)
+    return Route(path, _Answer(endpoint, methods), methods=list(methods))
 
-    return Route(path, answer, methods=list(methods))
+
+class _Answer:
+    """An endpoint as an application: Starlette would put a layer around a function."""
+
+    def __init__(self, endpoint: Endpoint, methods: tuple[str, ...]) -> None:
+        self._endpoint = endpoint
+        self._methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        if scope["method"] == "OPTIONS":
+            response = Response(headers={"allow": ", ".join(self._methods)})
+        else:
+            response = await self._endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)

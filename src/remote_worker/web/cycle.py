@@ -62,6 +62,11 @@ class Cycle(RequestResponseCycle):
         """Somebody takes the body as it comes."""
         return self._take is not None
 
+    @property
+    def has_whole_body(self) -> bool:
+        """All of the body is here."""
+        return not self.more_body
+
     def arrived(self, buffer: bytearray, start: int, end: int) -> None:
         """A part of the body is there: pass it on, or keep a copy until it is asked for."""
         if self._take is None or self.chunks:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
+import os
 import re
-import secrets
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -56,7 +56,7 @@ class Exchange:
 
 def new_request_id() -> str:
     """A name for a request whose client gave it none."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def exchange_of(request: Request) -> Exchange:
@@ -144,25 +144,25 @@ class Exchanges:
             _log(scope, exchange)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = exchange_of(request)
         try:
-            headers = Headers(scope=scope)
+            headers = request.headers
             if self._via and any(self._via in via for via in headers.getlist("via")):
                 raise WorkFailed(FailureCode.SELF)
             auth.check_caller(headers, self._settings, scope["path"])
             await self._app(scope, receive, send)
-        except WorkFailed as failure:
-            await (await answer_failure(request, failure))(scope, receive, send)
         except ClientGone:
             raise
         except asyncio.CancelledError:
             # The server stops and cannot wait for this any longer; another worker can do it.
-            exchange = exchange_of(request)
             exchange.code = FailureCode.BUSY
             if not exchange.status:
                 stopping = WorkFailed(FailureCode.BUSY, "the worker is stopping")
                 await (await answer_failure(request, stopping))(scope, receive, send)
         except Exception as error:  # The one place that turns our own faults into an answer.
-            exchange = exchange_of(request)
+            if isinstance(error, WorkFailed | HTTPException) and not exchange.status:
+                await (await answer_failure(request, error))(scope, receive, send)
+                return
             telemetry.emit(
                 Event.INTERNAL_ERROR, level=logging.ERROR, error=error, request_id=exchange.request_id
             )

@@ -85,4 +85,4 @@ def _proxy_images(request: Request, body: Mapping[str, Any]) -> bool:
     wanted = body.get("proxy_images", False)
     if not isinstance(wanted, bool):
         raise WorkFailed(FailureCode.BAD_PARAMETER, "proxy_images is true or false")
-    return wanted or is_on(request.query_params, "proxy_images")
+    return wanted or bool(request.scope["query_string"] and is_on(request.query_params, "proxy_images"))
