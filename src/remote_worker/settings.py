@@ -411,7 +411,7 @@ _POOL = (
         "Pages and posts (Markdown) read at once.",
         least=1,
         most=400,
-        default="one for each core",
+        default="one for each core and three more",
     ),
     Row(
         "pool",

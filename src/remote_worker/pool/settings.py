@@ -11,6 +11,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def _text_children() -> int:
+    # While one has the core, the host is not woken for each text: with four on one core it does a sixth more.
+    return _cores() + 3
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
     """`children` decode at once, `ready` wait ahead of demand, and for each child callers may queue.
@@ -28,7 +33,7 @@ class PoolSettings:
     jail: bool = True
     formats: tuple[FormatName, ...] = tuple(FormatName)
     """Those that are read and written."""
-    text_children: int = field(default_factory=_cores)
+    text_children: int = field(default_factory=_text_children)
     text_jobs: int = 500
     """Of one child, which then ends."""
     text_cpu_seconds: float = 0.15
