@@ -183,6 +183,8 @@ def calls(origin: Origin, secure: Origin) -> dict[str, list[Call]]:
         "/links/proxy/{signature}/{rest:path}": [get(f"/links/proxy/{signature}/{rest}")],
         "/camo/{digest}/{encoded}": [get(f"/camo/{digest}/{picture.encode().hex()}")],
         "/camo/{digest}": [get(f"/camo/{digest}?url={quote(picture, safe='')}")],
+        "/{digest:digest}/{encoded}": [get(f"/{digest}/{picture.encode().hex()}")],
+        "/{digest:digest}": [get(f"/{digest}?url={quote(picture, safe='')}")],
         "/images/prepare_jpeg": pictures("/images/prepare_jpeg"),
         "/images/fit/{box}": [*pictures("/images/fit/8"), *pictures("/images/fit/8", SVG)],
         "/images/rescale_avatar": pictures("/images/rescale_avatar"),

@@ -343,12 +343,24 @@ def test_an_address_that_was_not_signed_so_asks_nobody(here: Linked, target: str
         "66726f6e74706167652e706e67",
         "/camo/D23vHLFHsOhPOcvdxeoQyAJTpvM/aHR0cDovL2dvbGFuZy5vcmcvZG9jL2dvcGhlci9mcm9udHBhZ2UucG5n",
         "/camo/0f6def1cb147b0e84f39cbddc5ea10c80253a6f3?url=http%3A%2F%2Fgolang.org%2Fdoc%2Fgopher%2Ffrontpage.png",
+        # Where camo and go-camo have them: at the root.
+        "/0f6def1cb147b0e84f39cbddc5ea10c80253a6f3/687474703a2f2f676f6c616e672e6f72672f646f632f676f706865722f"
+        "66726f6e74706167652e706e67",
+        "/D23vHLFHsOhPOcvdxeoQyAJTpvM/aHR0cDovL2dvbGFuZy5vcmcvZG9jL2dvcGhlci9mcm9udHBhZ2UucG5n",
+        "/0f6def1cb147b0e84f39cbddc5ea10c80253a6f3?url=http%3A%2F%2Fgolang.org%2Fdoc%2Fgopher%2Ffrontpage.png",
     ],
 )
 def test_addresses_of_camo_and_go_camo_work(here: Linked, target: str) -> None:
     here.door.answers["http://golang.org/doc/gopher/frontpage.png"] = picture(b"gopher")
 
     assert here.get(target).body == b"gopher"
+
+
+@pytest.mark.parametrize("target", [f"/{'a' * 39}/00", f"/{'a' * 41}", f"/{'a' * 26}/00", "/favicon.ico"])
+def test_what_is_no_digest_at_the_root_is_no_address(here: Linked, target: str) -> None:
+    answer = here.get(target)
+
+    assert (answer.status, answer.json["code"]) == (404, "not_found")
 
 
 def test_without_keys_there_are_no_signed_addresses() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from ..service.images import Images
 from ..service.texts import Texts
 from .admission import Admission, Admits
 from .answers import json_answer
+from .auth import CAMO_DIGEST
 from .budget import Budget
 from .callers import Callers
 from .capabilities import CapabilityEndpoint, Offered
@@ -166,7 +168,14 @@ class _About:
         return time.monotonic() - self._started
 
 
+class _Digest(StringConvertor):
+    """A digest of camo's. Where its addresses lie at the root, everything else there is what it was."""
+
+    regex = CAMO_DIGEST
+
+
 def _link_routes(links: LinkEndpoints) -> list[Route]:
+    register_url_convertor("digest", _Digest())
     return [
         _route("/links/preview", links.preview, (*_UPLOAD, "DELETE")),
         _route("/links/previews", links.previews, ("OPTIONS", "POST")),
@@ -174,6 +183,8 @@ def _link_routes(links: LinkEndpoints) -> list[Route]:
         _route("/links/proxy/{signature}/{rest:path}", links.proxy, _READ),
         _route("/camo/{digest}/{encoded}", links.camo, _READ),
         _route("/camo/{digest}", links.camo_query, _READ),
+        _route("/{digest:digest}/{encoded}", links.camo, _READ),
+        _route("/{digest:digest}", links.camo_query, _READ),
     ]
 
 

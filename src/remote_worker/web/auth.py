@@ -2,6 +2,7 @@
 
 import functools
 import ipaddress
+import re
 from collections.abc import Collection
 
 from starlette.datastructures import Headers
@@ -9,8 +10,10 @@ from starlette.datastructures import Headers
 from ..contract.failures import FailureCode, WorkFailed
 from .settings import WebSettings
 
-SIGNED_PREFIXES = ("/links/proxy/", "/camo/")
-"""Paths of signed addresses."""
+CAMO_DIGEST = "[0-9a-fA-F]{40}|[A-Za-z0-9_-]{27}"
+"""How a digest of camo, or of go-camo's base64url, looks in a path."""
+_SIGNED = re.compile(rf"/links/proxy/.*|/camo/.*|/(?:{CAMO_DIGEST})(?:/.*)?", re.DOTALL)
+"""Paths of signed addresses. Nothing else of ours looks like camo's at the root."""
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -43,7 +46,7 @@ def check_caller(headers: Headers, settings: WebSettings, path: str = "") -> Non
 
     Signed addresses are made for such pages, and their signature decides.
     """
-    if path.startswith(SIGNED_PREFIXES):
+    if _SIGNED.fullmatch(path):
         return
     hosts = headers.getlist("host")
     # Only HTTP/1.0 comes without a Host, and no browser speaks that.
