@@ -67,6 +67,16 @@ def test_nothing_is_lost_where_a_step_ends(step: int, beside: int) -> None:
     unpacker.end()
 
 
+@pytest.mark.parametrize("size", [8 * 1024, 8 * 1024 + 1, 24 * 1024])
+def test_a_member_may_end_where_a_step_and_a_piece_do(size: int) -> None:
+    first = bytes(number % 251 for number in range(size))
+    unpacker = coding.Unpacker("gzip")
+
+    assert b"".join(unpacker.unpack(gzip.compress(first))) == first
+    assert b"".join(unpacker.unpack(gzip.compress(b"second"))) == b"second"
+    unpacker.end()
+
+
 PACKED = gzip.compress(BODY)
 
 

@@ -88,6 +88,8 @@ class Unpacker:
 
     def _next_member(self, data: bytes) -> bytes:
         """Go on behind the end of a member."""
+        if not data:
+            return b""  # Another may still come.
         if self._layer != "gzip" or self._is_over or not data.startswith(b"\x1f"):
             self._is_over = True
             if data.strip(b"\0"):
