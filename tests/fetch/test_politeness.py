@@ -14,6 +14,7 @@ from remote_worker.fetch import url
 from remote_worker.fetch.process import politeness
 from remote_worker.fetch.process.politeness import Gate
 from remote_worker.fetch.settings import FetchSettings
+from remote_worker.fetch.url import Target
 
 PUBLIC = ip_address("93.184.216.34")
 START = 1000.0
@@ -41,6 +42,11 @@ class Asking:
         async with self.gate.admit(target, want, addresses or (PUBLIC,), until=until):
             self.passed.append((name, round(self.loop.time() - START, 3)))
             await asyncio.sleep(seconds)
+
+    async def enter(self, target: Target, want: Want) -> None:
+        """The same for any URL."""
+        async with self.gate.admit(target, want, (PUBLIC,), until=START + 100):
+            self.passed.append((target.host, round(self.loop.time() - START, 3)))
 
     @property
     def times(self) -> list[float]:
@@ -251,6 +257,27 @@ def test_five_failures_in_a_row_close_a_site_for_a_minute() -> None:
         await asked.visit("a.test", until=START + 60)
 
     assert asking(visits).times == [0.0, 60.0]
+
+
+@pytest.mark.parametrize("failing", ["https://a.test:80/", "http://a.test:443/", "https://b.a.test/"])
+def test_what_fails_is_one_origin_and_no_other_of_its_site(failing: str) -> None:
+    """Anybody may ask for TLS of a port that speaks none."""
+
+    async def visits(asked: Asking) -> None:
+        for _ in range(5):
+            asked.gate.told(url.parse(failing), 0, None)
+        want = Want(url=failing, purpose=Purpose.PAGE)
+        with pytest.raises(WorkFailed):
+            async with asked.gate.admit(url.parse(failing), want, (PUBLIC,), until=START + 59):
+                pass
+        async with asyncio.TaskGroup() as waiting:
+            # Who waits for it holds up no others either.
+            waiting.create_task(asked.enter(url.parse(failing), want))
+            await asyncio.sleep(0)
+            for _ in range(9):
+                await asked.visit("a.test", until=START)
+
+    assert asking(visits).times == [0.0] * 9 + [60.0]
 
 
 def test_only_so_many_sites_are_remembered_and_those_in_use_are() -> None:

@@ -164,8 +164,11 @@ class _Fetch:
             self._end += self._loop.time() - asked
             try:
                 answer = await self._exchange(step, target, addresses, request)
-            except WorkFailed:
-                self._tell(target, step.answer)
+            except WorkFailed as failure:
+                # That its caller had no more time says nothing of a server.
+                has_answered = step.answer is not None and step.answer.status
+                if has_answered or not self._is_out_of_time(failure):
+                    self._tell(target, step.answer)
                 raise
             self._tell(target, answer)
             return answer
@@ -244,6 +247,9 @@ class _Fetch:
     @property
     def _total(self) -> Due:
         return Due(min(self._until, self._end), "total")
+
+    def _is_out_of_time(self, failure: WorkFailed) -> bool:
+        return failure.code is FailureCode.TIMEOUT and failure.detail == "total" and self._until <= self._end
 
     @property
     def _most_bytes(self) -> int:
