@@ -234,6 +234,7 @@ def test_names_in_any_script_are_asked_for_as_the_web_writes_them() -> None:
         ("broken.test", "MX", (FailureCode.DNS_FAILED, "servfail")),
         ("garbage.test", "MX", (FailureCode.DNS_FAILED, "")),
         ("silent.test", "MX", (FailureCode.TIMEOUT, "dns")),
+        ("circle.test", "A", (FailureCode.DNS_CHAIN, "")),
         ("a.test", "ANY", (FailureCode.BAD_PARAMETER, "no type that is resolved")),
         ("a..test", "MX", (FailureCode.BAD_HOST, "no name")),
         (64 * "a", "MX", (FailureCode.BAD_HOST, "no name")),
@@ -247,11 +248,19 @@ def test_people_are_told_why_there_are_no_records(
         names.fails("broken.test", "SERVFAIL")
         names.sends("garbage.test", lambda wire: wire[:3] + b"\x00" + wire[4:13])
         names.is_silent("silent.test")
+        names.sends("circle.test", in_a_circle)
         with pytest.raises(WorkFailed) as failed:
             await asked.resolve(name, kind, until=time.monotonic() + 5)
         return failed.value.code, failed.value.detail
 
     assert resolving(run) == failure
+
+
+def in_a_circle(wire: bytes) -> bytes:
+    response = dns.message.from_wire(wire)
+    name = response.question[0].name
+    response.answer = [dns.rrset.from_text(name, 60, "IN", "CNAME", name.to_text())]
+    return response.to_wire()
 
 
 def answer(*records: tuple[str, str, str], kind: str = "A", ttl: int = 60) -> bytes:

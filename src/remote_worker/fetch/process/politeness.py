@@ -63,7 +63,7 @@ class Gate:
         self._most_sites = most_sites
         self._clock = clock
         self._sites: OrderedDict[str, _Site] = OrderedDict()
-        """And origins that fail, each by itself: who asks for `https://a.test:80/` closes nothing else there."""
+        """And origins that fail: who asks for `https://a.test:80/` closes nothing else of that site."""
         self._addresses: dict[Address, int] = {}
         self._held_up: dict[Address, dict[str, None]] = {}
         self._paid: dict[int, set[str]] = {}
