@@ -176,13 +176,13 @@ def test_a_deadline_that_has_passed_dials_nobody() -> None:
 
 def test_waiting_for_a_turn_does_not_cost_the_fetch_its_time() -> None:
     import contextlib
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     class SlowGate:
         @contextlib.asynccontextmanager
-        async def admit(self, *_: object, until: float) -> AsyncIterator[None]:
+        async def admit(self, *_: object, until: float) -> AsyncIterator[Callable[[object], None]]:
             await asyncio.sleep(0.6)
-            yield
+            yield lambda address: None
 
         def told(self, *_: object) -> None:
             pass

@@ -35,11 +35,14 @@ class Asking:
         seconds: float = 0.0,
         until: float = START + 100,
         want: Want | None = None,
+        reached: IPv4Address | IPv6Address | None = None,
     ) -> None:
         """Pass, write down when, and stay inside for so long."""
         target = url.parse(f"http://{name}/")
         want = want or Want(url=target.href, purpose=Purpose.PAGE)
-        async with self.gate.admit(target, want, addresses or (PUBLIC,), until=until):
+        async with self.gate.admit(target, want, addresses or (PUBLIC,), until=until) as there:
+            if reached is not None:
+                there(reached)
             self.passed.append((name, round(self.loop.time() - START, 3)))
             await asyncio.sleep(seconds)
 
@@ -257,6 +260,22 @@ def test_five_failures_in_a_row_close_a_site_for_a_minute() -> None:
         await asked.visit("a.test", until=START + 60)
 
     assert asking(visits).times == [0.0, 60.0]
+
+
+def test_only_the_address_that_was_reached_is_occupied() -> None:
+    """A stranger's name may have anybody's addresses beside a slow one of its own."""
+    other = ip_address("93.184.216.35")
+
+    async def visits(asked: Asking) -> None:
+        async with asyncio.TaskGroup() as slow:
+            for at in range(2):
+                slow.create_task(asked.visit(f"s{at}.test", other, PUBLIC, seconds=9, reached=other))
+            await asyncio.sleep(0)
+            await asked.visit("a.test", PUBLIC)
+            slow.create_task(asked.visit("b.test", other))
+        assert asked.gate.in_flight == 0
+
+    assert asking(visits, address_in_flight=2).passed[2:] == [("a.test", 0.0), ("b.test", 9.0)]
 
 
 @pytest.mark.parametrize("failing", ["https://a.test:80/", "http://a.test:443/", "https://b.a.test/"])

@@ -5,7 +5,7 @@ import contextlib
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
@@ -80,8 +80,11 @@ class Gate:
     @contextlib.asynccontextmanager
     async def admit(
         self, target: Target, want: Want, addresses: Sequence[Address], *, until: float
-    ) -> AsyncIterator[None]:
-        """Wait for a turn and hold it. Raises WorkFailed when it would come after `until`."""
+    ) -> AsyncIterator[Callable[[Address], None]]:
+        """Wait for a turn and hold it. Raises WorkFailed when it would come after `until`.
+
+        What it gives is told which of the addresses answers: the others' places are free from then on.
+        """
         site = self._site(target.site)
         # What the operator opened is the operator's to load.
         counted = tuple({address for address in addresses if not special(address, self._settings.nat64)})
@@ -89,10 +92,17 @@ class Gate:
         try:
             await self._take_turn(target, site, want, until)
             await self._take_place(target.site, site, counted, until)
+            held = set(counted)
+
+            def reached(address: Address) -> None:
+                left = held - {address}
+                held.intersection_update({address})
+                self._free(left)
+
             try:
-                yield
+                yield reached
             finally:
-                self._leave(target.site, site, counted)
+                self._leave(target.site, site, held)
         finally:
             site.guests -= 1
 
@@ -184,8 +194,12 @@ class Gate:
         for address in addresses:
             self._addresses[address] = self._addresses.get(address, 0) + 1
 
-    def _leave(self, name: str, site: _Site, addresses: tuple[Address, ...]) -> None:
+    def _leave(self, name: str, site: _Site, addresses: Collection[Address]) -> None:
         site.in_flight -= 1
+        self._free(addresses)
+        self._let_in(name, site)
+
+    def _free(self, addresses: Collection[Address]) -> None:
         for address in addresses:
             self._addresses[address] -= 1
             if not self._addresses[address]:
@@ -195,7 +209,6 @@ class Gate:
             for held_up in self._held_up.pop(address, ()):
                 if held_up in self._sites:
                     self._let_in(held_up, self._sites[held_up])
-        self._let_in(name, site)
 
     def _full(self, addresses: tuple[Address, ...]) -> Address | None:
         most = self._settings.address_in_flight
