@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -324,6 +325,24 @@ def test_a_name_never_points_ahead_or_to_itself(name: bytes) -> None:
     for rest in (b"", bytes(300)):
         with pytest.raises(BadAnswer):
             dns_message.read(message + name + rest, QUESTION)
+
+
+@pytest.mark.parametrize(("pointers", "is_taken"), [(127, True), (128, False)])
+def test_a_name_points_on_so_many_times(pointers: int, is_taken: bool) -> None:
+    header = (1).to_bytes(2, "big") + b"\x81\x80" + b"\0\1\0\2\0\0\0\0"
+    message = header + QUESTION + b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, 2 * pointers)
+    target = 12
+    for _ in range(pointers - 1):
+        target, message = len(message), message + struct.pack("!H", 0xC000 | target)
+    message += bytes(2)
+    owner = struct.pack("!H", 0xC000 | target)
+    message += owner + struct.pack("!HHIH", 1, 1, 60, 4) + bytes([93, 184, 216, 34])
+
+    if is_taken:
+        assert len(dns_message.read(message, QUESTION).addresses) == 1
+    else:
+        with pytest.raises(BadAnswer):
+            dns_message.read(message, QUESTION)
 
 
 def test_aliases_in_a_circle_end() -> None:
