@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
@@ -47,14 +47,15 @@ class OpenGate:
     def __init__(self) -> None:
         self.told_of: list[tuple[str, int, float | None]] = []
         self.inside = 0
+        self.reached: list[Address] = []
 
     @contextlib.asynccontextmanager
     async def admit(
         self, target: Target, want: Want, addresses: Sequence[Address], *, until: float
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[Callable[[Address], None]]:
         self.inside += 1
         try:
-            yield
+            yield self.reached.append
         finally:
             self.inside -= 1
 

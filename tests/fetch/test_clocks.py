@@ -120,6 +120,21 @@ def test_all_hops_together_have_one_clock(by: str) -> None:
         assert 2 <= len(failed.hops) <= 3
 
 
+@pytest.mark.parametrize(
+    ("by", "told_of"), [("setting", [("h.test", 0, None)]), ("deadline", [])], ids=["setting", "deadline"]
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_caller_without_time_closes_no_server(by: str, told_of: list[object], scheme: str) -> None:
+    """A page that took its time leaves little of it for a picture, which somebody else may serve."""
+    with Origin({"/": then_sit(b"")}, is_mute=scheme == "https") as origin:
+        seconds = {"setting": 10.0, "deadline": 0.3}[by]
+        total = {"setting": 0.3, "deadline": 10.0}[by]
+        world = World({"h.test": origin}, fetch_seconds=total)
+
+        assert world.failure(f"{scheme}://h.test/", seconds=seconds).detail == "total"
+        assert world.gate.told_of == told_of
+
+
 def test_a_server_that_never_pauses_is_on_the_clock_too() -> None:
     async def flood(exchange: Exchange) -> None:
         await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n\x89PNG\r\n\x1a\n")
@@ -161,13 +176,13 @@ def test_a_deadline_that_has_passed_dials_nobody() -> None:
 
 def test_waiting_for_a_turn_does_not_cost_the_fetch_its_time() -> None:
     import contextlib
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     class SlowGate:
         @contextlib.asynccontextmanager
-        async def admit(self, *_: object, until: float) -> AsyncIterator[None]:
+        async def admit(self, *_: object, until: float) -> AsyncIterator[Callable[[object], None]]:
             await asyncio.sleep(0.6)
-            yield
+            yield lambda address: None
 
         def told(self, *_: object) -> None:
             pass

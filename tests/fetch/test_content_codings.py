@@ -7,7 +7,7 @@ import sys
 import zlib
 
 import pytest
-from fetch.origin import Origin, answer, page
+from fetch.origin import Origin, answer, endless, page
 from fetch.standins import World
 
 from remote_worker.contract.failures import FailureCode
@@ -67,6 +67,16 @@ def test_nothing_is_lost_where_a_step_ends(step: int, beside: int) -> None:
     unpacker.end()
 
 
+@pytest.mark.parametrize("size", [8 * 1024, 8 * 1024 + 1, 24 * 1024])
+def test_a_member_may_end_where_a_step_and_a_piece_do(size: int) -> None:
+    first = bytes(number % 251 for number in range(size))
+    unpacker = coding.Unpacker("gzip")
+
+    assert b"".join(unpacker.unpack(gzip.compress(first))) == first
+    assert b"".join(unpacker.unpack(gzip.compress(b"second"))) == b"second"
+    unpacker.end()
+
+
 PACKED = gzip.compress(BODY)
 
 
@@ -103,6 +113,40 @@ def test_a_body_has_so_many_members_and_not_one_more(members: int, is_taken: boo
         world = World({"h.test": origin})
         if is_taken:
             assert world.read("http://h.test/")[1] == b"a" * members
+        else:
+            assert world.failure("http://h.test/").code is FailureCode.BAD_ENCODING
+
+
+NOTHING = b"\0\0\0\xff\xff"
+"""A block of deflate without a byte in it."""
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "piece"),
+    [
+        pytest.param("deflate", b"", NOTHING * 10_000, id="72-empty-blocks"),
+        pytest.param("gzip", gzip.compress(b"a"), bytes(50_000), id="72-zeros-behind-the-end"),
+        pytest.param("gzip", b"\x1f\x8b\x08\x08\0\0\0\0\0\3", b"n" * 50_000, id="72-name-without-end"),
+    ],
+)
+@pytest.mark.parametrize("purpose", [Purpose.PAGE, Purpose.OEMBED])
+def test_what_unpacks_to_nothing_is_left(name: str, begin: bytes, piece: bytes, purpose: Purpose) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {name}\r\n\r\n".encode()
+    with Origin({"/": endless(head + begin, piece)}) as origin:
+        failed = World({"h.test": origin}).failure("http://h.test/", purpose)
+
+        assert (failed.code, failed.detail) == (FailureCode.BAD_ENCODING, "empty")
+        assert origin.wait_closed()
+
+
+@pytest.mark.parametrize(("more", "is_taken"), [(0, True), (1, False)])
+def test_a_packed_body_has_so_much_beside_what_it_holds(more: int, is_taken: bool) -> None:
+    member = gzip.compress(b"a" * 1000)
+    data = member + bytes(coding.MOST_EMPTY_BYTES + 2000 - len(member) + more)
+    with Origin({"/": answer(data, headers={"Content-Encoding": "gzip"})}) as origin:
+        world = World({"h.test": origin})
+        if is_taken:
+            assert world.read("http://h.test/")[1] == b"a" * 1000
         else:
             assert world.failure("http://h.test/").code is FailureCode.BAD_ENCODING
 

@@ -81,8 +81,10 @@ def test_so_many_addresses_are_tried_and_not_one_more(dead: int, is_tried: bool)
         )
         if is_tried:
             assert world.read("http://h.test/")[0].status == 200
+            assert world.gate.reached == [ip_address(PUBLIC)]
         else:
             assert world.failure("http://h.test/").code is FailureCode.CONNECT_FAILED
+            assert world.gate.reached == []
 
 
 def test_families_take_turns() -> None:

@@ -458,6 +458,20 @@ def test_many_who_come_and_go_leave_nothing_open() -> None:
         through(origin, test, site_burst=10_000, site_in_flight=50)
 
 
+@pytest.mark.parametrize("opcode", range(1, 16))
+def test_what_a_name_server_answers_needs_no_file(opcode: int, caplog: pytest.LogCaptureFixture) -> None:
+    with Origin() as origin:
+
+        async def test(door: Door, names: Names) -> None:
+            names.sends("odd.test", lambda wire: wire[:2] + bytes([wire[2] | opcode << 3]) + wire[3:])
+            with pytest.raises(FetchFailed) as failed:
+                await door.resolve("odd.test", "A", deadline=time.monotonic() + 5)
+            assert failed.value.code is FailureCode.DNS_FAILED
+            assert "fetcher_error" not in caplog.text
+
+        through(origin, test)
+
+
 def test_records_are_resolved_by_the_process() -> None:
     with Origin() as origin:
 

@@ -14,6 +14,7 @@ from remote_worker.fetch import url
 from remote_worker.fetch.process import politeness
 from remote_worker.fetch.process.politeness import Gate
 from remote_worker.fetch.settings import FetchSettings
+from remote_worker.fetch.url import Target
 
 PUBLIC = ip_address("93.184.216.34")
 START = 1000.0
@@ -34,13 +35,21 @@ class Asking:
         seconds: float = 0.0,
         until: float = START + 100,
         want: Want | None = None,
+        reached: IPv4Address | IPv6Address | None = None,
     ) -> None:
         """Pass, write down when, and stay inside for so long."""
         target = url.parse(f"http://{name}/")
         want = want or Want(url=target.href, purpose=Purpose.PAGE)
-        async with self.gate.admit(target, want, addresses or (PUBLIC,), until=until):
+        async with self.gate.admit(target, want, addresses or (PUBLIC,), until=until) as there:
+            if reached is not None:
+                there(reached)
             self.passed.append((name, round(self.loop.time() - START, 3)))
             await asyncio.sleep(seconds)
+
+    async def enter(self, target: Target, want: Want) -> None:
+        """The same for any URL."""
+        async with self.gate.admit(target, want, (PUBLIC,), until=START + 100):
+            self.passed.append((target.host, round(self.loop.time() - START, 3)))
 
     @property
     def times(self) -> list[float]:
@@ -251,6 +260,43 @@ def test_five_failures_in_a_row_close_a_site_for_a_minute() -> None:
         await asked.visit("a.test", until=START + 60)
 
     assert asking(visits).times == [0.0, 60.0]
+
+
+def test_only_the_address_that_was_reached_is_occupied() -> None:
+    """A stranger's name may have anybody's addresses beside a slow one of its own."""
+    other = ip_address("93.184.216.35")
+
+    async def visits(asked: Asking) -> None:
+        async with asyncio.TaskGroup() as slow:
+            for at in range(2):
+                slow.create_task(asked.visit(f"s{at}.test", other, PUBLIC, seconds=9, reached=other))
+            await asyncio.sleep(0)
+            await asked.visit("a.test", PUBLIC)
+            slow.create_task(asked.visit("b.test", other))
+        assert asked.gate.in_flight == 0
+
+    assert asking(visits, address_in_flight=2).passed[2:] == [("a.test", 0.0), ("b.test", 9.0)]
+
+
+@pytest.mark.parametrize("failing", ["https://a.test:80/", "http://a.test:443/", "https://b.a.test/"])
+def test_what_fails_is_one_origin_and_no_other_of_its_site(failing: str) -> None:
+    """Anybody may ask for TLS of a port that speaks none."""
+
+    async def visits(asked: Asking) -> None:
+        for _ in range(5):
+            asked.gate.told(url.parse(failing), 0, None)
+        want = Want(url=failing, purpose=Purpose.PAGE)
+        with pytest.raises(WorkFailed):
+            async with asked.gate.admit(url.parse(failing), want, (PUBLIC,), until=START + 59):
+                pass
+        async with asyncio.TaskGroup() as waiting:
+            # Who waits for it holds up no others either.
+            waiting.create_task(asked.enter(url.parse(failing), want))
+            await asyncio.sleep(0)
+            for _ in range(9):
+                await asked.visit("a.test", until=START)
+
+    assert asking(visits).times == [0.0] * 9 + [60.0]
 
 
 def test_only_so_many_sites_are_remembered_and_those_in_use_are() -> None:

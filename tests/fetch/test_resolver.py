@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -234,6 +235,7 @@ def test_names_in_any_script_are_asked_for_as_the_web_writes_them() -> None:
         ("broken.test", "MX", (FailureCode.DNS_FAILED, "servfail")),
         ("garbage.test", "MX", (FailureCode.DNS_FAILED, "")),
         ("silent.test", "MX", (FailureCode.TIMEOUT, "dns")),
+        ("circle.test", "A", (FailureCode.DNS_CHAIN, "")),
         ("a.test", "ANY", (FailureCode.BAD_PARAMETER, "no type that is resolved")),
         ("a..test", "MX", (FailureCode.BAD_HOST, "no name")),
         (64 * "a", "MX", (FailureCode.BAD_HOST, "no name")),
@@ -247,11 +249,19 @@ def test_people_are_told_why_there_are_no_records(
         names.fails("broken.test", "SERVFAIL")
         names.sends("garbage.test", lambda wire: wire[:3] + b"\x00" + wire[4:13])
         names.is_silent("silent.test")
+        names.sends("circle.test", in_a_circle)
         with pytest.raises(WorkFailed) as failed:
             await asked.resolve(name, kind, until=time.monotonic() + 5)
         return failed.value.code, failed.value.detail
 
     assert resolving(run) == failure
+
+
+def in_a_circle(wire: bytes) -> bytes:
+    response = dns.message.from_wire(wire)
+    name = response.question[0].name
+    response.answer = [dns.rrset.from_text(name, 60, "IN", "CNAME", name.to_text())]
+    return response.to_wire()
 
 
 def answer(*records: tuple[str, str, str], kind: str = "A", ttl: int = 60) -> bytes:
@@ -315,6 +325,24 @@ def test_a_name_never_points_ahead_or_to_itself(name: bytes) -> None:
     for rest in (b"", bytes(300)):
         with pytest.raises(BadAnswer):
             dns_message.read(message + name + rest, QUESTION)
+
+
+@pytest.mark.parametrize(("pointers", "is_taken"), [(127, True), (128, False)])
+def test_a_name_points_on_so_many_times(pointers: int, is_taken: bool) -> None:
+    header = (1).to_bytes(2, "big") + b"\x81\x80" + b"\0\1\0\2\0\0\0\0"
+    message = header + QUESTION + b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, 2 * pointers)
+    target = 12
+    for _ in range(pointers - 1):
+        target, message = len(message), message + struct.pack("!H", 0xC000 | target)
+    message += bytes(2)
+    owner = struct.pack("!H", 0xC000 | target)
+    message += owner + struct.pack("!HHIH", 1, 1, 60, 4) + bytes([93, 184, 216, 34])
+
+    if is_taken:
+        assert len(dns_message.read(message, QUESTION).addresses) == 1
+    else:
+        with pytest.raises(BadAnswer):
+            dns_message.read(message, QUESTION)
 
 
 def test_aliases_in_a_circle_end() -> None:

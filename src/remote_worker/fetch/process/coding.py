@@ -12,6 +12,8 @@ FIRST_STEP_BYTES = 8 * 1024
 RATIO_BYTES = 64 * 1024
 """From which on the ratio counts: a short page of blanks packs better than any honest long one."""
 MOST_RATIO = 100
+MOST_EMPTY_BYTES = 64 * 1024
+"""Of a packed body, beside twice what it unpacks to: blocks of nothing have no end and fill no limit."""
 MOST_MEMBERS = 64
 """Of one gzip body."""
 
@@ -43,6 +45,7 @@ class Unpacker:
         self._step_bytes = FIRST_STEP_BYTES
         self._members = 1
         self._held = b""
+        self._received_bytes = 0
         self._taken_bytes = 0
         self._given_bytes = 0
         self._is_over = False
@@ -53,6 +56,7 @@ class Unpacker:
         if not self._layer:
             yield data
             return
+        self._received_bytes += len(data)
         if self._zlib is None:
             self._held += data
             if len(self._held) < 2:
@@ -80,6 +84,8 @@ class Unpacker:
             data = rest
             if piece:
                 yield piece
+        if self._received_bytes > MOST_EMPTY_BYTES + 2 * self._given_bytes:
+            raise WorkFailed(FailureCode.BAD_ENCODING, "empty")
 
     def end(self) -> None:
         """The body is over. Raises when the layer is not."""
@@ -88,6 +94,8 @@ class Unpacker:
 
     def _next_member(self, data: bytes) -> bytes:
         """Go on behind the end of a member."""
+        if not data:
+            return b""  # Another may still come.
         if self._layer != "gzip" or self._is_over or not data.startswith(b"\x1f"):
             self._is_over = True
             if data.strip(b"\0"):

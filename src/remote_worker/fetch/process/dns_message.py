@@ -71,6 +71,8 @@ _RESPONSE, _OPCODE, _CUT, _RECURSION_DESIRED = 0x8000, 0x7800, 0x0200, 0x0100
 _OPT = struct.pack("!BHHIH", 0, 41, UDP_BYTES, 0, 0)
 _POINTER = 0xC0
 _LONGEST_NAME = 255
+_MOST_POINTERS = 127
+"""One before each label that a name can have: a message of nothing else takes a quarter of a second."""
 _MOST_TTL = 0x7FFFFFFF
 _ADDRESSES: dict[int, tuple[int, type[IPv4Address] | type[IPv6Address]]] = {
     A: (4, IPv4Address),
@@ -125,7 +127,7 @@ def _read(message: bytes, asked: bytes) -> Answer:
 def _name(message: bytes, at: int) -> tuple[bytes, int]:
     """A name with all its labels in lower case and its end, and where the message goes on after it."""
     labels: list[bytes] = []
-    total, after, before = 1, -1, at
+    total, after, before, pointers = 1, -1, at, 0
     while length := message[at]:
         if length & _POINTER == _POINTER:
             target = int.from_bytes(message[at : at + 2], "big") & 0x3FFF
@@ -133,6 +135,9 @@ def _name(message: bytes, at: int) -> tuple[bytes, int]:
             # Only ever further back, so that it ends.
             if at + 2 > len(message) or target >= before:
                 raise BadAnswer("a name that points ahead")
+            pointers += 1
+            if pointers > _MOST_POINTERS:
+                raise BadAnswer("a name that points to pointers")
             at = before = target
             continue
         if length & _POINTER:

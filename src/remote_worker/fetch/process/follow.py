@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,7 +17,7 @@ from ..policy import Policy
 from ..settings import FetchSettings
 from ..url import Target
 from . import tls
-from .dialer import Address, Dialer, Spot
+from .dialer import MOST_DIALLED, Address, Dialer, Spot, by_turns
 from .http import Answer, Speaker
 from .line import Due, Line
 
@@ -42,8 +42,11 @@ class Gate(Protocol):
 
     def admit(
         self, target: Target, want: Want, addresses: Sequence[Address], *, until: float
-    ) -> contextlib.AbstractAsyncContextManager[None]:
-        """Waits for a turn, and keeps a place in flight. Raises WorkFailed."""
+    ) -> contextlib.AbstractAsyncContextManager[Callable[[Address], None]]:
+        """Waits for a turn, and keeps a place in flight. Raises WorkFailed.
+
+        What it gives wants to know which address was reached.
+        """
         ...
 
     def told(self, target: Target, status: int, retry_after: float | None) -> None:
@@ -160,12 +163,17 @@ class _Fetch:
             raise refusal
         request = fetcher.speaker.request(self._want, target.authority, target.path)
         asked = self._loop.time()
-        async with fetcher.gate.admit(target, self._want, addresses, until=self._until):
+        # A name may have addresses that are somebody else's.
+        dialled = by_turns(addresses)[:MOST_DIALLED]
+        async with fetcher.gate.admit(target, self._want, dialled, until=self._until) as reached:
             self._end += self._loop.time() - asked
             try:
-                answer = await self._exchange(step, target, addresses, request)
-            except WorkFailed:
-                self._tell(target, step.answer)
+                answer = await self._exchange(step, target, dialled, request, reached)
+            except WorkFailed as failure:
+                # That its caller had no more time says nothing of a server.
+                has_answered = step.answer is not None and step.answer.status
+                if has_answered or not self._is_out_of_time(failure):
+                    self._tell(target, step.answer)
                 raise
             self._tell(target, answer)
             return answer
@@ -181,13 +189,19 @@ class _Fetch:
             return await self._fetcher.resolver.addresses(target.host, until=due.at)
 
     async def _exchange(
-        self, step: _Step, target: Target, addresses: Sequence[Address], request: bytes
+        self,
+        step: _Step,
+        target: Target,
+        addresses: Sequence[Address],
+        request: bytes,
+        reached: Callable[[Address], None],
     ) -> Answer:
         settings = self._settings
         total = self._total
         due = min(total, Due(self._loop.time() + settings.connect_seconds, "connect"))
         with _Lap(step, "connect"):
             line, address = await self._fetcher.dialer.dial(addresses, target.port, due)
+        reached(address)
         with line:
             step.dialled = (
                 f"[{address}]:{target.port}" if address.version == 6 else f"{address}:{target.port}"
@@ -244,6 +258,9 @@ class _Fetch:
     @property
     def _total(self) -> Due:
         return Due(min(self._until, self._end), "total")
+
+    def _is_out_of_time(self, failure: WorkFailed) -> bool:
+        return failure.code is FailureCode.TIMEOUT and failure.detail == "total" and self._until <= self._end
 
     @property
     def _most_bytes(self) -> int:

@@ -5,7 +5,7 @@ import contextlib
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
@@ -22,7 +22,7 @@ MOST_SITES = 20_000
 LONGEST_CLOSED_SECONDS = 3600.0
 """However long a server asks to be left alone."""
 MOST_FAILURES = 4
-"""In a row. One more, and the site is left alone for a while."""
+"""In a row of one origin. One more, and it is left alone for a while."""
 CIRCUIT_SECONDS = 60.0
 
 _COUNTED = (Purpose.PAGE, Purpose.IMAGE)
@@ -63,6 +63,7 @@ class Gate:
         self._most_sites = most_sites
         self._clock = clock
         self._sites: OrderedDict[str, _Site] = OrderedDict()
+        """And origins that fail: who asks for `https://a.test:80/` closes nothing else of that site."""
         self._addresses: dict[Address, int] = {}
         self._held_up: dict[Address, dict[str, None]] = {}
         self._paid: dict[int, set[str]] = {}
@@ -79,32 +80,45 @@ class Gate:
     @contextlib.asynccontextmanager
     async def admit(
         self, target: Target, want: Want, addresses: Sequence[Address], *, until: float
-    ) -> AsyncIterator[None]:
-        """Wait for a turn and hold it. Raises WorkFailed when it would come after `until`."""
+    ) -> AsyncIterator[Callable[[Address], None]]:
+        """Wait for a turn and hold it. Raises WorkFailed when it would come after `until`.
+
+        What it gives is told which of the addresses answers: the others' places are free from then on.
+        """
         site = self._site(target.site)
         # What the operator opened is the operator's to load.
         counted = tuple({address for address in addresses if not special(address, self._settings.nat64)})
         site.guests += 1
         try:
-            await self._take_turn(target.site, site, want, until)
+            await self._take_turn(target, site, want, until)
             await self._take_place(target.site, site, counted, until)
+            held = set(counted)
+
+            def reached(address: Address) -> None:
+                left = held - {address}
+                held.intersection_update({address})
+                self._free(left)
+
             try:
-                yield
+                yield reached
             finally:
-                self._leave(target.site, site, counted)
+                self._leave(target.site, site, held)
         finally:
             site.guests -= 1
 
     def told(self, target: Target, status: int, retry_after: float | None) -> None:
         """What came of a request: its status, 0 without a connection, and how long to stay away."""
-        site = self._site(target.site)
+        origin = _origin(target)
         if status == 0:
-            site.failures += 1
-            if site.failures > MOST_FAILURES:
-                site.failures = 0
-                self._close(site, CIRCUIT_SECONDS)
+            failing = self._site(origin)
+            failing.failures += 1
+            if failing.failures > MOST_FAILURES:
+                failing.failures = 0
+                self._close(failing, CIRCUIT_SECONDS)
             return
-        site.failures = 0
+        if origin in self._sites:
+            self._sites[origin].failures = 0
+        site = self._site(target.site)
         if status in (429, 503) and retry_after is not None and retry_after > 0:
             self._close(site, min(retry_after, LONGEST_CLOSED_SECONDS))
 
@@ -113,8 +127,10 @@ class Gate:
         """How many hold a place now."""
         return sum(site.in_flight for site in self._sites.values()) + sum(self._addresses.values())
 
-    async def _take_turn(self, name: str, site: _Site, want: Want, until: float) -> None:
+    async def _take_turn(self, target: Target, site: _Site, want: Want, until: float) -> None:
         now = self._clock()
+        name = target.site
+        failing = self._sites.get(_origin(target), site)
         paid = self._paid.get(id(want), set())
         costs = want.purpose in _COUNTED and not want.site_of and name not in paid
         interval = 1 / self._settings.site_per_second
@@ -123,6 +139,7 @@ class Gate:
         if costs:
             full_at = max(full_at, turn) + interval
             turn = max(turn, full_at - self._settings.site_burst * interval)
+        turn = max(turn, failing.closed_until)
         if turn > until:
             raise WorkFailed(FailureCode.RATE_LIMITED, "site", retry_seconds=max(1, math.ceil(turn - now)))
         if costs:
@@ -177,8 +194,12 @@ class Gate:
         for address in addresses:
             self._addresses[address] = self._addresses.get(address, 0) + 1
 
-    def _leave(self, name: str, site: _Site, addresses: tuple[Address, ...]) -> None:
+    def _leave(self, name: str, site: _Site, addresses: Collection[Address]) -> None:
         site.in_flight -= 1
+        self._free(addresses)
+        self._let_in(name, site)
+
+    def _free(self, addresses: Collection[Address]) -> None:
         for address in addresses:
             self._addresses[address] -= 1
             if not self._addresses[address]:
@@ -188,7 +209,6 @@ class Gate:
             for held_up in self._held_up.pop(address, ()):
                 if held_up in self._sites:
                     self._let_in(held_up, self._sites[held_up])
-        self._let_in(name, site)
 
     def _full(self, addresses: tuple[Address, ...]) -> Address | None:
         most = self._settings.address_in_flight
@@ -211,3 +231,7 @@ class Gate:
             if not site.guests:
                 del self._sites[name]
                 return
+
+
+def _origin(target: Target) -> str:
+    return f"{target.scheme}://{target.authority}"

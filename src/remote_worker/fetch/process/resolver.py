@@ -123,7 +123,10 @@ class Resolver:
         asked = _name(name, kind)
         rdtype = dns.rdatatype.from_text(kind)
         until = min(until, time.monotonic() + self._seconds)
-        chain = (await self._records(asked, rdtype, until)).resolve_chaining()
+        try:
+            chain = (await self._records(asked, rdtype, until)).resolve_chaining()
+        except dns.message.ChainTooLong as long:
+            raise WorkFailed(FailureCode.DNS_CHAIN) from long
         if len(chain.cnames) > dns_message.MOST_CNAMES:
             raise WorkFailed(FailureCode.DNS_CHAIN)
         if chain.answer is None:
@@ -265,8 +268,11 @@ async def _ask_records(server: Nameserver, query: dns.message.Message) -> dns.me
             message = await loop.sock_recv(channel, _DATAGRAM_BYTES)
             if dns_message.number_of(message) == query.id:
                 break
-    if len(message) > _FLAGS and message[2] & _CUT:
+    if len(message) > _FLAGS and message[_FLAGS] & _CUT:
         message = await _over_tcp(server, wire)
+    if len(message) > _FLAGS and message[_FLAGS] & _OPCODE:
+        # The library would load what it reads such ones with, and there are no files any more.
+        raise ValueError("no answer")
     response = dns.message.from_wire(message)
     if not query.is_response(response) or not isinstance(response, dns.message.QueryMessage):
         raise ValueError("to another question")
@@ -317,4 +323,4 @@ def _name(name: str, kind: str) -> dns.name.Name:
 
 
 _DATAGRAM_BYTES = 65535
-_FLAGS, _CUT = 2, 0x02
+_FLAGS, _CUT, _OPCODE = 2, 0x02, 0x78
