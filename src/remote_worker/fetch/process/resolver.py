@@ -123,7 +123,13 @@ class Resolver:
         asked = _name(name, kind)
         rdtype = dns.rdatatype.from_text(kind)
         until = min(until, time.monotonic() + self._seconds)
-        chain = (await self._records(asked, rdtype, until)).resolve_chaining()
+        response = await self._records(asked, rdtype, until)
+        try:
+            chain = response.resolve_chaining()
+        except dns.message.ChainTooLong as circle:
+            raise WorkFailed(FailureCode.DNS_CHAIN) from circle
+        except dns.exception.DNSException as odd:
+            raise WorkFailed(FailureCode.DNS_FAILED) from odd
         if len(chain.cnames) > dns_message.MOST_CNAMES:
             raise WorkFailed(FailureCode.DNS_CHAIN)
         if chain.answer is None:
