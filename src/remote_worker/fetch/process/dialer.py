@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -204,9 +205,17 @@ async def _ask(line: Line, address: Address, port: int, due: Due) -> None:
 
 
 def _spot(proxy: str) -> Spot:
-    """Of `http://address:port`."""
+    """Of `http://address:port`. Raises ValueError."""
     address, _, port = proxy.removeprefix("http://").rstrip("/").rpartition(":")
-    return address.strip("[]"), int(port)
+    host = address.strip("[]")
+    try:
+        ip_address(host)
+    except ValueError:
+        port = ""
+    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        # What was given may hold a password: it is not told.
+        raise ValueError("REMOTE_EGRESS_PROXY must be http://address:port, without a name or a user")
+    return host, int(port)
 
 
 def _word(error: int | None) -> str:
