@@ -255,7 +255,8 @@ def test_a_stop_while_the_worker_starts_ends_it_in_order(tmp_path: Path) -> None
 
 
 def test_a_hangup_replaces_every_template_and_loses_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path / "log", REMOTE_DECODE_SECONDS="1") as worker:
+    short = {"REMOTE_DECODE_SECONDS": "1", "REMOTE_TEXT_SECONDS": "1"}
+    with serving(tmp_path / "log", **short) as worker:
         before = worker.templates()
         with half_an_upload(worker) as (connection, rest), Load(worker.address, clients=2) as load:
             worker.signal(signal.SIGHUP)
@@ -300,7 +301,7 @@ def test_restarts_under_load_lose_no_request(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with Load(("127.0.0.1", port), clients=8) as load:
-        for number in range(5):
+        for number in range(3):
             with serving(tmp_path / f"log{number}", REMOTE_PORT=str(port), REMOTE_CHILDREN="1") as worker:
                 so_many = len(load.answers) + 30
                 until(lambda: len(load.answers) > so_many)  # noqa: B023 - called before the next round

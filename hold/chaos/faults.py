@@ -290,6 +290,8 @@ QUICK = [
     if kind.name
     not in (
         "text template stopped",
+        "raster template stopped and continued",
+        "svg template stopped and continued",
         "text template stopped and continued",
         "fetching process stopped and continued",
         "name servers silent",

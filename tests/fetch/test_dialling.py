@@ -283,7 +283,11 @@ def test_a_proxy_that_does_not_connect_is_told(said: bytes, code: FailureCode) -
     with Origin() as origin, proxy.running() as address:
         world = World({"h.test": origin}, egress_proxy=address, connect_seconds=0.4)
 
-        assert world.failure("http://h.test/").code is code
+        failed = world.failure("http://h.test/")
+
+        assert failed.code is code
+        # What the operator's own proxy does is no site's fault.
+        assert (world.gate.told_of == []) is (failed.detail == "proxy")
 
 
 @pytest.mark.parametrize(("size", "is_taken"), [(MOST_PROXY_BYTES, True), (MOST_PROXY_BYTES + 1, False)])

@@ -562,12 +562,30 @@ def test_what_nobody_would_fetch_is_no_place_to_show(url: str, refused: FailureC
         assert failed.value.code is refused
 
 
-def test_a_door_that_cannot_be_put_up_says_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"egress_ca_file": "/none.pem"}, "start: REMOTE_EGRESS_CA_FILE must .*'/none.pem': .*No such file"),
+        ({"egress_ca_file": __file__}, "start: REMOTE_EGRESS_CA_FILE must be a file of certificates in PEM"),
+        (
+            {"egress_proxy": "socks5://127.0.0.1:1080"},
+            "start: REMOTE_EGRESS_PROXY must be http://address:port",
+        ),
+        ({"egress_proxy": "http://127.0.0.1"}, "start: REMOTE_EGRESS_PROXY must be http://address:port"),
+        (
+            {"egress_proxy": "http://127.0.0.1:65536"},
+            "start: REMOTE_EGRESS_PROXY must be http://address:port",
+        ),
+        ({"egress_proxy": "http://proxy.lan:3128"}, "start: REMOTE_EGRESS_PROXY must be http://address:port"),
+        ({"egress_proxy": "http://me:secret@127.0.0.1:3128"}, "start: REMOTE_EGRESS_PROXY [^@]*$"),
+    ],
+)
+def test_a_door_that_cannot_be_put_up_says_why(settings: dict[str, str], reason: str) -> None:
     async def run() -> None:
-        async with Door(FetchSettings(egress_ca_file=str(tmp_path / "none.pem"))):
+        async with Door(FetchSettings(**settings)):  # type: ignore[arg-type]
             pass
 
-    with pytest.raises(DoorFailed, match="No such file"):
+    with pytest.raises(DoorFailed, match=reason):
         asyncio.run(run())
 
 

@@ -132,7 +132,7 @@ def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> st
 def test_a_file_without_certificates_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing\n")
 
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(ValueError, match="REMOTE_EGRESS_CA_FILE"):
         World({}, egress_ca_file=str(tmp_path / "empty.pem"))
 
 

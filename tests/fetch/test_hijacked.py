@@ -125,17 +125,19 @@ LIES = """
 
 
 def test_a_lie_ends_the_process_and_leaves_no_descriptor() -> None:
-    async def run() -> None:
-        for lie in LIES:
-            reasons: list[str] = []
-            process = await FetchProcess.start(HELLO, entry=HIJACKED, seconds=30)
-            process.on_loss = reasons.append
-            with pytest.raises(ProcessLost) as lost:
-                await process.fetch(want(f"lie-{lie}"), time.monotonic() + 10)
+    async def told(lie: str) -> None:
+        reasons: list[str] = []
+        process = await FetchProcess.start(HELLO, entry=HIJACKED, seconds=30)
+        process.on_loss = reasons.append
+        with pytest.raises(ProcessLost) as lost:
+            await process.fetch(want(f"lie-{lie}"), time.monotonic() + 10)
 
-            assert not lost.value.is_innocent, lie
-            assert reasons[0].startswith("hostile reply"), lie
-            assert not Path(f"/proc/{process.pid}").exists(), lie
+        assert not lost.value.is_innocent, lie
+        assert reasons[0].startswith("hostile reply"), lie
+        assert not Path(f"/proc/{process.pid}").exists(), lie
+
+    async def run() -> None:
+        await asyncio.gather(*map(told, LIES))
 
     asyncio.run(in_balance(run))
 

@@ -264,6 +264,22 @@ def in_a_circle(wire: bytes) -> bytes:
     return response.to_wire()
 
 
+def test_people_are_told_of_aliases_in_a_circle() -> None:
+    def circle(wire: bytes) -> bytes:
+        response = dns.message.from_wire(wire)
+        for owner, alias in (("a.test.", "b.test."), ("b.test.", "a.test.")):
+            response.answer.append(dns.rrset.from_text(owner, 60, "IN", "CNAME", alias))
+        return response.to_wire()
+
+    async def run(names: Names, asked: Resolver) -> FailureCode:
+        names.sends("a.test", circle)
+        with pytest.raises(WorkFailed) as failed:
+            await asked.resolve("a.test", "MX", until=time.monotonic() + 5)
+        return failed.value.code
+
+    assert resolving(run) is FailureCode.DNS_CHAIN
+
+
 def answer(*records: tuple[str, str, str], kind: str = "A", ttl: int = 60) -> bytes:
     """Of a library that is not ours."""
     response = dns.message.make_response(dns.message.make_query("a.test", kind))

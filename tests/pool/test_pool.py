@@ -261,7 +261,7 @@ def test_the_template_is_replaced_on_schedule_and_every_job_is_answered() -> Non
         await pool.decode(Info(), document, deadline=soon())
         await until(lambda: not is_running(first))
 
-    with_pool(work, template_jobs=5)
+    with_pool(work, template_jobs=5, limits=Limits(decode_seconds=1.0))
 
 
 def test_renewed_templates_are_fresh_and_running_work_goes_on() -> None:

@@ -72,6 +72,22 @@ IPIP = {
     "continent_code": "AP",
 }
 
+IPIP_OF_ITS_OWN_NAMES = {
+    "country_name": "中国",
+    "region_name": "上海",
+    "city_name": "上海",
+    "owner_domain": "example.com",
+    "isp_domain": "电信",
+    "latitude": "31.231706",
+    "longitude": "121.472644",
+    "timezone": "Asia/Shanghai",
+    "utc_offset": "UTC+8",
+    "china_admin_code": "310000",
+    "idd_code": "86",
+    "country_code": "CN",
+    "continent_code": "AP",
+}
+
 
 class Clock:
     """Seconds that pass when the test says so."""
@@ -213,9 +229,32 @@ def test_a_data_field_is_written_as_the_specification_shows_it() -> None:
                 division_code="310000",
             ),
         ),
+        (
+            IPIP_OF_ITS_OWN_NAMES,
+            Facts(
+                address=ip_address("203.0.114.7"),
+                network="203.0.114.0/24",
+                continent_code="AP",
+                country="中国",
+                country_code="CN",
+                region="上海",
+                city="上海",
+                latitude=31.231706,
+                longitude=121.472644,
+                timezone="Asia/Shanghai",
+                organization="example.com",
+                isp="电信",
+                utc_offset="UTC+8",
+                calling_code="86",
+                division_code="310000",
+            ),
+        ),
         ({}, Facts(address=ip_address("203.0.114.7"), network="203.0.114.0/24")),
     ],
-    ids=["geolite city", "geolite asn", "enterprise", "ipinfo lite", "ipinfo location", "ipip", "empty"],
+    ids=[
+        *("geolite city", "geolite asn", "enterprise", "ipinfo lite", "ipinfo location"),
+        *("ipip", "ipip of its own names", "empty"),
+    ],
 )
 def test_records_of_every_make_are_read(write: Any, record: dict[str, Any], told: Facts) -> None:
     assert facts_of(write({"203.0.114.0/24": record})) == told

@@ -250,6 +250,7 @@ def serving(
     finally:
         decoder.release.set()
         with suppress(RuntimeError):  # The loop may be closed already.
+            server.last_call_seconds = 0.0  # The test is over: nobody comes any more.
             service.stop()
         thread.join(30)
         assert not thread.is_alive()

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self
 
 from .. import telemetry
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.links import Fetched, FetchFailed, Hop, Place, Resolved, Want
+from ..contract.links import Fetched, FetchFailed, Hop, Place, Resolved, Verdict, Want
 from ..telemetry import Event
 from . import messages, url
 from .messages import Endpoint, Hello
@@ -145,7 +145,10 @@ class Door:
     def place(self, text: str, base: str = "") -> Place:
         """What a URL says of itself, without asking anybody. Raises WorkFailed, also where none may fetch."""
         target = url.parse(text, url.parse(base) if base else None)
-        self._policy.check(target)
+        try:
+            self._policy.check(target)
+        except WorkFailed as refused:
+            raise FetchFailed(refused.code, refused.detail, hops=(_unasked(target, refused),)) from refused
         return url.place(target)
 
     def listens(self, address: str, port: int) -> None:
@@ -238,7 +241,8 @@ class Door:
         telemetry.emit(Event.FETCHER_LOST, level=logging.WARNING, reason=reason)
         if process is self._process:
             self._process = None
-            self._replacing = asyncio.create_task(self._replace())
+            if self._replacing is None or self._replacing.done():
+                self._replacing = asyncio.create_task(self._replace())
 
     async def _replace(self) -> None:
         if time.monotonic() - self._started_at > _LONGEST_PAUSE_SECONDS:
@@ -253,6 +257,13 @@ class Door:
                         await self._start()
             except DoorFailed as failed:
                 telemetry.emit(Event.FETCHER_FAILED, level=logging.ERROR, reason=str(failed))
+
+
+def _unasked(target: url.Target, refused: WorkFailed) -> Hop:
+    """What an explanation tells of a URL that is refused before anybody is asked."""
+    address = str(target.address) if target.address else ""
+    verdicts = (Verdict(address=address, allowed=False, rule=refused.detail),) if address else ()
+    return Hop(url=target.href, verdicts=verdicts, code=refused.code, detail=refused.detail)
 
 
 class _Shared:

@@ -171,7 +171,8 @@ class Policy:
             return SELF
         if name and (name == METADATA or not is_opened):
             return _NAME + name
-        return "" if is_opened else word
+        # Nobody has this address: who dials it comes to a loopback address of which the rules say something else.
+        return "" if is_opened and not address.is_unspecified else word
 
     def _is_own(self, address: Address, port: int) -> bool:
         # Who dials the unspecified address comes to this machine.

@@ -158,9 +158,8 @@ class FetchProcess:
             raise DoorFailed(f"the process that fetches ended while it got ready{await self._cause()}")
         report = json.loads(message)
         if "failed" in report:
-            raise DoorFailed(
-                f"the process that fetches cannot be sealed: {report['failed']}", report["layer"]
-            )
+            what = "be sealed" if report["layer"] else "start"
+            raise DoorFailed(f"the process that fetches cannot {what}: {report['failed']}", report["layer"])
         self.layers = report["layers"]
         loop.add_reader(self._control, self._read)
 

@@ -28,13 +28,15 @@ _ACTIONS = {
         "activation",
     ),
     *("reset", "recover", "recovery", "unlock", "invite", "invitation", "invitations", "accept"),
-    *("passwordless", "onetime", "otp", "magic", "magiclink", "sso"),
+    *("passwordless", "onetime", "otp", "magic", "magiclink", "magiclogin", "sso"),
 }
 """Words of a path that name what a mailed link does."""
 _LEAVING = {"unsubscribe", "unsub", "optout"}
 """Words that need no secret: whoever is named in the rest of the URL is taken off."""
 _SHORT_CODES = {"magic", "magiclink", "otp", "onetime", "passwordless"}
 """Words behind which a short code is a secret too."""
+_MAGIC_LINKS = {"magiclink", "magiclogin"}
+"""Words that nothing but a key is behind."""
 _MOST_WORDS = 3
 """Of a segment that names an action; one of more words is a headline."""
 _COUNTED = re.compile(r"utm_|mc_|fbclid|gclid|ref$|source$|lang$|locale$", re.IGNORECASE)
@@ -46,6 +48,10 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _HEX = re.compile(r"[0-9a-f]{16,}", re.IGNORECASE)
 _OPAQUE = re.compile(r"[\w~.=+-]{16,}", re.ASCII)
 _SHORT = re.compile(r"(?=[\w-]*[0-9])(?=[\w-]*[A-Za-z])[A-Za-z0-9]{6,}", re.ASCII)
+_NAMED = re.compile(r"(?=.*[0-9]).+|[^/@\s]+@[^/@\s]+")
+"""Whoever is taken off a list: a number, a code, or a mailbox."""
+_MAGIC_WORD = re.compile(r"\w{3,}", re.ASCII)
+"""All that is behind `/magic/`, where the path begins with it; a headline has hyphens."""
 _DIGITS = re.compile(r"[0-9]{4,10}")
 _NO_LETTERS = re.compile(r"[^A-Za-z]+")
 _HINT = re.compile("|".join(sorted({*_ACTIONS, *_LEAVING, "eyJ"})), re.IGNORECASE)
@@ -65,12 +71,14 @@ def is_one_time(url: str) -> bool:
     names = {name.lower() for name, _ in query}
     if {"code", "state"} <= names or any(_is_key(name, value) for name, value in query):
         return True
+    if len(segments) == 2 and segments[0].lower() == "magic" and _MAGIC_WORD.fullmatch(segments[1]):
+        return True
     for place, segment in enumerate(segments):
         words = _words(segment)
         if len(words) > _MOST_WORDS:
             continue
         behind = segments[place + 1 :]
-        if _LEAVING & words and (query or any(map(_is_secret, behind))):
+        if _LEAVING & words and (query or any(_is_secret(text) or _NAMED.fullmatch(text) for text in behind)):
             return True
         if _ACTIONS & words and _has_secret(words, behind, query):
             return True
@@ -82,8 +90,12 @@ def _has_secret(words: set[str], behind: list[str], query: list[tuple[str, str]]
         return True
     if any(_words(name) & _CODE_NAMES and len(value) >= 4 for name, value in query):
         return True
+    if any(value and _words(name) & _SECRET_NAMES and not _words(name) & _PAGING for name, value in query):
+        return True
     if not behind:
         return False
+    if words & _MAGIC_LINKS:
+        return True
     return bool(_DIGITS.fullmatch(behind[0]) or (words & _SHORT_CODES and _SHORT.fullmatch(behind[0])))
 
 

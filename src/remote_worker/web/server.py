@@ -82,6 +82,7 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._on_listening = on_listening
         self._is_handed_over = listener is not None
+        self.last_call_seconds = LAST_CALL_SECONDS
 
     def stop(self) -> None:
         """Begin to stop. The second time, wait for nothing any more."""
@@ -137,7 +138,7 @@ class Server(uvicorn.Server):
         for server in self.servers:
             for listener in server.sockets:
                 refuse_handshakes(listener)
-        await asyncio.sleep(LAST_CALL_SECONDS)
+        await asyncio.sleep(self.last_call_seconds)
         await self._close_listeners()
         await self._end_connections(deadline)
         self._dating.cancel()

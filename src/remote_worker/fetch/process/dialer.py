@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -20,6 +21,9 @@ MOST_DIALLED = 6
 """Addresses of a name that are tried."""
 MOST_PROXY_BYTES = 16 * 1024
 """Of a proxy's answer."""
+
+PROXY = "proxy"
+"""The detail of a failure that is the operator's own proxy's."""
 
 _WORDS = {
     errno.ECONNREFUSED: "refused",
@@ -196,17 +200,25 @@ async def _ask(line: Line, address: Address, port: int, due: Due) -> None:
                 break
             head += data
     except OSError as broken:
-        raise WorkFailed(FailureCode.CONNECT_FAILED, "proxy") from broken
+        raise WorkFailed(FailureCode.CONNECT_FAILED, PROXY) from broken
     first, end, rest = head[:MOST_PROXY_BYTES].partition(b"\r\n\r\n")
     # The other side speaks second, in HTTP and in TLS.
     if not end or rest or first[:9] not in (b"HTTP/1.1 ", b"HTTP/1.0 ") or first[9:10] != b"2":
-        raise WorkFailed(FailureCode.CONNECT_FAILED, "proxy")
+        raise WorkFailed(FailureCode.CONNECT_FAILED, PROXY)
 
 
 def _spot(proxy: str) -> Spot:
-    """Of `http://address:port`."""
+    """Of `http://address:port`. Raises ValueError."""
     address, _, port = proxy.removeprefix("http://").rstrip("/").rpartition(":")
-    return address.strip("[]"), int(port)
+    host = address.strip("[]")
+    try:
+        ip_address(host)
+    except ValueError:
+        port = ""
+    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        # What was given may hold a password: it is not told.
+        raise ValueError("REMOTE_EGRESS_PROXY must be http://address:port, without a name or a user")
+    return host, int(port)
 
 
 def _word(error: int | None) -> str:

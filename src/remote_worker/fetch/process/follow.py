@@ -17,7 +17,7 @@ from ..policy import Policy
 from ..settings import FetchSettings
 from ..url import Target
 from . import tls
-from .dialer import MOST_DIALLED, Address, Dialer, Spot, by_turns
+from .dialer import MOST_DIALLED, PROXY, Address, Dialer, Spot, by_turns
 from .http import Answer, Speaker
 from .line import Due, Line
 
@@ -170,9 +170,9 @@ class _Fetch:
             try:
                 answer = await self._exchange(step, target, dialled, request, reached)
             except WorkFailed as failure:
-                # That its caller had no more time says nothing of a server.
+                # That its caller had no more time, or that our own proxy fails, says nothing of a server.
                 has_answered = step.answer is not None and step.answer.status
-                if has_answered or not self._is_out_of_time(failure):
+                if has_answered or not (failure.detail == PROXY or self._is_out_of_time(failure)):
                     self._tell(target, step.answer)
                 raise
             self._tell(target, answer)

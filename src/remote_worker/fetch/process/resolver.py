@@ -123,10 +123,13 @@ class Resolver:
         asked = _name(name, kind)
         rdtype = dns.rdatatype.from_text(kind)
         until = min(until, time.monotonic() + self._seconds)
+        response = await self._records(asked, rdtype, until)
         try:
-            chain = (await self._records(asked, rdtype, until)).resolve_chaining()
-        except dns.message.ChainTooLong as long:
-            raise WorkFailed(FailureCode.DNS_CHAIN) from long
+            chain = response.resolve_chaining()
+        except dns.message.ChainTooLong as circle:
+            raise WorkFailed(FailureCode.DNS_CHAIN) from circle
+        except dns.exception.DNSException as odd:
+            raise WorkFailed(FailureCode.DNS_FAILED) from odd
         if len(chain.cnames) > dns_message.MOST_CNAMES:
             raise WorkFailed(FailureCode.DNS_CHAIN)
         if chain.answer is None:

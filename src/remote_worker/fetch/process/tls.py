@@ -29,7 +29,7 @@ _WORDS = {
 def client_context(ca_file: str = "") -> ssl.SSLContext:
     """For all connections. It reads its files now, because later there may be none.
 
-    Raises OSError or ssl.SSLError when `ca_file` holds no certificates.
+    Raises ValueError when `ca_file` holds no certificates.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -43,7 +43,12 @@ def client_context(ca_file: str = "") -> ssl.SSLContext:
                 context.load_verify_locations(bundle)
                 break
     if ca_file:
-        context.load_verify_locations(ca_file)
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as broken:
+            raise ValueError(
+                f"REMOTE_EGRESS_CA_FILE must be a file of certificates in PEM, not {ca_file!r}: {broken}"
+            ) from broken
     return context
 
 
