@@ -5,6 +5,8 @@ import json
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -439,6 +441,59 @@ def test_a_damaged_file_of_ours_begins_anew(tmp_path: Path) -> None:
     assert not kept(path)
     filled(path)
     assert kept(path)
+
+
+def test_a_file_that_another_worker_writes_to_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    path = filled(tmp_path / "cache")
+    before = path.stat().st_ino
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(CacheUnusable, match="locked"):
+            file_at(path, generation="other").open()
+    finally:
+        other.close()
+
+    assert path.stat().st_ino == before
+    assert kept(path)
+
+
+_START = """
+import sys
+from remote_worker.service.cache_file import CacheFile
+files = [CacheFile(f"{sys.argv[1]}/cache{number}", 2**20, "g") for number in range(20)]
+sys.stdin.read(1)
+for file in files:
+    file.open()
+sys.stdin.read()
+"""
+
+
+def test_workers_that_start_together_share_one_file(tmp_path: Path) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, "-c", _START, str(tmp_path)], stdin=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(b"x")
+        worker.stdin.flush()
+    for worker in workers:
+        worker.communicate()
+
+    assert [worker.returncode for worker in workers] == [0, 0, 0, 0]
+
+
+def test_a_file_that_several_workers_fill_has_room_for_what_comes_next(tmp_path: Path) -> None:
+    files = [file_at(tmp_path / "cache", most_bytes=2**18) for _ in range(3)]
+    for file in files:
+        file.open()
+    for number in range(600):
+        files[number % 3].write(f"https://{number}.example.org/", "", entry("x" * 2000))
+
+    assert files[0].read("https://599.example.org/", "") is not None
+    for file in files:
+        file.close()
 
 
 @pytest.mark.parametrize("is_database", [True, False])
