@@ -250,6 +250,37 @@ def test_what_was_on_its_way_when_its_url_was_purged_is_not_kept() -> None:
     assert visit(here, day) == ["miss", "miss"]
 
 
+def test_who_asks_after_a_purge_does_not_get_what_was_on_its_way_before() -> None:
+    here = world()
+
+    async def day(visit: Visit) -> list[str]:
+        held = here.door.held[URL] = asyncio.Event()
+        asked = asyncio.create_task(visit.at(0))
+        while not here.door.urls:
+            await asyncio.sleep(0)
+        await visit.previews.purge(URL)
+        del here.door.held[URL]
+        after = await visit.at(1)
+        held.set()
+        return [after, await asked, await visit.at(2)]
+
+    assert visit(here, day) == ["miss", "miss", "hit"]
+    assert here.door.urls == [URL, URL]
+
+
+def test_what_is_read_from_the_file_during_a_purge_does_not_come_back(tmp_path: Path) -> None:
+    path = filled(tmp_path / "cache")
+
+    async def both() -> list[bool]:
+        async with Cache(2**20, file_at(path)) as cache:
+            read = asyncio.create_task(cache.load(Key(URL, "")))
+            await asyncio.sleep(0)
+            await cache.purge(URL)
+            return [await read is None, cache.get(Key(URL, "")) is None]
+
+    assert asyncio.run(both()) == [True, True]
+
+
 def test_so_many_are_made_anew_at_once_and_the_next_is_waited_for() -> None:
     here = World()
     urls = [f"https://{number}.example.org/" for number in range(65)]

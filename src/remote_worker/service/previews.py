@@ -244,7 +244,9 @@ class Previews:
             if found is not None:
                 return found
         while True:
-            flight = self._flights.get(key) or self._take_off(key, deadline, caller)
+            flight = self._flights.get(key)
+            if flight is None or flight.is_purged:
+                flight = self._take_off(key, deadline, caller)
             try:
                 return await self._join(flight)
             except WorkFailed as failed:
