@@ -18,7 +18,7 @@ import pytest
 from service.doors import EPOCH, Clock, Door, Page, World
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
-from remote_worker.contract.links import FetchFailed, Want
+from remote_worker.contract.links import FetchFailed, PageFacts, PageMedia, Want
 from remote_worker.service.cache import Cache, Key
 from remote_worker.service.cache_file import CacheFile, CacheUnusable, Entry
 from remote_worker.service.previews import Previews
@@ -132,6 +132,39 @@ def test_a_page_that_has_not_changed_is_fresh_again() -> None:
         return [await visit.at(0), await visit.at(300), await visit.at(1199), await visit.at(1200)]
 
     assert visit(world(not_twice), day) == ["miss", "revalidated", "hit", "stale"]
+
+
+def test_what_was_private_stays_so_when_it_has_not_changed(tmp_path: Path) -> None:
+    def not_twice(want: Want) -> Page:
+        if want.etag:
+            return Page({}, b"", status=304)
+        return Page({"cache-control": "private", "etag": '"v1"'})
+
+    path = tmp_path / "cache"
+    here = world(not_twice, Cache(2**20, file_at(path)))
+
+    async def day(visit: Visit) -> list[str]:
+        return [await visit.at(0), await visit.at(300), await visit.at(599), await visit.at(600)]
+
+    assert visit(here, day) == ["miss", "revalidated", "hit", "revalidated"]
+    assert not kept(path)
+
+
+@pytest.mark.parametrize(
+    ("code", "later"),
+    [(FailureCode.BUSY, "stale"), (FailureCode.RATE_LIMITED, "stale"), (FailureCode.HTTP_5XX, "hit")],
+)
+def test_a_card_without_a_part_that_had_no_room_here_is_made_anew_soon(code: FailureCode, later: str) -> None:
+    oembed = "https://www.example.org/oembed"
+    here = world(Page({"cache-control": "max-age=6000"}))
+    here.door.answers[oembed] = FetchFailed(code)
+    told = PageFacts(title="x", oembed=(PageMedia(url=oembed, type="application/json+oembed"),))
+    here.sight.pages = {URL: told}
+
+    async def day(visit: Visit) -> list[str]:
+        return [await visit.at(0), await visit.at(299), await visit.at(300)]
+
+    assert visit(here, day) == ["miss", "hit", later]
 
 
 @pytest.mark.parametrize(
