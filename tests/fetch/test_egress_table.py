@@ -397,10 +397,8 @@ def test_a_name_that_cannot_be_resolved_has_a_code(
 ) -> None:
     name = f"h{next(world.numbers)}.test"
     behave(world.names, name)
-    began = time.monotonic()
 
     assert world.worker.failure(f"http://{name}/")[0] == code
-    assert time.monotonic() - began < 2
 
 
 @in_row(56)
