@@ -5,6 +5,8 @@ import json
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -16,7 +18,7 @@ import pytest
 from service.doors import EPOCH, Clock, Door, Page, World
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
-from remote_worker.contract.links import FetchFailed, Want
+from remote_worker.contract.links import FetchFailed, PageFacts, PageMedia, Want
 from remote_worker.service.cache import Cache, Key
 from remote_worker.service.cache_file import CacheFile, CacheUnusable, Entry
 from remote_worker.service.previews import Previews
@@ -130,6 +132,39 @@ def test_a_page_that_has_not_changed_is_fresh_again() -> None:
         return [await visit.at(0), await visit.at(300), await visit.at(1199), await visit.at(1200)]
 
     assert visit(world(not_twice), day) == ["miss", "revalidated", "hit", "stale"]
+
+
+def test_what_was_private_stays_so_when_it_has_not_changed(tmp_path: Path) -> None:
+    def not_twice(want: Want) -> Page:
+        if want.etag:
+            return Page({}, b"", status=304)
+        return Page({"cache-control": "private", "etag": '"v1"'})
+
+    path = tmp_path / "cache"
+    here = world(not_twice, Cache(2**20, file_at(path)))
+
+    async def day(visit: Visit) -> list[str]:
+        return [await visit.at(0), await visit.at(300), await visit.at(599), await visit.at(600)]
+
+    assert visit(here, day) == ["miss", "revalidated", "hit", "revalidated"]
+    assert not kept(path)
+
+
+@pytest.mark.parametrize(
+    ("code", "later"),
+    [(FailureCode.BUSY, "stale"), (FailureCode.RATE_LIMITED, "stale"), (FailureCode.HTTP_5XX, "hit")],
+)
+def test_a_card_without_a_part_that_had_no_room_here_is_made_anew_soon(code: FailureCode, later: str) -> None:
+    oembed = "https://www.example.org/oembed"
+    here = world(Page({"cache-control": "max-age=6000"}))
+    here.door.answers[oembed] = FetchFailed(code)
+    told = PageFacts(title="x", oembed=(PageMedia(url=oembed, type="application/json+oembed"),))
+    here.sight.pages = {URL: told}
+
+    async def day(visit: Visit) -> list[str]:
+        return [await visit.at(0), await visit.at(299), await visit.at(300)]
+
+    assert visit(here, day) == ["miss", "hit", later]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +281,37 @@ def test_what_was_on_its_way_when_its_url_was_purged_is_not_kept() -> None:
         return [await asked, await visit.at(1)]
 
     assert visit(here, day) == ["miss", "miss"]
+
+
+def test_who_asks_after_a_purge_does_not_get_what_was_on_its_way_before() -> None:
+    here = world()
+
+    async def day(visit: Visit) -> list[str]:
+        held = here.door.held[URL] = asyncio.Event()
+        asked = asyncio.create_task(visit.at(0))
+        while not here.door.urls:
+            await asyncio.sleep(0)
+        await visit.previews.purge(URL)
+        del here.door.held[URL]
+        after = await visit.at(1)
+        held.set()
+        return [after, await asked, await visit.at(2)]
+
+    assert visit(here, day) == ["miss", "miss", "hit"]
+    assert here.door.urls == [URL, URL]
+
+
+def test_what_is_read_from_the_file_during_a_purge_does_not_come_back(tmp_path: Path) -> None:
+    path = filled(tmp_path / "cache")
+
+    async def both() -> list[bool]:
+        async with Cache(2**20, file_at(path)) as cache:
+            read = asyncio.create_task(cache.load(Key(URL, "")))
+            await asyncio.sleep(0)
+            await cache.purge(URL)
+            return [await read is None, cache.get(Key(URL, "")) is None]
+
+    assert asyncio.run(both()) == [True, True]
 
 
 def test_so_many_are_made_anew_at_once_and_the_next_is_waited_for() -> None:
@@ -439,6 +505,59 @@ def test_a_damaged_file_of_ours_begins_anew(tmp_path: Path) -> None:
     assert not kept(path)
     filled(path)
     assert kept(path)
+
+
+def test_a_file_that_another_worker_writes_to_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    path = filled(tmp_path / "cache")
+    before = path.stat().st_ino
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(CacheUnusable, match="locked"):
+            file_at(path, generation="other").open()
+    finally:
+        other.close()
+
+    assert path.stat().st_ino == before
+    assert kept(path)
+
+
+_START = """
+import sys
+from remote_worker.service.cache_file import CacheFile
+files = [CacheFile(f"{sys.argv[1]}/cache{number}", 2**20, "g") for number in range(20)]
+sys.stdin.read(1)
+for file in files:
+    file.open()
+sys.stdin.read()
+"""
+
+
+def test_workers_that_start_together_share_one_file(tmp_path: Path) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, "-c", _START, str(tmp_path)], stdin=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(b"x")
+        worker.stdin.flush()
+    for worker in workers:
+        worker.communicate()
+
+    assert [worker.returncode for worker in workers] == [0, 0, 0, 0]
+
+
+def test_a_file_that_several_workers_fill_has_room_for_what_comes_next(tmp_path: Path) -> None:
+    files = [file_at(tmp_path / "cache", most_bytes=2**18) for _ in range(3)]
+    for file in files:
+        file.open()
+    for number in range(600):
+        files[number % 3].write(f"https://{number}.example.org/", "", entry("x" * 2000))
+
+    assert files[0].read("https://599.example.org/", "") is not None
+    for file in files:
+        file.close()
 
 
 @pytest.mark.parametrize("is_database", [True, False])

@@ -159,6 +159,8 @@ def test_a_page_that_says_nothing_has_its_title_and_site_from_the_url() -> None:
         ("https://www.example.org/a_b-c+d.html", "a b c d"),
         ("https://www.example.org/%E4%BD%A0%E5%A5%BD%E5%90%97/7", "你好吗"),
         ("https://www.example.org/x%E2%80%AEy%00z", "xyz"),
+        ("https://www.example.org/x%D8%9Cy%C2%ADz", "xyz"),
+        ("https://www.example.org/x%E2%80%8Cy%E2%80%8Dz", "xyz"),
         ("https://www.example.org/" + "ab" * 100, "ab" * 60),
     ],
 )

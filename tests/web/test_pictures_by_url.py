@@ -224,6 +224,18 @@ def test_a_picture_that_changed_is_sent(here: Linked) -> None:
     assert answer.headers["etag"] != tag
 
 
+@pytest.mark.parametrize("etag", ['"v1"', ""])
+def test_a_tag_is_of_the_picture_and_not_of_what_json_tells(here: Linked, etag: str) -> None:
+    here.door.answers[URL] = picture(b"x", etag=etag) if etag else picture(b"x")
+    tag = here.get(IMAGE).headers["etag"]
+
+    same = here.get(IMAGE, f"If-None-Match: {tag}")
+    assert (same.status, same.headers["vary"]) == (304, "Accept")
+    told = here.get(IMAGE, f"If-None-Match: {tag}", "Accept: application/json")
+    assert told.status == 200
+    assert told.headers["content-type"].startswith("application/json")
+
+
 def test_other_sizes_have_other_tags(here: Linked) -> None:
     small, large = (here.get(f"{IMAGE}&fit={side}").headers["etag"] for side in (80, 90))
 

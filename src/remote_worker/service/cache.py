@@ -56,6 +56,8 @@ class Cache:
         self._file = file
         self._thread = ThreadPoolExecutor(1, "cache") if file else None
         self._writes = 0
+        self._forgotten = 0
+        """How often something was, so that what was being read meanwhile does not come back."""
 
     async def __aenter__(self) -> "Cache":
         """Open the file. Raises CacheUnusable."""
@@ -86,10 +88,13 @@ class Cache:
         if self._file is None:
             return None
         file = self._file
+        forgotten = self._forgotten
         try:
             found = await self._in_thread(lambda: file.read(key.url, key.language))
         except FileFailed as failed:
             self._lost(failed)
+            return None
+        if forgotten != self._forgotten:
             return None
         if found is not None and key not in self._entries:
             self._hold(key, found, found.size_bytes)
@@ -110,6 +115,7 @@ class Cache:
 
     async def purge(self, url: str) -> int:
         """Forget this URL in every language. Returns how many there were."""
+        self._forgotten += 1
         languages = set(self._languages.get(url, ()))
         for language in languages:
             self._drop(Key(url, language))
@@ -124,6 +130,7 @@ class Cache:
 
     def drop(self, key: Key) -> None:
         """Forget this one."""
+        self._forgotten += 1
         if key in self._entries:
             self._drop(key)
         self._write(lambda file: file.remove(key.url, key.language))

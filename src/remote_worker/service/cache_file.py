@@ -1,8 +1,11 @@
 """The file in which previews outlive the worker: SQLite, marked as ours, bounded. Used by one thread."""
 
+import fcntl
 import os
 import sqlite3
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -19,6 +22,9 @@ _FULL_TO = 0.9
 _PAGE_BYTES = 4096
 _LONGEST_WAIT_SECONDS = 1.0
 """For another worker with the same file."""
+_LONGEST_OPENING_SECONDS = 3.0
+"""For others that open the same file first."""
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class CacheUnusable(Exception):
@@ -77,18 +83,43 @@ class CacheFile:
     def open(self) -> None:
         """Open or make the file. One of ours that is damaged is made anew. Raises CacheUnusable."""
         try:
-            is_new = not self._path.exists() or self._path.stat().st_size == 0
-            if is_new:
-                # Before SQLite makes it, so that nobody else may ever read it.
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            elif not self._is_ours():
-                raise CacheUnusable(f"{self._path} is not a cache of this worker: name another file, or none")
-            try:
-                self._connect(is_new=is_new)
-            except sqlite3.DatabaseError as damaged:
-                self._make_anew(str(damaged))
+            # Workers that start together: one makes the file, the others find it made.
+            with self._alone():
+                self._open()
         except (OSError, sqlite3.Error) as failed:
             raise CacheUnusable(f"the cache {self._path} cannot be opened: {failed}") from failed
+
+    def _open(self) -> None:
+        is_new = not self._path.exists() or self._path.stat().st_size == 0
+        if is_new:
+            # Before SQLite makes it, so that nobody else may ever read it.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        elif not self._is_ours():
+            raise CacheUnusable(f"{self._path} is not a cache of this worker: name another file, or none")
+        try:
+            self._connect(is_new=is_new)
+        except sqlite3.DatabaseError as damaged:
+            if _code(damaged) in _BUSY:
+                raise  # Others use it: it is not damaged.
+            self._make_anew(str(damaged))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Among those who open a file here. The lock is the directory's; those on the file are SQLite's."""
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            last = time.monotonic() + _LONGEST_OPENING_SECONDS
+            while True:
+                try:
+                    fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > last:
+                        raise
+                    time.sleep(0.01)
+            yield
+        finally:
+            os.close(directory)
 
     def _is_ours(self) -> bool:
         with self._path.open("rb") as file:
@@ -107,7 +138,7 @@ class CacheFile:
 
     def _connect(self, *, is_new: bool) -> None:
         self._database = sqlite3.connect(
-            self._path, timeout=_LONGEST_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+            self._path, timeout=_LONGEST_OPENING_SECONDS, isolation_level=None, check_same_thread=False
         )
         do = self._database.execute
         if is_new:
@@ -127,7 +158,12 @@ class CacheFile:
         if told != (self._generation,):
             do("DELETE FROM entries")
             do("INSERT OR REPLACE INTO facts VALUES ('generation', ?)", (self._generation,))
-        self._size_bytes = do("SELECT coalesce(sum(size), 0) FROM entries").fetchone()[0]
+        self._size_bytes = self._sum()
+        do(f"PRAGMA busy_timeout = {int(1000 * _LONGEST_WAIT_SECONDS)}")
+
+    def _sum(self) -> int:
+        told: int = self._database.execute("SELECT coalesce(sum(size), 0) FROM entries").fetchone()[0]
+        return told
 
     def _make_tables(self) -> None:
         for table in ("entries", "facts"):
@@ -154,18 +190,29 @@ class CacheFile:
         size = entry.size_bytes
         if size > self._most_bytes:
             return
-        marks = ", ".join("?" * (4 + len(_COLUMNS)))
         try:
             self._remove(url, language)
-            self._database.execute(
-                f"INSERT INTO entries (url, language, used, size, {', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608
-                (url, language, entry.made, size, *astuple(entry)),
-            )
+            try:
+                self._insert(url, language, entry, size)
+            except sqlite3.OperationalError as failed:
+                if _code(failed) != sqlite3.SQLITE_FULL:
+                    raise
+                # Other workers have filled it, whose entries were not counted here.
+                self._size_bytes = self._sum()
+                self._make_room()
+                self._insert(url, language, entry, size)
             self._size_bytes += size
             if self._size_bytes > self._most_bytes:
                 self._make_room()
         except sqlite3.Error as failed:
             raise FileFailed(str(failed)) from failed
+
+    def _insert(self, url: str, language: str, entry: Entry, size: int) -> None:
+        marks = ", ".join("?" * (4 + len(_COLUMNS)))
+        self._database.execute(
+            f"INSERT INTO entries (url, language, used, size, {', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608
+            (url, language, entry.made, size, *astuple(entry)),
+        )
 
     def remove(self, url: str, language: str) -> None:
         """Forget an entry. Raises FileFailed."""
@@ -201,3 +248,8 @@ class CacheFile:
         """Close it; what was written is in the file."""
         with suppress(sqlite3.Error):
             self._database.close()
+
+
+def _code(error: sqlite3.Error) -> int:
+    """What SQLite calls it, without its details; 0 for what it has no name for."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ..contract import pages
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import PageFacts, PageMedia, Place
 from . import embeds, walls
@@ -20,8 +21,8 @@ LONGEST_DROPPED = 200
 """Characters of the URL of one: it may be a whole picture as `data:`."""
 _LONGEST_TITLE = 120
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
+_HIDDEN = re.compile(rf"{pages.UNCLEAN.pattern}|[\u200c\u200d]")
 _JOINTS = re.compile(r"[-_+\s]+")
-_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 _OEMBED_TEXTS = ("type", "title", "author_name", "provider_name")
 _OEMBED_URLS = ("author_url", "provider_url", "thumbnail_url", "url")

@@ -244,7 +244,9 @@ class Previews:
             if found is not None:
                 return found
         while True:
-            flight = self._flights.get(key) or self._take_off(key, deadline, caller)
+            flight = self._flights.get(key)
+            if flight is None or flight.is_purged:
+                flight = self._take_off(key, deadline, caller)
             try:
                 return await self._join(flight)
             except WorkFailed as failed:
@@ -383,6 +385,9 @@ class Previews:
     def _renewed(self, known: Entry, fetched: Fetched) -> Preview:
         now = self._clock()
         good = freshness.lifetime(fetched.headers, now=now, default=self._settings.cache_seconds)
+        if not known.is_kept and "cache-control" not in fetched.headers:
+            # RFC 9111, 4.3.4: what is not said anew stays as it was said.
+            good = Lifetime(freshness.SHORTEST_SECONDS, 0.0, 0.0, is_kept=False)
         entry = replace(
             known,
             fresh_until=now + good.fresh,
@@ -415,6 +420,8 @@ class _Errand:
     hops: list[Hop] = field(default_factory=list)
     received_bytes: int = 0
     milliseconds: float = 0.0
+    is_whole: bool = True
+    """No part is missing because this worker had no room or time for it."""
     parts: cards.Parts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -501,6 +508,7 @@ class _Errand:
         except WorkFailed as failed:
             if isinstance(failed, FetchFailed):
                 self.hops += failed.hops
+            self.is_whole = self.is_whole and failed.code not in _OURS
             self.parts.drop("oembed", url, failed.code)
         return None
 
@@ -538,6 +546,8 @@ class _Errand:
         good = freshness.lifetime(headers, now=now, default=self.previews._settings.cache_seconds)
         if most_seconds is not None:
             good = good.at_most(most_seconds)
+        if not self.is_whole:
+            good = good.at_most(0.0)
         if flags & walls.BARRIERS:
             good = Lifetime(WALL_SECONDS, 0.0, 0.0)
         return Preview(_entry(card, self.hops, now, good, headers), Came.MISS)
@@ -558,6 +568,15 @@ _REFUSED = {
 }
 """What was kept of a URL goes when the rules refuse it."""
 _LATE = {FailureCode.TIMEOUT, FailureCode.DEADLINE, FailureCode.RATE_LIMITED}
+_OURS = {
+    FailureCode.BUSY,
+    FailureCode.DEADLINE,
+    FailureCode.RATE_LIMITED,
+    FailureCode.FETCH_UNAVAILABLE,
+    FailureCode.DECODER_CRASHED,
+    FailureCode.TOO_MUCH_MEMORY,
+}
+"""Failures that may be over at the next try."""
 _OF_THE_SITE = {
     FailureCode.DNS_NOT_FOUND,
     FailureCode.DNS_FAILED,

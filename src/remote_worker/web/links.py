@@ -200,7 +200,9 @@ class LinkEndpoints:
         self._images.check_room(caller)
         share = self._budget.share(caller)
         recipe = _recipe(wanted)
-        known = request.headers.get("if-none-match", "") if not isinstance(wanted, _Header) else ""
+        # Only the picture itself has a tag, not what tells of it in JSON.
+        has_tag = not isinstance(wanted, _Header) and not wants_json(request.headers.get("accept", ""))
+        known = request.headers.get("if-none-match", "") if has_tag else ""
         validators = _validators(known, recipe)
         async with self._by_url.fetched(request, url, share, **validators) as fetched:
             headers = {**_PICTURE_HEADERS, "cache-control": self._cache_control(fetched, expires)}
@@ -208,7 +210,7 @@ class LinkEndpoints:
             if fetched.status == 304:
                 tag = tag or next(one for one in _tags(known) if _opened(one, recipe))
             if tag and (fetched.status == 304 or tag in _tags(known)):
-                return Response(status_code=304, headers={**headers, "etag": tag})
+                return Response(status_code=304, headers={**headers, "etag": tag, "vary": "Accept"})
             return await self._made(request, wanted, fetched, share, headers, tag, known)
 
     async def _made(
@@ -247,7 +249,7 @@ class LinkEndpoints:
         tag = tag or f'"{_recipe(wanted)}.{await asyncio.to_thread(_digest, picture.body)}"'
         headers["etag"] = tag
         if tag in _tags(known):
-            return Response(status_code=304, headers=headers)
+            return Response(status_code=304, headers={**headers, "vary": "Accept"})
         if wants_json(request.headers.get("accept", "")):
             return pictures_in_json({"output": picture.body, **_came_from(fetched, mime)}, share)
         return raw_picture(picture.body, picture.format, share, {**headers, "vary": "Accept"})
