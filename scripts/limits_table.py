@@ -645,7 +645,10 @@ _DOOR = (
         "requests to a public address at once",
         "REMOTE_ADDRESS_IN_FLIGHT",
         "the next waits for its turn",
-        (f"{_GATE}test_so_many_are_at_a_public_address_at_once",),
+        (
+            f"{_GATE}test_so_many_are_at_a_public_address_at_once",
+            f"{_GATE}test_only_the_address_that_was_reached_is_occupied",
+        ),
     ),
     Limit(
         "sites that are remembered",
@@ -660,10 +663,13 @@ _DOOR = (
         (f"{_GATE}test_a_server_is_left_alone_as_long_as_it_asks",),
     ),
     Limit(
-        "connections to a site that fail in a row",
+        "connections to an origin that fail in a row",
         "fetch.process.politeness:MOST_FAILURES",
         "it is left alone for a minute",
-        (f"{_GATE}test_five_failures_in_a_row_close_a_site_for_a_minute",),
+        (
+            f"{_GATE}test_five_failures_in_a_row_close_a_site_for_a_minute",
+            f"{_GATE}test_what_fails_is_one_origin_and_no_other_of_its_site",
+        ),
     ),
     Limit(
         "time for a name",
@@ -688,6 +694,12 @@ _DOOR = (
             f"{_NAMES}test_what_leads_to_no_address_has_its_code_within_the_time",
             f"{_NAMES}test_sixteen_addresses_and_eight_aliases_are_fine",
         ),
+    ),
+    Limit(
+        "pointers of a name in an answer",
+        "fetch.process.dns_message:_MOST_POINTERS",
+        FailureCode.DNS_FAILED,
+        (f"{_NAMES}test_a_name_points_on_so_many_times",),
     ),
     Limit(
         "records of an answer",
@@ -1069,6 +1081,15 @@ _ANSWERS = (
         ),
     ),
     Limit(
+        "a packed body, beside twice what it unpacks to",
+        "fetch.process.coding:MOST_EMPTY_BYTES",
+        FailureCode.BAD_ENCODING,
+        (
+            f"{_CODINGS}test_what_unpacks_to_nothing_is_left",
+            f"{_CODINGS}test_a_packed_body_has_so_much_beside_what_it_holds",
+        ),
+    ),
+    Limit(
         "members of a gzip body",
         "fetch.process.coding:MOST_MEMBERS",
         FailureCode.BAD_ENCODING,
@@ -1215,6 +1236,7 @@ NO_LIMITS = {
     "camo_key": "what addresses are signed with",
     "service.one_time:_MOST_WORDS": "what is taken for a headline",
     "service.freshness:_MOST_DELTA": "the largest number that HTTP's caches know",
+    "service.cache_file:_LONGEST_OPENING_SECONDS": "at the start, for another worker",
     "service.cache_file:_LONGEST_WAIT_SECONDS": "of a thread of its own, for another worker",
     "ipip_db_path": "where facts come from",
     "dns_private_answers": "what is told",

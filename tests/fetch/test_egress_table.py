@@ -412,6 +412,15 @@ def test_a_dead_address_does_not_keep_a_live_one_from_answering(world: World, ro
         assert {verdict.address for verdict in fetched.hops[0].verdicts} == {DEAD_V6, PUBLIC}
 
 
+def test_an_explanation_tells_the_rule_for_an_address_that_nobody_was_asked_for(world: World) -> None:
+    told = world.worker.preview("http://10.0.0.1/").json
+
+    (hop,) = told["explain"]["hops"]
+    assert (told["code"], hop["code"]) == ("blocked_address", "blocked_address")
+    assert hop["verdicts"] == [{"address": "10.0.0.1", "allowed": False, "rule": "private"}]
+    assert hop["dialled"] is None
+
+
 @in_row(57)
 def test_nobody_is_fetched_from_the_worker_itself(world: World, row: int) -> None:
     world.worker.do(lambda: world.worker.door.listens(OURS, 80))

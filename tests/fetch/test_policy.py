@@ -327,6 +327,10 @@ EVERYTHING = (opening("0.0.0.0/0"), opening("::/0"))
         ("http://[2002:a9fe:a9fe::1]/", [], ("blocked_address", "metadata")),
         ("http://168.63.129.16/", [], ("blocked_address", "metadata")),
         ("http://example.test/", ["::ffff:169.254.169.254"], ("blocked_address", "metadata")),
+        ("http://0.0.0.0/", [], ("blocked_address", "this_network")),
+        ("http://0.0.0.1/", [], OK),
+        ("http://[::]/", [], ("blocked_address", "unspecified")),
+        ("http://[::1]/", [], OK),
         ("http://metadata.google.internal/", ["10.0.0.1"], ("blocked_name", "metadata")),
         ("http://metadata/", ["10.0.0.1"], ("blocked_name", "metadata")),
         ("http://other.google.internal/", ["10.0.0.1"], OK),
@@ -335,7 +339,7 @@ EVERYTHING = (opening("0.0.0.0/0"), opening("::/0"))
         ("http://127.1/", [], ("blocked_address", "noncanonical")),
     ],
 )
-def test_no_opening_opens_a_metadata_service_or_another_protocols_port(
+def test_no_opening_opens_metadata_services_nobodys_address_or_other_protocols_ports(
     url: str, resolved: list[str], expected: tuple[str, str]
 ) -> None:
     assert outcome(url, *resolved, rules=policy(egress_allow=EVERYTHING)) == expected

@@ -171,7 +171,7 @@ class Policy:
             return SELF
         if name and (name == METADATA or not is_opened):
             return _NAME + name
-        # Nobody has this address: who dials it comes to a loopback address of which the rules say something else.
+        # Nobody has this address: who dials it comes to loopback, of which the rules may say something else.
         return "" if is_opened and not address.is_unspecified else word
 
     def _is_own(self, address: Address, port: int) -> bool:
