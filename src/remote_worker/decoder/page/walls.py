@@ -102,7 +102,8 @@ _LOGIN_TITLE = re.compile(
     r"|connexion|iniciar sesión|登录|登入|ログイン|로그인|вход)"
     r"(?: page| required| or (?:sign up|register|join))?"
     r"(?: (?:to|bei|à|en|\u0432|\u043d\u0430|with your) [^\s:|]+(?: [^\s:|]+){0,3})?"
-    r"(?: ?[-\u2013\u2014|\u00b7\u2022:/,\u00bb\u203a\u2039] ?[^\s:|]+(?: [^\s:|]+)?| \u2039 .{1,80} \u2014 wordpress)?"
+    r"(?: ?[-\u2013\u2014|\u00b7\u2022:/,\u00bb\u203a\u2039] ?[^\s:|]+(?: [^\s:|]+)?"
+    r"| \u2039 .{1,80} \u2014 wordpress)?"
 )
 _SHORT_TITLE = 120
 _PASSWORD = re.compile(r"<input\b[^<>]{0,1000}?\btype[ \n]{0,5}=[ \n]{0,5}[\"']?password\b", re.I)
