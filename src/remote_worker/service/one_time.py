@@ -28,17 +28,29 @@ _ACTIONS = {
         "activation",
     ),
     *("reset", "recover", "recovery", "unlock", "invite", "invitation", "invitations", "accept"),
-    *("passwordless", "onetime", "otp", "magic", "magiclink", "magiclogin", "sso"),
+    *("passwordless", "onetime", "otp", "magic", "magiclink", "magiclogin", "sso", "optin"),
 }
 """Words of a path that name what a mailed link does."""
+_KEYED = {"approve", "emailchange", "changeemail", "emaillogin", "complete"}
+"""Words of a path that mean a mailed link only with a secret directly behind them."""
+_DEEDS = {"rp", "resetpass"}
+"""What WordPress calls the setting of a new password, in its query."""
+_DEED_NAMES = {"action", "mode"}
+"""Names of parameters whose value may name an action."""
+_CALLBACKS = {"callback", "oauth", "oauth2", "oidc", "auth", "authorize", "login", "signin"}
+"""Words of a path to which whoever logs somebody in sends the code, however short."""
+_KEPT = {"commit", "commits", "blob", "tree", "raw"}
+"""Segments behind which hashes name what is kept under them."""
 _LEAVING = {"unsubscribe", "unsub", "optout"}
 """Words that need no secret: whoever is named in the rest of the URL is taken off."""
-_SHORT_CODES = {"magic", "magiclink", "otp", "onetime", "passwordless"}
+_SHORT_CODES = {"magic", "magiclink", "otp", "onetime", "passwordless", "optin"}
 """Words behind which a short code is a secret too."""
 _MAGIC_LINKS = {"magiclink", "magiclogin"}
 """Words that nothing but a key is behind."""
 _MOST_WORDS = 3
 """Of a segment that names an action; one of more words is a headline."""
+_DOUBLE_OPT_IN = {"double", "opt", "in", "doubleopt", "optin"}
+"""The words of `double-opt-in`, which is no headline."""
 _COUNTED = re.compile(r"utm_|mc_|fbclid|gclid|ref$|source$|lang$|locale$", re.IGNORECASE)
 """Names of parameters that say nothing of who follows the link."""
 
@@ -52,9 +64,14 @@ _NAMED = re.compile(r"(?=.*[0-9]).+|[^/@\s]+@[^/@\s]+")
 """Whoever is taken off a list: a number, a code, or a mailbox."""
 _MAGIC_WORD = re.compile(r"\w{3,}", re.ASCII)
 """All that is behind `/magic/`, where the path begins with it; a headline has hyphens."""
+_SYMBOL = re.compile(r"[a-z]{1,12}|[A-Z]{1,12}")
+"""A token that is traded, not a secret."""
+_AREA_CODE = re.compile(r"[0-9]{1,5}(?:-[0-9]{4})?|[A-Za-z]{1,3}")
+_TICKET = re.compile(r"ST-[\w.-]{4,}", re.ASCII)
+"""What CAS gives out for one log-in."""
 _DIGITS = re.compile(r"[0-9]{4,10}")
 _NO_LETTERS = re.compile(r"[^A-Za-z]+")
-_HINT = re.compile("|".join(sorted({*_ACTIONS, *_LEAVING, "eyJ"})), re.IGNORECASE)
+_HINT = re.compile("|".join(sorted({*_ACTIONS, *_KEYED, *_LEAVING, "eyJ"})), re.IGNORECASE)
 """Without a query only paths that have one of these letters in a row, however divided, need a closer look."""
 
 
@@ -68,21 +85,44 @@ def is_one_time(url: str) -> bool:
     query = [(name, value) for name, value in parse_qsl(parts.query) if not _COUNTED.match(name)]
     if any(_JWT.fullmatch(text) for text in (*segments, *(value for _, value in query))):
         return True
-    names = {name.lower() for name, _ in query}
-    if {"code", "state"} <= names or any(_is_key(name, value) for name, value in query):
+    if _is_callback(segments, query) or any(_is_key(name, value) for name, value in query):
+        return True
+    if any(_names_deed(name, value) for name, value in query) and _has_secret(set(), [], query):
         return True
     if len(segments) == 2 and segments[0].lower() == "magic" and _MAGIC_WORD.fullmatch(segments[1]):
         return True
     for place, segment in enumerate(segments):
         words = _words(segment)
-        if len(words) > _MOST_WORDS:
+        if len(words) > _MOST_WORDS and words != _DOUBLE_OPT_IN:
             continue
-        behind = segments[place + 1 :]
+        behind = _before_kept(segments[place + 1 :])
+        if _KEYED & words and behind and _is_secret(behind[0]):
+            return True
         if _LEAVING & words and (query or any(_is_secret(text) or _NAMED.fullmatch(text) for text in behind)):
+            return True
+        is_last = place == len(segments) - 1
+        if _LEAVING & words and is_last and any(map(_is_secret, _before_kept(segments[:-1]))):
             return True
         if _ACTIONS & words and _has_secret(words, behind, query):
             return True
     return False
+
+
+def _is_callback(segments: list[str], query: list[tuple[str, str]]) -> bool:
+    """What a provider of log-ins sends people back with; others call a place so: its state and its code."""
+    said = {name.lower(): value for name, value in query}
+    if not {"code", "state"} <= said.keys():
+        return False
+    return not _AREA_CODE.fullmatch(said["code"]) or any(_CALLBACKS & _words(text) for text in segments)
+
+
+def _names_deed(name: str, value: str) -> bool:
+    return name.lower() in _DEED_NAMES and bool((_ACTIONS | _DEEDS) & _words(value))
+
+
+def _before_kept(segments: list[str]) -> list[str]:
+    ends = (place for place, segment in enumerate(segments) if segment.lower() in _KEPT)
+    return segments[: next(ends, len(segments))]
 
 
 def _has_secret(words: set[str], behind: list[str], query: list[tuple[str, str]]) -> bool:
@@ -91,6 +131,8 @@ def _has_secret(words: set[str], behind: list[str], query: list[tuple[str, str]]
     if any(_words(name) & _CODE_NAMES and len(value) >= 4 for name, value in query):
         return True
     if any(value and _words(name) & _SECRET_NAMES and not _words(name) & _PAGING for name, value in query):
+        return True
+    if "optin" in words and any(_SHORT.fullmatch(value) for _, value in query):
         return True
     if not behind:
         return False
@@ -105,7 +147,12 @@ def _is_key(name: str, value: str) -> bool:
         return True
     if words & _ACTIONS and _is_secret(value):
         return True
-    return bool(words & _SECRET_NAMES) and not words & _PAGING and len(value) >= 4
+    if name.lower() == "ticket":
+        return bool(_TICKET.fullmatch(value))
+    secrets = words & _SECRET_NAMES
+    if secrets == {"token"} and not words & _ACTIONS and _SYMBOL.fullmatch(value):
+        return False
+    return bool(secrets) and not words & _PAGING and len(value) >= 4
 
 
 def _is_secret(text: str) -> bool:

@@ -31,12 +31,13 @@ _WALL_STATUSES = {999}
 
 _CONSENT_HOST = re.compile(r"(?:consent|guce|cmp|privacy-gate)\..+")
 _LOGIN_PATH = re.compile(
-    r"(?:^|/)(?:log[-_]?in|sign[-_]?in|servicelogin|sso|authwall|checkpoint|session/new)(?:[/.]|$)",
+    r"(?:.*/)?(?:(?:wp-)?log[-_]?in|sign[-_]?in|servicelogin|authwall|checkpoint|session/new)(?:\.[a-z]{2,5})?/?",
     re.IGNORECASE,
 )
+"""Its end says it: what is behind the word makes it another place."""
+_WRITTEN = re.compile(r"/(?:wiki|docs)/", re.IGNORECASE)
+"""Places that write of log-ins."""
 _LOGIN_HOST = re.compile(r"(?:accounts|login|signin|auth|sso)\..+")
-_VALUED = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
-"""Rules with a value behind their colon, where others have the name of a robot before it."""
 
 
 def of_failure(url: str, failed: FetchFailed) -> set[str]:
@@ -81,7 +82,10 @@ def _on_the_way(wanted: str, final: str) -> set[str]:
 
 
 def _is_login(url: str) -> bool:
-    return bool(_LOGIN_PATH.search(urlsplit(url).path) or _LOGIN_HOST.fullmatch(_host(url)))
+    path = urlsplit(url).path
+    if _LOGIN_PATH.fullmatch(path) and not _WRITTEN.search(path):
+        return True
+    return bool(_LOGIN_HOST.fullmatch(_host(url)))
 
 
 def _host(url: str) -> str:
@@ -89,14 +93,9 @@ def _host(url: str) -> str:
 
 
 def _is_noindex(header: str) -> bool:
-    """For every robot: rules behind a robot's name are for that one."""
-    is_for_all = True
+    """For every robot: a robot's name binds its own rule only, as the next may be of another header field."""
     for rule in header.lower().split(","):
-        robot, colon, word = rule.rpartition(":")
-        if robot.strip() in _VALUED:
-            continue
-        if colon:
-            is_for_all = robot.strip() == "*"
-        if is_for_all and word.strip() in ("noindex", "none"):
+        robot, _, word = rule.rpartition(":")
+        if robot.strip() in ("", "*") and word.strip() in ("noindex", "none"):
             return True
     return False

@@ -250,6 +250,85 @@ def test_marks_of_a_wall_are_looked_for_up_to_a_length() -> None:
     assert "flags" not in facts_of(title + " " * (room + 2) + "_cf_chl_")
 
 
+@pytest.mark.parametrize(
+    ("title", "body"),
+    [
+        ("DDoS-Guard review 2024", "ddos"),
+        ("Vercel Security Checkpoint explained", "vercel"),
+        ("Pardon Our Interruption: the podcast", ""),
+        ("Checking your browser support", "a challenge"),
+        ("Are you a robot? A history", "the captcha"),
+        ("Access Denied: a novel", "behind cloudflare"),
+        ("Attention Required! | Cloudflare: what it means", ""),
+        ("Login - Vue component docs", "<input type=password>"),
+        ("Connexion internet: comparatif", "<input type=password>"),
+    ],
+)
+def test_a_title_that_only_begins_like_a_wall_is_a_page(title: str, body: str) -> None:
+    assert "flags" not in facts_of(f"<title>{title}</title><p>{body}")
+
+
+@pytest.mark.parametrize(
+    ("title", "body"),
+    [
+        ("DDoS-Guard", ""),
+        ("DDoS-Guard: wait", "<script src=/.well-known/ddos-guard/js-challenge/index.js>"),
+        ("Vercel Security Checkpoint", ""),
+        ("Vercel Security Checkpoint (1)", "<script src=/.well-known/vercel/security/static/a.js>"),
+        ("Pardon Our Interruption", ""),
+        ("Pardon Our Interruption...", ""),
+        ("Checking your browser before accessing site.example.", "a challenge"),
+        ("Bloomberg - Are you a robot?", "<div id=px-captcha>"),
+        ("Are you a robot?", "the captcha"),
+        ("Access denied | site.example used Cloudflare to restrict access", "cloudflare"),
+        ("Sucuri WebSite Firewall - Access Denied", ""),
+    ],
+)
+def test_a_wall_is_told_by_its_title(title: str, body: str) -> None:
+    assert facts_of(f"<title>{title}</title><p>{body}")["flags"] == ["bot_wall"]
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Log in",
+        "Sign in - Example",
+        "Login | Site",
+        "Log into Example",
+        "Sign in to your account",
+        "Log In \u2039 My Own Small Blog \u2014 WordPress",
+        "Connexion",
+        "Anmelden bei Example",
+        "登录 - 知乎",
+    ],
+)
+def test_a_log_in_is_told_by_its_title_and_its_field(title: str) -> None:
+    assert facts_of(f"<title>{title}</title><input type=password>")["flags"] == ["login"]
+    assert "flags" not in facts_of(f"<title>{title}</title><input type=text>")
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        meta("og:title", "A story"),
+        meta("og:description", "Of a story"),
+        '<script type="application/ld+json">{"@type": "Article", "headline": "A story"}</script>',
+    ],
+)
+@pytest.mark.parametrize(
+    ("title", "body"),
+    [
+        ("DDoS-Guard", ""),
+        ("Just a moment...", "<script>_cf_chl_opt</script>"),
+        ("Before you continue", "<form action='https://consent.google.de/save'>"),
+        ("Log in", "<input type=password>"),
+    ],
+)
+def test_a_page_with_a_card_of_its_own_is_no_wall(card: str, title: str, body: str) -> None:
+    assert "flags" not in facts_of(f"<title>{title}</title>{card}<p>{body}")
+    assert "flags" in facts_of(f"<title>{title}</title><p>{body}")
+
+
 def test_an_address_is_so_long_at_most() -> None:
     longest = "https://c.example/" + "a" * (2048 - 18)
 

@@ -7,40 +7,60 @@ only the wall's own page has, on a page that means to show nothing else.
 import re
 from typing import TYPE_CHECKING, Any
 
+from . import json_ld
+
 if TYPE_CHECKING:
     from .fields import Page
 
 _MOST_LOOKED_AT = 64 * 1024
 
-# A title's beginning in lower case, and marks of which one must be there too, where the title is not enough.
-_WALL_TITLES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("just a moment...", ("challenge-platform", "_cf_chl", "cf-browser-verification", "cf_chl")),
-    ("attention required! | cloudflare", ()),
-    (
-        "access denied",
+# A whole title in lower case without its last dots, and words of which one must be there too.
+_WALL_TITLES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
+    (re.compile(pattern), marks)
+    for pattern, marks in (
+        ("just a moment", ("challenge-platform", "_cf_chl", "cf-browser-verification", "cf_chl")),
+        (r"attention required! \| cloudflare", ()),
         (
-            "cloudflare",
-            "errors.edgesuite.net",
-            "errors.edgekey.net",
-            "sucuri",
-            "reference #",
-            "reference&#32;&#35;",
+            r"access denied(?: \| \S+ used cloudflare to restrict access)?",
+            (
+                "cloudflare",
+                "errors.edgesuite.net",
+                "errors.edgekey.net",
+                "sucuri",
+                "reference #",
+                "reference&#32;&#35;",
+            ),
         ),
-    ),
-    ("access to this page has been denied", ("px-captcha", "_pxappid", "perimeterx")),
-    ("vercel security checkpoint", ()),
-    ("making sure you're not a bot!", ("anubis",)),
-    ("making sure you&#39;re not a bot!", ("anubis",)),
-    ("ddos-guard", ()),
-    ("sucuri website firewall", ()),
-    ("pardon our interruption", ()),
-    ("human verification", ("awswaf",)),
-    ("robot check", ("captcha",)),
-    ("are you a robot?", ("captcha", "bloomberg")),
-    ("you have been blocked", ("captcha-delivery.com", "datadome")),
-    ("please verify you are a human", ("captcha", "px-captcha", "perimeterx")),
-    ("one moment, please...", ("wsidchk", "challenge")),
-    ("checking your browser", ("challenge", "captcha", "ddos")),
+        ("access to this page has been denied", ("px-captcha", "_pxappid", "perimeterx")),
+        ("vercel security checkpoint", ()),
+        ("making sure you(?:'|&#39;)re not a bot!", ("anubis",)),
+        ("ddos-guard", ()),
+        ("sucuri website firewall(?: - (?:access denied|not configured))?", ()),
+        ("pardon our interruption", ()),
+        ("human verification", ("awswaf",)),
+        ("robot check", ("captcha",)),
+        (r"(?:bloomberg - )?are you a robot\?", ("captcha", "bloomberg")),
+        ("you have been blocked", ("captcha-delivery.com", "datadome")),
+        ("please verify you are a human", ("captcha", "perimeterx")),
+        ("one moment, please", ("wsidchk", "challenge")),
+        (r"checking your browser(?: before accessing \S+)?", ("challenge", "captcha", "ddos")),
+    )
+)
+# A title's beginning, and what only its vendor's own page loads or names: more may follow in the title.
+_WALL_BEGINNINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("just a moment", ("_cf_chl_opt",)),
+    ("attention required!", ("_cf_chl_opt",)),
+    ("access denied", ("errors.edgesuite.net", "errors&#46;edgesuite&#46;net", "_incapsula_resource")),
+    ("access to this page has been denied", ("px-captcha", "_pxappid")),
+    ("vercel security checkpoint", ("/.well-known/vercel/security",)),
+    ("making sure you", ("/.within.website/x/cmd/anubis",)),
+    ("ddos-guard", ("/.well-known/ddos-guard",)),
+    ("pardon our interruption", ("_incapsula_resource",)),
+    ("human verification", ("token.awswaf.com",)),
+    ("are you a robot?", ("px-captcha", "captcha-delivery.com")),
+    ("you have been blocked", ("captcha-delivery.com",)),
+    ("please verify you are a human", ("px-captcha",)),
+    ("checking your browser", ("_cf_chl_opt", "cf-browser-verification", "/.well-known/ddos-guard")),
 )
 # On a page without a card whose title says nothing: its host's own, or none.
 _WALL_MARKS = (
@@ -76,10 +96,16 @@ _LOGIN_PLACE = re.compile(
     r"|(?:www\.)?linkedin\.com/(?:authwall|uas/login|login)"
     r"|(?:x|twitter)\.com/(?:i/flow/)?login|id\.atlassian\.com/login|github\.com/login)"
 )
+# Nothing but a log-in: its word, where to in a few words, or the site's name behind a line.
 _LOGIN_TITLE = re.compile(
-    r"(?:(?:please )?(?:log|sign)[ -]?(?:in|on|into)|einloggen|anmelden|se connecter|connexion|iniciar sesión"
-    r"|登录|登入|ログイン|로그인|вход)(?!\w)"
+    r"(?:(?:please )?(?:log|sign)[ -]?(?:into [^\s:|]+|in|on)|einloggen|anmelden|se connecter"
+    r"|connexion|iniciar sesión|登录|登入|ログイン|로그인|вход)"
+    r"(?: page| required| or (?:sign up|register|join))?"
+    r"(?: (?:to|bei|à|en|\u0432|\u043d\u0430|with your) [^\s:|]+(?: [^\s:|]+){0,3})?"
+    r"(?: ?[-\u2013\u2014|\u00b7\u2022:/,\u00bb\u203a\u2039] ?[^\s:|]+(?: [^\s:|]+)?"
+    r"| \u2039 .{1,80} \u2014 wordpress)?"
 )
+_SHORT_TITLE = 120
 _PASSWORD = re.compile(r"<input\b[^<>]{0,1000}?\btype[ \n]{0,5}=[ \n]{0,5}[\"']?password\b", re.I)
 _ADULT = frozenset({"adult", "mature", "restricted", "rta-5042-1996-1400-1577-rta"})
 _ADULT_AGE = re.compile(r"(?:18|19|21)\s*\+?")
@@ -104,12 +130,20 @@ def _marked(page: "Page", marks: tuple[str, ...]) -> bool:
     return any(mark in text for mark in marks)
 
 
+def _has_card(page: "Page") -> bool:
+    """Whoever says how it is to be shown is no wall, whatever its title."""
+    return page.has_card() or bool(json_ld.first(page.items, "headline"))
+
+
 def _is_bot_wall(page: "Page", title: str) -> bool:
-    if page.has_card():
+    if _has_card(page):
         return False
-    for beginning, marks in _WALL_TITLES:
-        if title.startswith(beginning):
+    bare = title.rstrip(".\u2026 ")
+    for whole, marks in _WALL_TITLES:
+        if whole.fullmatch(bare):
             return not marks or _marked(page, marks)
+    if any(title.startswith(beginning) and _marked(page, marks) for beginning, marks in _WALL_BEGINNINGS):
+        return True
     says_nothing = not title or title in page.url.lower()
     return says_nothing and _marked(page, _WALL_MARKS)
 
@@ -117,13 +151,15 @@ def _is_bot_wall(page: "Page", title: str) -> bool:
 def _is_consent(page: "Page", title: str) -> bool:
     if _CONSENT_HOST.match(page.url):
         return True
-    return title.startswith(_CONSENT_TITLES) and not page.has_card() and _marked(page, _CONSENT_MARKS)
+    return title.startswith(_CONSENT_TITLES) and not _has_card(page) and _marked(page, _CONSENT_MARKS)
 
 
 def _is_login(page: "Page", title: str) -> bool:
     if _LOGIN_PLACE.match(page.url):
         return True
-    return bool(_LOGIN_TITLE.match(title)) and bool(_PASSWORD.search(page.text[:_MOST_LOOKED_AT]))
+    if len(title) > _SHORT_TITLE or not _LOGIN_TITLE.fullmatch(title) or _has_card(page):
+        return False
+    return bool(_PASSWORD.search(page.text[:_MOST_LOOKED_AT]))
 
 
 def _is_paid(page: "Page") -> bool:
