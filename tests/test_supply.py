@@ -54,12 +54,12 @@ def test_every_shared_library_in_a_wheel_is_in_the_table_and_the_table_names_no_
 
 
 def test_every_package_with_native_code_that_the_decoder_uses_is_a_wheel_of_the_table() -> None:
-    from remote_worker import cli
+    from remote_worker.cli import diagnosis
 
     native = {
         name
-        for name in cli.IMAGE_PACKAGES
-        if cli._is_installed(name) and any(".so" in file.name for file in installed_files(name))
+        for name in diagnosis.IMAGE_PACKAGES
+        if diagnosis.is_installed(name) and any(".so" in file.name for file in installed_files(name))
     }
 
     assert native <= set(IMAGE_WHEELS)

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from web.serving import BOUNDARY, END, Answer, Reader, form, part
 
 from remote_worker import wiring
-from remote_worker.cli import SAMPLES
+from remote_worker.cli.diagnosis import SAMPLES
 from remote_worker.contract.limits import Limits
 from remote_worker.settings import read
 from remote_worker.web.app import create_app
@@ -31,7 +31,7 @@ from remote_worker.web.settings import WebSettings
 PROGRAM = """
 import asyncio, json, sys, time
 from remote_worker import wiring
-from remote_worker.cli import SAMPLES
+from remote_worker.cli.diagnosis import SAMPLES
 from remote_worker.contract.failures import WorkFailed
 from remote_worker.contract.links import Purpose, Want
 from remote_worker.settings import read

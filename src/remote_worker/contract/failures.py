@@ -69,6 +69,13 @@ class FailureCode(StrEnum):
     NO_IP_FACTS = "no_ip_facts"
     NOT_CONFIGURED = "not_configured"
     ENS_FAILED = "ens_failed"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    BAD_DIGEST = "bad_digest"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    ONLY_PRESETS = "only_presets"
+    REFUSED_BY_CHECK = "refused_by_check"
+    CHECK_FAILED = "check_failed"
 
 
 class WorkFailed(Exception):

@@ -46,12 +46,61 @@ class Avatars:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Info:
-    """What the header says, without reading pixels."""
+    """What the header says, without reading pixels; with `metadata` the EXIF fields and the location too."""
 
     kind: ClassVar[str] = "info"
+    metadata: bool = False
 
 
-Task = Prepare | Fit | Avatars | Info
+MODES = ("fit", "cover", "pad", "crop")
+"""How a picture gets into its box: inside it; over it, and cut; inside it, and padded; cut unscaled."""
+GRAVITIES = (
+    "center",
+    "north",
+    "northeast",
+    "east",
+    "southeast",
+    "south",
+    "southwest",
+    "west",
+    "northwest",
+    "attention",
+)
+"""What stays where something is cut, or where a padded picture stands."""
+FACTS = ("blurhash", "thumbhash", "colors", "phash")
+"""What may be told of a picture besides: two placeholders, its dominant colours, and a perceptual hash."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One picture of a recipe. `name` is 1 to 16 ASCII letters and digits, and names the part.
+
+    `width` and `height` are the box in pixels. Without `enlarge` the picture is never scaled up: then `cover`
+    gives a smaller picture of the box's aspect ratio, and `pad` pads to the whole box. `background` is
+    `rrggbb` or `rrggbbaa`, or empty: transparent where the format can, else white.
+    """
+
+    name: str
+    width: int
+    height: int
+    mode: str = "fit"
+    gravity: str = "center"
+    background: str = ""
+    enlarge: bool = False
+    format: str | None = None
+    quality: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Several still pictures, and facts about the picture, out of one decode."""
+
+    kind: ClassVar[str] = "recipe"
+    outputs: tuple[Output, ...] = ()
+    facts: tuple[str, ...] = ()
+
+
+Task = Prepare | Fit | Avatars | Info | Recipe
 AnyTask = TypeVar("AnyTask")
 
 

@@ -101,6 +101,19 @@ PROBLEMS: dict[FailureCode, Problem] = {
     FailureCode.ENS_FAILED: Problem(
         404, "ENS failed", "Error occurred when communicating with the Ethereum network"
     ),
+    FailureCode.UNAUTHENTICATED: Problem(
+        401, "Unauthenticated", "A key, a signature or a certificate that is known here is needed"
+    ),
+    FailureCode.FORBIDDEN: Problem(403, "Forbidden", "This key may not do this"),
+    FailureCode.BAD_DIGEST: Problem(
+        400, "Bad digest", "The body is not the one that Content-Digest was made from"
+    ),
+    FailureCode.QUOTA_EXCEEDED: Problem(429, "Quota exceeded", "This key has used up what it may for now"),
+    FailureCode.ONLY_PRESETS: Problem(403, "Only presets", "Only presets are made here"),
+    FailureCode.REFUSED_BY_CHECK: Problem(422, "Refused", "the picture is refused"),
+    FailureCode.CHECK_FAILED: Problem(
+        503, "Check failed", "The picture could not be checked, so it is not given out"
+    ),
 }
 
 _ABOUT_THE_PICTURE = {code for code, problem in PROBLEMS.items() if problem.status == 422}
@@ -139,6 +152,8 @@ _RETRY_SECONDS = {
     FailureCode.JAIL_UNAVAILABLE: 5,
     FailureCode.FETCH_UNAVAILABLE: 5,
     FailureCode.RATE_LIMITED: 1,
+    FailureCode.QUOTA_EXCEEDED: 1,
+    FailureCode.CHECK_FAILED: 5,
 }
 
 

@@ -1,0 +1,147 @@
+"""The command line: serve, do one image or link, tell what this machine can do and which settings hold."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import __version__
+from ..contract.failures import WorkFailed
+from ..contract.limits import LONGEST_SIDE
+from ..fetch.door import DoorFailed
+from ..pool.template import TemplateFailed
+from ..service.cache_file import CacheUnusable
+from ..service.network import KINDS
+from ..settings import BadSettings, read
+from ..web.listening import CannotListen, handed_over
+from .diagnosis import doctor, settings_in_effect
+from .looking import preview, resolve
+from .pictures import FORMATS_BY_SUFFIX, run
+from .serving import serve
+
+FAILED = 1
+CANNOT_START = 78
+"""EX_CONFIG of sysexits.h: a setting is wrong, or a layer of the seal cannot be put up."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the answer is the exit status."""
+    options = _parser().parse_args(arguments)
+    if sys.platform != "linux":
+        return _complain(
+            "the seal needs the Linux kernel: use a container, as CONTRIBUTING.md shows", CANNOT_START
+        )
+    try:
+        settings = read(_environment(options))
+        return _COMMANDS[options.command](options, settings)
+    except BadSettings as bad:
+        return _complain("\n".join(bad.problems), CANNOT_START)
+    except (TemplateFailed, DoorFailed, CacheUnusable, CannotListen) as failed:
+        return _complain(str(failed), CANNOT_START)
+    except KeyboardInterrupt:
+        return 130
+    except WorkFailed as failed:
+        return _complain(f"{failed.code}: {failed.detail}" if failed.detail else failed.code, FAILED)
+    except OSError as failed:
+        return _complain(str(failed), FAILED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="remote-worker",
+        description="Decodes strangers' pictures, and looks at strangers' pages, in sealed processes.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    serve = commands.add_parser("serve", help="serve HTTP until stopped")
+    serve.add_argument("--host", help="address to listen on, instead of REMOTE_HOST")
+    serve.add_argument("--port", help="port to listen on, instead of REMOTE_PORT")
+
+    run = commands.add_parser("run", help="do one image, sealed as the server does it")
+    tasks = run.add_subparsers(dest="task", required=True, metavar="task")
+    fit = tasks.add_parser("fit", help="scale down into a box; the output's extension picks the format")
+    fit.add_argument("box", type=_box, help="800 or 800x600")
+    fit.add_argument("input", type=Path)
+    fit.add_argument("output", type=_output)
+    fit.add_argument("--quality", type=_quality, help="1 to 100")
+    fit.add_argument("--animated", action="store_true", help="keep all frames")
+    avatars = tasks.add_parser("avatars", help="write avatar24.png and so on")
+    avatars.add_argument("input", type=Path)
+    avatars.add_argument("directory", type=Path)
+    avatars.add_argument("--animated", action="store_true", help="keep all frames")
+    prepare = tasks.add_parser("prepare", help="make a JPEG upright and free of metadata")
+    prepare.add_argument("input", type=Path)
+    prepare.add_argument("output", type=Path)
+    prepare.add_argument("--keep-metadata", action="store_true", help="take away the location only")
+    info = tasks.add_parser("info", help="print what the header says, as JSON")
+    info.add_argument("input", type=Path)
+
+    preview = commands.add_parser("preview", help="say what a page is, as /links/preview does it")
+    preview.add_argument("url")
+    preview.add_argument("--force", action="store_true", help="fetch it even if it seems to work only once")
+    preview.add_argument("--explain", action="store_true", help="with each hop, its addresses and times")
+    preview.add_argument("--json", action="store_true", help="print everything, as JSON")
+
+    resolve = commands.add_parser("resolve", help="ask name servers, as /dns/resolve does it")
+    resolve.add_argument("name")
+    resolve.add_argument("--type", default=KINDS[0], help=f"one of {', '.join(KINDS)} (default: {KINDS[0]})")
+
+    commands.add_parser("doctor", help="try the kernel, the seal and every format")
+    commands.add_parser("settings", help="print the settings in effect, secrets masked")
+    return parser
+
+
+def _box(text: str) -> tuple[int, int]:
+    width, cross, height = text.partition("x")
+    return _whole(width, LONGEST_SIDE), _whole(height if cross else width, LONGEST_SIDE)
+
+
+def _quality(text: str) -> int:
+    return _whole(text, 100)
+
+
+def _whole(text: str, most: int) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most}")
+    return int(text)
+
+
+def _output(text: str) -> Path:
+    if Path(text).suffix.lower() not in FORMATS_BY_SUFFIX:
+        raise argparse.ArgumentTypeError(f"{text} must end in one of {' '.join(FORMATS_BY_SUFFIX)}")
+    return Path(text)
+
+
+def _environment(options: argparse.Namespace) -> dict[str, str]:
+    """The variables, with what the command line or a socket of a supervisor says instead of them.
+
+    Raises CannotListen.
+    """
+    environment = dict(os.environ)
+    for name in ("host", "port"):
+        if getattr(options, name, None) is not None:
+            environment[f"REMOTE_{name.upper()}"] = getattr(options, name)
+    options.listener = handed_over(environment) if options.command == "serve" else None
+    if options.listener is not None:
+        # What is judged safe must be the address that is listened on.
+        host, port = options.listener.getsockname()[:2]
+        environment |= {"REMOTE_HOST": host, "REMOTE_PORT": str(port)}
+    return environment
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"remote-worker: {text}", file=sys.stderr)
+    return status
+
+
+_COMMANDS = {
+    "serve": serve,
+    "run": run,
+    "preview": preview,
+    "resolve": resolve,
+    "doctor": doctor,
+    "settings": settings_in_effect,
+}
