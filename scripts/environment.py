@@ -12,7 +12,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "stamp.json"
-LOCKS = {"serve": "requirements.lock", "dev": "requirements-dev.lock", "fuzz": "requirements-fuzz.lock"}
+LOCKS = {
+    "serve": "requirements.lock",
+    "telemetry": "requirements-telemetry.lock",
+    "dev": "requirements-dev.lock",
+    "fuzz": "requirements-fuzz.lock",
+}
 """Each holds everything of those before it, in the same versions."""
 
 COMMAND = """#!/bin/sh

@@ -21,10 +21,13 @@ PAGE = PROJECT / "docs" / "sbom.cdx.json"
 LICENCES = {
     "cykooz-resizer": "MIT OR Apache-2.0",
     "h11": "MIT",
+    "markdown-it-py": "MIT",
+    "mdurl": "MIT",
     "multipart": "MIT",
     "nh3": "MIT",
     "pillow-heif": "BSD-3-Clause",
     "resvg-py": "MIT",
+    "rich": "MIT",
     "webencodings": "BSD-3-Clause",
 }
 """Of wheels whose metadata has no SPDX expression: what their licence files say."""
