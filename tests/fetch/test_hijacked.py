@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -92,7 +93,24 @@ def test_what_no_fetch_needs_ends_the_process(probe: str) -> None:
     assert asyncio.run(run()) == ["it ended, by SIGSYS"]
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="every other test here runs so already")
+def test_a_process_that_takes_no_messages_is_given_up_and_what_it_did_may_be_tried_again() -> None:
+    async def run() -> list[str]:
+        reasons: list[str] = []
+        process = await FetchProcess.start(Hello(settings=FetchSettings()), entry=HIJACKED, seconds=30)
+        process.on_loss = reasons.append
+        # No message of this size fits into what the kernel keeps for the socket now: EMSGSIZE.
+        process.interpreter.control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        with pytest.raises(ProcessLost) as lost:
+            await process.resolve("a" * 16_000 + ".test", "A", time.monotonic() + 30)
+        assert lost.value.is_innocent
+        return reasons
+
+    assert asyncio.run(run()) == ["it takes no messages: Message too long, by SIGKILL"]
+
+
+@pytest.mark.skipif(
+    not IS_ROOT, reason="host and process are one ordinary user in every test, as pytest runs as one"
+)
 @pytest.mark.parametrize("landlock", ["if_available", "absent"])
 def test_it_is_no_better_off_where_host_and_process_are_one_ordinary_user(landlock: str) -> None:
     # As above: what ends a process ends it without Landlock too.

@@ -129,7 +129,7 @@ def _released(package: str) -> str:
 def _ada() -> str:
     import ada_url  # noqa: PLC0415  its own name
 
-    return str(ada_url.get_version())  # type: ignore[no-untyped-call]
+    return str(ada_url.get_version())  # type: ignore[no-untyped-call]  # its stub leaves the return type out
 
 
 @dataclass(frozen=True, slots=True)

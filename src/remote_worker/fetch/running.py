@@ -1,13 +1,10 @@
 """One process that fetches as the host sees it: started, asked, looked after, ended when it is not ours."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +14,7 @@ from typing import Any, cast
 from ..contract.document import Document
 from ..contract.failures import FailureCode
 from ..contract.links import Fetched, FetchFailed, Purpose, Resolved, Want
+from ..isolated import Interpreter
 from . import messages
 from .messages import Hello, HostileReply
 from .policy import Listener
@@ -32,7 +30,6 @@ _LOOK_SECONDS = 0.25
 """How often one that owes something is looked at."""
 GRACE_SECONDS = 3.0
 """An answer that is late by this much does not come any more. It stops by itself at its deadline."""
-_END_SECONDS = 1.0
 
 
 class DoorFailed(Exception):
@@ -80,18 +77,16 @@ class _Ask:
 class FetchProcess:
     """Owns the process and its socket. `close` ends both."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], control: socket.socket, settings: FetchSettings
-    ) -> None:
-        self._process = process
-        self._control = control
+    def __init__(self, interpreter: Interpreter, settings: FetchSettings) -> None:
+        self.interpreter = interpreter
+        self._control = interpreter.control
         self._settings = settings
         self._asks: dict[int, _Ask] = {}
         self._unsent: deque[bytes] = deque()
         self._number = 0
         self._looking: asyncio.TimerHandle | None = None
         self.layers: dict[str, Any] = {}
-        self.pid = process.pid
+        self.pid = interpreter.pid
         self.alive = True
         self._is_retired = False
         self.on_loss: Callable[[str], None] = lambda _: None
@@ -100,10 +95,11 @@ class FetchProcess:
     async def start(cls, hello: Hello, *, entry: Sequence[str] = ENTRY, seconds: float) -> "FetchProcess":
         """Start, wait until it is sealed. Raises DoorFailed with the layer that is missing."""
         try:
-            process, control = _execute(entry)
+            passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+            interpreter = Interpreter(entry, passed_on)
         except OSError as error:
             raise DoorFailed(f"the process that fetches cannot be started: {error}") from error
-        started = cls(process, control, hello.settings)
+        started = cls(interpreter, hello.settings)
         try:
             await started._meet(hello, seconds)
         except BaseException:
@@ -155,25 +151,15 @@ class FetchProcess:
         except OSError:
             pass  # It has hung up.
         if not message:
-            raise DoorFailed(f"the process that fetches ended while it got ready{await self._cause()}")
+            raise DoorFailed(
+                f"the process that fetches ended while it got ready{await self.interpreter.cause()}"
+            )
         report = json.loads(message)
         if "failed" in report:
             what = "be sealed" if report["layer"] else "start"
             raise DoorFailed(f"the process that fetches cannot {what}: {report['failed']}", report["layer"])
         self.layers = report["layers"]
         loop.add_reader(self._control, self._read)
-
-    async def _cause(self) -> str:
-        try:
-            status = await asyncio.to_thread(self._process.wait, _END_SECONDS)
-        except subprocess.TimeoutExpired:
-            return ""
-        if status == -signal.SIGSYS:
-            return (
-                ": a filter around this service killed it by SIGSYS; let it allow the calls seccomp and "
-                "landlock_* (systemd: SystemCallFilter=@sandbox)"
-            )
-        return f" by {signal.Signals(-status).name}" if status < 0 else f" with status {status}"
 
     def _ask(self, until: float, most_bytes: int, word: str, *rest: object) -> "asyncio.Future[Answer]":
         if not self.alive:
@@ -213,8 +199,11 @@ class FetchProcess:
         except BlockingIOError:
             loop.add_writer(self._control, self._send_on)
             return
-        except OSError:
+        except (BrokenPipeError, ConnectionResetError):
             pass  # It is gone, as reading will tell.
+        except OSError as refused:
+            self._lose(f"it takes no messages: {refused.strerror}", is_innocent=True)
+            return
         loop.remove_writer(self._control)
 
     def _read(self) -> None:
@@ -299,16 +288,14 @@ class FetchProcess:
         if any(ask.overdue_at < now for ask in self._asks.values()):
             self._lose("it does not answer", is_innocent=False)
         elif self._asks:
-            with contextlib.suppress(ChildProcessError):
-                told = os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
-                if told is not None and told.si_code == os.CLD_STOPPED:
-                    self._lose("it was stopped", is_innocent=True)
-                    return
+            if self.interpreter.is_stopped():
+                self._lose("it was stopped", is_innocent=True)
+                return
             self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
 
     def _lose(self, reason: str, *, is_innocent: bool) -> None:
         self._end(is_innocent=is_innocent)
-        status = self._process.returncode
+        status = self.interpreter.status or 0
         self.on_loss(
             f"{reason}, by {signal.Signals(-status).name}" if status < 0 else f"{reason}, with {status}"
         )
@@ -317,18 +304,9 @@ class FetchProcess:
         self.alive = False
         if self._looking is not None:
             self._looking.cancel()
-        if self._control.fileno() >= 0:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._control)
-            loop.remove_writer(self._control)
-            self._control.close()
-        if self._process.returncode is None:
-            # While it is not reaped, nobody else has its number.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait()
+        self.interpreter.end()
         # A filter that ends it has seen what it must not do; every other signal is somebody else's.
-        is_innocent = is_innocent and self._process.returncode in (-signal.SIGKILL, -signal.SIGTERM)
+        is_innocent = is_innocent and self.interpreter.status in (-signal.SIGKILL, -signal.SIGTERM)
         asks, self._asks = self._asks, {}
         for ask in asks.values():
             if not ask.answer.done():
@@ -349,24 +327,3 @@ def _adopt(descriptors: list[int]) -> Document | None:
 def _drop(answer: Answer) -> None:
     if isinstance(answer, Fetched):
         answer.body.close()
-
-
-def _execute(entry: Sequence[str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """The process and our end of its socket. Raises OSError."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        try:
-            process = subprocess.Popen(  # noqa: S603  our own interpreter, no stranger's word in it
-                [sys.executable, "-I", "-B", *entry, str(theirs.fileno())],
-                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-                cwd="/",
-            )
-        except BaseException:
-            ours.close()
-            raise
-    ours.setblocking(False)
-    return process, ours

@@ -2,14 +2,11 @@
 
 import array
 import asyncio
-import contextlib
 import errno
 import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..contract.control import EVENT, FORK, FORK_FAILED, FORKED, REAPED, Hello
+from ..isolated import Interpreter
 from .child import Child
 
 ENTRY = ("-m", "remote_worker.decoder.template")
@@ -36,9 +34,6 @@ _FORK_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
 """How often a template that owes something is looked at: one that is stopped will never answer."""
 
-_END_SECONDS = 1.0
-"""From hanging up to the end, which an interpreter that fails takes for its last words."""
-
 
 class TemplateFailed(Exception):
     """The template could not be made ready, or is gone. `layer` names what is missing of the seal."""
@@ -55,13 +50,13 @@ class TemplateLost(TemplateFailed):
 class TemplateProcess:
     """Owns the process and its control socket. `close` ends both and every child of it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
-        self._process = process
-        self._control = control
+    def __init__(self, interpreter: Interpreter) -> None:
+        self._interpreter = interpreter
+        self._control = interpreter.control
         self._forks: deque[tuple[socket.socket, asyncio.Future[Child]]] = deque()
         self._children: dict[int, Child] = {}
         self.report: dict[str, Any] = {}
-        self.pid = process.pid
+        self.pid = interpreter.pid
         self.alive = True
         self.on_loss: Callable[[], None] = lambda: None
 
@@ -72,7 +67,7 @@ class TemplateProcess:
         Raises TemplateFailed with the layer that is missing, or TemplateLost.
         """
         try:
-            template = cls(*_execute(entry))
+            template = cls(Interpreter(entry, _ENVIRONMENT))
         except OSError as error:
             raise TemplateFailed(f"the {hello.template} template cannot be started: {error}") from error
         try:
@@ -98,11 +93,12 @@ class TemplateProcess:
         finally:
             hearing.cancel()
         if not answer:
-            cause = await self._cause()
+            cause = await self._interpreter.cause()
             self.close()
             # Its own failures end with an exit status, and a filter around us kills each one anew.
-            status = self._process.returncode
-            kind = TemplateLost if status < 0 and status != -signal.SIGSYS else TemplateFailed
+            is_killed = (self._interpreter.status or 0) < 0
+            is_filtered = self._interpreter.status == -signal.SIGSYS
+            kind = TemplateLost if is_killed and not is_filtered else TemplateFailed
             raise kind(f"the {hello.template} template ended while it got ready{cause}")
         self.report = {"pid": self.pid, **json.loads(answer)}
         if "failed" in self.report:
@@ -111,19 +107,6 @@ class TemplateProcess:
                 self.report["layer"],
             )
         loop.add_reader(self._control, self._read_events)
-
-    async def _cause(self) -> str:
-        """What ended the process, which has hung up, in words that go on a sentence."""
-        try:
-            status = await asyncio.to_thread(self._process.wait, _END_SECONDS)
-        except subprocess.TimeoutExpired:
-            return ""
-        if status == -signal.SIGSYS:
-            return (
-                ": a filter around this service killed it by SIGSYS; let it allow the calls seccomp and "
-                "landlock_* (systemd: SystemCallFilter=@sandbox)"
-            )
-        return f" by {signal.Signals(-status).name}" if status < 0 else f" with status {status}"
 
     async def fork(self) -> Child:
         """A new sealed child that waits for its task.
@@ -169,23 +152,12 @@ class TemplateProcess:
 
     def look(self) -> None:
         """Give it up if somebody has stopped it."""
-        if not self.alive:
-            return
-        with contextlib.suppress(ChildProcessError):  # It is dead, as its socket will tell.
-            told = os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
-            if told is not None and told.si_code == os.CLD_STOPPED:
-                self._give_up()
+        if self.alive and self._interpreter.is_stopped():
+            self._give_up()
 
     def close(self) -> None:
         """Kill the template and its whole process group, and reap it."""
-        if self._control.fileno() >= 0:
-            asyncio.get_running_loop().remove_reader(self._control)
-            self._control.close()
-        if self._process.returncode is None:
-            # While it is not reaped, nobody else has its number; children that it left behind go as well.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait()
+        self._interpreter.end()
         self._lose()
 
     def _read_events(self) -> None:
@@ -239,24 +211,3 @@ class TemplateProcess:
         for child in self._children.values():
             child.reaped(None)
         self._children.clear()
-
-
-def _execute(entry: Sequence[str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """The process and our end of its control socket. Raises OSError."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        try:
-            process = subprocess.Popen(  # noqa: S603  our own interpreter, no stranger's word in it
-                [sys.executable, "-I", "-B", *entry, str(theirs.fileno())],
-                env=_ENVIRONMENT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-                cwd="/",
-            )
-        except BaseException:
-            ours.close()
-            raise
-    ours.setblocking(False)
-    return process, ours
