@@ -1,8 +1,8 @@
 """Builds the site of the documentation from docs/ and what its pages link to elsewhere in the repository.
 
-The pages link to files as they lie in a checkout, so that the links work there too. For the site, pages of the
-project (CHANGELOG, SECURITY, the benchmarks' tables) become pages under project/, and any other file that a
-page links to becomes a page with its text under source/.
+The pages link to files as they lie in a checkout, so that the links work there too. For the site, pages of
+the project (CHANGELOG, SECURITY, the benchmarks' tables) become pages under project/, and any other file that
+a page links to becomes a page with its text under source/.
 """
 
 import posixpath
