@@ -1,0 +1,85 @@
+"""The site of the documentation: it builds, and what it compares and links to is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import make_site
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It, built."""
+    place = tmp_path_factory.mktemp("site") / "site"
+    command = [sys.executable, "scripts/make_site.py", str(place)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return place
+
+
+def test_every_page_of_the_documentation_is_in_the_navigation(site: Path) -> None:
+    home = (site / "index.html").read_text()
+
+    linked = set(re.findall(r'href="?(?:\./)?([^"> ]+\.html)', home))
+    pages = {
+        str(page.relative_to(ROOT / "docs").with_suffix(".html")) for page in (ROOT / "docs").rglob("*.md")
+    }
+    assert len(pages) > 40
+    assert pages - linked - {"index.html"} == set()
+
+
+def test_a_page_loads_nothing_from_elsewhere(site: Path) -> None:
+    loaded = re.compile(
+        r"""<(?:script|img|iframe)[^>]+src=["']?(?:https?:)?//|<link[^>]+href=["']?(?:https?:)?//"""
+    )
+
+    assert [page.name for page in site.rglob("*.html") if loaded.search(page.read_text())] == []
+
+
+def test_a_link_to_what_there_is_not_is_found() -> None:
+    broken: list[str] = []
+
+    make_site.turned("[here](links.md) [there](nowhere.md)", "docs/egress.md", set(), broken)
+
+    assert broken == ["docs/egress.md: nowhere.md is no file"]
+
+
+def test_a_link_out_of_the_documentation_leads_to_the_files_own_page() -> None:
+    linked: set[str] = set()
+
+    turned = make_site.turned("[it](../src/remote_worker/settings.py#L3)", "docs/egress.md", linked, [])
+
+    assert turned == "[it](source/src/remote_worker/settings.py.md#L3)"
+    assert linked == {"src/remote_worker/settings.py"}
+
+
+def test_what_looks_like_a_link_in_code_stays() -> None:
+    text = "```\n[a](b.md)\n```\n"
+
+    assert make_site.turned(text, "docs/egress.md", set(), []) == text
+
+
+COMPARISON = (ROOT / "docs" / "comparison.md").read_text()
+_OURS = re.compile(r'\[[^\]]+\]\(\.\./(tests/[^ )]+) "([^"]+)"\)')
+
+
+def rows() -> list[list[str]]:
+    lines = [line for line in COMPARISON.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "---" not in line]
+
+
+def test_every_yes_of_ours_links_to_a_test_that_there_is() -> None:
+    ours = [row[1] for row in rows() if row[1] != "Remote Worker"]
+    said = [cell for cell in ours if cell.startswith(("yes", "[yes"))]
+
+    assert len(said) >= 40
+    for cell in said:
+        tests = _OURS.findall(cell)
+        assert tests, cell
+        for path, name in tests:
+            assert f"def {name}(" in (ROOT / path).read_text(), cell
