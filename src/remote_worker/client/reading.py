@@ -136,7 +136,7 @@ def avatars(told: Mapping[str, Any]) -> results.Avatars:
     """The pictures of each side."""
     made = {
         int(name.removeprefix(AVATAR)): results.Picture(
-            body=base64.b64decode(told[name]["body"]), media_type=PNG_TYPE
+            body=base64.b64decode(told[name]["body"], validate=True), media_type=PNG_TYPE
         )
         for name in told
         if name.startswith(AVATAR)
@@ -248,7 +248,7 @@ def of_bytes(read: Callable[[Head, bytes], T]) -> Callable[[Head], Reader[T]]:
 def _facts(told: Mapping[str, Any]) -> results.Facts:
     return results.Facts(
         blurhash=told.get("blurhash", ""),
-        thumbhash=base64.b64decode(told.get("thumbhash", "")),
+        thumbhash=base64.b64decode(told.get("thumbhash", ""), validate=True),
         colors=tuple(told.get("colors", ())),
         phash=told.get("phash", ""),
     )
