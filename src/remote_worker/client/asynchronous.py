@@ -1,4 +1,4 @@
-"""The asynchronous client, on asyncio or trio."""
+"""The asynchronous client."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -44,8 +44,8 @@ class AsyncClient:
             key=key, signer=signer, retries=retries or Retries(), seconds=seconds, clock=clock
         )
         self._url = url.rstrip("/")
-        self._own = httpx.AsyncClient() if http is None else None
-        self._http = self._own or http or httpx.AsyncClient()
+        self._http = http or httpx.AsyncClient()
+        self._is_own = http is None
         self._sleep = sleep
 
     async def __aenter__(self) -> Self:
@@ -56,8 +56,8 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connections, unless they are those of a given `http`."""
-        if self._own is not None:
-            await self._own.aclose()
+        if self._is_own:
+            await self._http.aclose()
 
     async def prepare_jpeg(
         self, picture: Source | None = None, *, url: str | None = None, keep_metadata: bool = False

@@ -42,8 +42,8 @@ class Client:
             key=key, signer=signer, retries=retries or Retries(), seconds=seconds, clock=clock
         )
         self._url = url.rstrip("/")
-        self._own = httpx.Client() if http is None else None
-        self._http = self._own or http or httpx.Client()
+        self._http = http or httpx.Client()
+        self._is_own = http is None
         self._sleep = sleep
 
     def __enter__(self) -> Self:
@@ -54,8 +54,8 @@ class Client:
 
     def close(self) -> None:
         """Close the connections, unless they are those of a given `http`."""
-        if self._own is not None:
-            self._own.close()
+        if self._is_own:
+            self._http.close()
 
     def prepare_jpeg(
         self, picture: Source | None = None, *, url: str | None = None, keep_metadata: bool = False
