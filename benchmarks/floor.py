@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from remote_worker.cli.progress import followed
+
 from . import options, processes, servers, tables
 from .cells import CELLS, UPRIGHT, Cell, chosen, inputs
 from .in_process import STAGES
@@ -79,7 +81,7 @@ def main() -> None:
     splits: dict[str, Split] = {}
     with tempfile.TemporaryDirectory() as scratch:
         files = inputs(machine.shared / "inputs", Path(scratch))
-        for cell in cells:
+        for cell in followed(cells, "floor", lambda cell: cell.name):
             split = _split(cell, machine, files[cell.input], given.rounds, given.seconds)
             splits[cell.name] = split
             print(f"{cell.name}: {tables.times(split.over_floor)} of its floor", flush=True)

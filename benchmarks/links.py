@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from remote_worker.cli.progress import followed
+
 from . import options, servers, tables
 from .options import Machine
 from .origin import TITLE, origin
@@ -84,7 +86,7 @@ def _measured(machine: Machine, rounds: int, seconds: float) -> dict[str, list[R
         servers.worker(machine.port, {core}, **limits_lifted) as server,
     ):
         first = 0
-        for kind in KINDS:
+        for kind in followed(KINDS, "links", lambda kind: kind.name):
             for number in range(rounds + 1):
                 load = Load(
                     port=machine.port,

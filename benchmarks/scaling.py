@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from remote_worker.cli.progress import followed
 from remote_worker.contract.limits import Limits
 
 from . import options, servers, tables
@@ -76,7 +77,7 @@ def _over_cores(machine: Machine, available: list[int], files: dict[str, Path], 
     others = [core for core in available if core != machine.load_core]
     given = [others[-count:] for count in range(1, len(others) + 1)] + [available]
     runs: dict[str, list[Run]] = {name: [] for name, _, _ in OVER_CORES}
-    for cores in given:
+    for cores in followed(given, "over cores", lambda cores: f"{len(cores)} cores"):
         with servers.worker(machine.port, set(cores)) as server:
             for name, task, file in OVER_CORES:
                 connections = CONNECTIONS * len(cores)
@@ -99,7 +100,7 @@ def _over_pixels(machine: Machine, photo: Path, scratch: Path, seconds: float) -
     with Image.open(photo) as opened:
         picture = opened.convert("RGB")
     with servers.worker(machine.port, {machine.server_cores[0]}) as server:
-        for kind, written in KINDS.items():
+        for kind, written in followed(list(KINDS.items()), "over pixels", lambda pair: pair[0]):
             measured: dict[str, list[str]] = {name: [] for name, _ in OVER_PIXELS}
             for megapixels in MEGAPIXELS:
                 file = scratch / f"{megapixels:g}mp.{kind}"

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from remote_worker.cli.progress import followed
+
 from . import options, servers, tables
 from .cells import CELLS, CHAIN, MOST_AVATAR_KILOBYTES, MOST_FIT_BYTES, Cell, chosen, inputs
 from .load import Driver, Run, UnitFailed
@@ -79,7 +81,7 @@ def main() -> None:
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         files = inputs(machine.shared / "inputs", Path(scratch))
-        for cell in cells:
+        for cell in followed(cells, "side by side", lambda cell: cell.name):
             try:
                 one = _measure(cell, machine, peer_folder, files[cell.input], given.rounds, given.seconds)
             except UnitFailed as failure:

@@ -5,6 +5,7 @@ import os
 import sys
 
 from benchmarks import tables
+from remote_worker.cli.progress import progress
 
 from . import campaign
 from .target import PROJECT
@@ -27,20 +28,22 @@ def main() -> int:
     campaign.check_engine()
     chosen = [names[name] for name in options.targets or names]
     rows, broken = [], []
-    for run in campaign.run(chosen, options.seconds, side_by_side=options.side_by_side):
-        rows.append(
-            (
-                run.target,
-                str(run.executions),
-                f"{run.executions / run.seconds:.0f}",
-                str(run.features),
-                str(run.corpus),
-                " ".join(str(path.relative_to(PROJECT)) for path in run.found) or "none",
+    with progress("fuzz", len(chosen)) as step:
+        for run in campaign.run(chosen, options.seconds, side_by_side=options.side_by_side):
+            rows.append(
+                (
+                    run.target,
+                    str(run.executions),
+                    f"{run.executions / run.seconds:.0f}",
+                    str(run.features),
+                    str(run.corpus),
+                    " ".join(str(path.relative_to(PROJECT)) for path in run.found) or "none",
+                )
             )
-        )
-        print(*rows[-1], sep="\t", file=sys.stderr, flush=True)
-        if run.end:
-            broken.append(f"{run.target} ended early:\n{run.end}")
+            print(*rows[-1], sep="\t", file=sys.stderr, flush=True)
+            if run.end:
+                broken.append(f"{run.target} ended early:\n{run.end}")
+            step(run.target)
     print(tables.table(TITLES, rows))
     print(*broken, sep="\n\n", file=sys.stderr)
     return 1 if broken else 0

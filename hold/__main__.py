@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import tables
 from benchmarks.servers import PROJECT
+from remote_worker.cli.progress import followed
 
 from . import (
     fairness,
@@ -75,7 +76,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     given = _given(options)
     holds = True
-    for name in options.points or POINTS:
+    for name in followed(list(options.points or POINTS), "hold"):
         rows = POINTS[name](given)
         section = _section(name, rows, given)
         print(section, flush=True)

@@ -1210,6 +1210,9 @@ PARAMETERS = (
 """What an address may say: parameter, range, what is answered, and the test."""
 
 NO_LIMITS = {
+    "client.reading:LONGEST_LINE": "of an answer, in the program that asks",
+    "client.reading:MOST_ANSWER_BYTES": "of an answer, in the program that asks",
+    "client.parts:LONGEST_PART_HEAD": "of an answer, in the program that asks",
     "host": "where it listens",
     "port": "where it listens",
     "open": "who may call",

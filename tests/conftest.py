@@ -32,12 +32,22 @@ def find_imagemagick() -> list[str] | None:
     return None
 
 
+@cache
+def _php_with_curl() -> bool:
+    asking = [shutil.which("php") or "php", "-r", "exit(extension_loaded('curl') ? 0 : 1);"]
+    return shutil.which("php") is not None and subprocess.run(asking, check=False).returncode == 0
+
+
 TOOLS: dict[str, Callable[[], object]] = {
     "needs_exiftool": lambda: shutil.which("exiftool"),
     "needs_imagemagick": find_imagemagick,
     "needs_turbojpeg": cache(lambda: find_library("turbojpeg")),
     "needs_kernel_headers": Path("/usr/include/asm-generic/unistd.h").exists,
     "needs_curl": lambda: shutil.which("curl"),
+    "needs_go": lambda: shutil.which("go"),
+    "needs_node": lambda: shutil.which("node"),
+    "needs_php": _php_with_curl,
+    "needs_ruby": lambda: shutil.which("ruby"),
     # Only root may look into processes that are not dumpable.
     "needs_strace": lambda: os.geteuid() == 0 and shutil.which("strace"),
 }

@@ -125,12 +125,23 @@ def test_a_part_of_the_host_loads_nothing_that_dials_for_it(part: str) -> None:
     assert not {name for name in loaded if name.partition(".")[0] in DIALLING}
 
 
+def test_the_client_loads_nothing_of_the_worker_and_no_web_framework() -> None:
+    loaded = loaded_after(*modules_of("client"))
+    ours = {name.split(".")[1] for name in loaded if name.startswith("remote_worker.")}
+
+    assert "httpx" in loaded
+    assert ours == {"client"}
+    assert not packages(loaded) & {"starlette", "uvicorn", "httptools", "multipart"}
+    assert not packages(loaded) & (IMAGE_LIBRARIES | PARSERS)
+
+
 def test_no_source_of_the_host_reaches_for_the_network_besides_listening() -> None:
-    fetching = SOURCE / "remote_worker" / "fetch" / "process"
+    # The client runs in other programs: above, no part of the worker loads httpx, and so not the client.
+    elsewhere = [SOURCE / "remote_worker" / folder for folder in ("fetch/process", "client")]
     reaching = {
         f"{file.relative_to(SOURCE)}: {name}"
         for file in (SOURCE / "remote_worker").rglob("*.py")
-        if not file.is_relative_to(fetching)
+        if not any(file.is_relative_to(folder) for folder in elsewhere)
         for name in reached(file.read_text())
     }
 

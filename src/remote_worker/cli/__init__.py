@@ -10,12 +10,14 @@ from pathlib import Path
 from .. import __version__
 from ..contract.failures import WorkFailed
 from ..contract.limits import LONGEST_SIDE
+from ..contract.messages import OUTPUT_FORMATS
 from ..fetch.door import DoorFailed
 from ..pool.template import TemplateFailed
 from ..service.cache_file import CacheUnusable
 from ..service.network import KINDS
-from ..settings import BadSettings, read
+from ..settings import BadSettings, Settings, read
 from ..web.listening import CannotListen, handed_over
+from .batch import is_many, run_many
 from .diagnosis import doctor, settings_in_effect
 from .looking import preview, resolve
 from .pictures import FORMATS_BY_SUFFIX, run
@@ -28,7 +30,9 @@ CANNOT_START = 78
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    _check_output(parser, options)
     if sys.platform != "linux":
         return _complain(
             "the seal needs the Linux kernel: use a container, as CONTRIBUTING.md shows", CANNOT_START
@@ -60,24 +64,30 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on, instead of REMOTE_HOST")
     serve.add_argument("--port", help="port to listen on, instead of REMOTE_PORT")
 
-    run = commands.add_parser("run", help="do one image, sealed as the server does it")
+    run = commands.add_parser("run", help="do images, sealed as the server does it")
     tasks = run.add_subparsers(dest="task", required=True, metavar="task")
-    fit = tasks.add_parser("fit", help="scale down into a box; the output's extension picks the format")
+    fit = tasks.add_parser(
+        "fit", help="scale down into a box; the output's extension picks the format, of many --format"
+    )
     fit.add_argument("box", type=_box, help="800 or 800x600")
-    fit.add_argument("input", type=Path)
-    fit.add_argument("output", type=_output)
+    _add_inputs(fit)
+    fit.add_argument("output", type=Path, help="a file; of several inputs, or of a folder, a folder")
+    fit.add_argument("--format", choices=OUTPUT_FORMATS, help="of many outputs (default: each input's own)")
     fit.add_argument("--quality", type=_quality, help="1 to 100")
     fit.add_argument("--animated", action="store_true", help="keep all frames")
     avatars = tasks.add_parser("avatars", help="write avatar24.png and so on")
-    avatars.add_argument("input", type=Path)
-    avatars.add_argument("directory", type=Path)
+    _add_inputs(avatars)
+    avatars.add_argument(
+        "output", type=Path, metavar="directory", help="of several inputs, each has a folder in it"
+    )
     avatars.add_argument("--animated", action="store_true", help="keep all frames")
     prepare = tasks.add_parser("prepare", help="make a JPEG upright and free of metadata")
-    prepare.add_argument("input", type=Path)
-    prepare.add_argument("output", type=Path)
+    _add_inputs(prepare)
+    prepare.add_argument("output", type=Path, help="a file; of several inputs, or of a folder, a folder")
     prepare.add_argument("--keep-metadata", action="store_true", help="take away the location only")
-    info = tasks.add_parser("info", help="print what the header says, as JSON")
-    info.add_argument("input", type=Path)
+    info = tasks.add_parser("info", help="print what the header says, as JSON; of several inputs a line each")
+    _add_inputs(info)
+    info.set_defaults(output=None)
 
     preview = commands.add_parser("preview", help="say what a page is, as /links/preview does it")
     preview.add_argument("url")
@@ -109,10 +119,27 @@ def _whole(text: str, most: int) -> int:
     return int(text)
 
 
-def _output(text: str) -> Path:
-    if Path(text).suffix.lower() not in FORMATS_BY_SUFFIX:
-        raise argparse.ArgumentTypeError(f"{text} must end in one of {' '.join(FORMATS_BY_SUFFIX)}")
-    return Path(text)
+def _add_inputs(task: argparse.ArgumentParser) -> None:
+    task.add_argument("inputs", type=Path, nargs="+", metavar="input", help="files, or folders of files")
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    return (run_many if _is_many(options) else run)(options, settings)
+
+
+def _is_many(options: argparse.Namespace) -> bool:
+    # Avatars of one picture go into a folder anyway.
+    return is_many(options.inputs, None if options.task == "avatars" else options.output)
+
+
+def _check_output(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Whether one file's name tells a format. Exits if not."""
+    if options.command != "run" or options.task != "fit" or _is_many(options):
+        return
+    if options.output.suffix.lower() not in FORMATS_BY_SUFFIX:
+        parser.error(f"{options.output} must end in one of {' '.join(FORMATS_BY_SUFFIX)}")
+    if options.format is not None:
+        parser.error("--format is for many outputs: the name of one says it")
 
 
 def _environment(options: argparse.Namespace) -> dict[str, str]:
@@ -139,7 +166,7 @@ def _complain(text: str, status: int) -> int:
 
 _COMMANDS = {
     "serve": serve,
-    "run": run,
+    "run": _run,
     "preview": preview,
     "resolve": resolve,
     "doctor": doctor,

@@ -20,6 +20,7 @@ from ..fetch.door import DoorFailed
 from ..pool.pool import Pool
 from ..pool.template import TemplateFailed
 from ..settings import Settings, effective
+from .progress import followed
 
 FAILED = 1
 SAMPLES = Path(__file__).parents[1] / "decoder" / "samples"
@@ -99,7 +100,7 @@ async def _formats(pool: Pool, settings: Settings) -> dict[str, str]:
     """
     words: dict[str, str] = {}
     target = next((name for name in OUTPUT_FORMATS if name in settings.pool.formats), None)
-    for path in sorted(SAMPLES.iterdir()):
+    for path in followed(sorted(SAMPLES.iterdir()), "formats", lambda path: path.name):
         with Document.of(path.read_bytes()) as document:
             deadline = time.monotonic() + settings.limits.decode_seconds
             try:

@@ -1,4 +1,4 @@
-"""`remote-worker run`: one picture, done sealed as the server does it."""
+"""`remote-worker run` for one picture, done sealed as the server does it."""
 
 import argparse
 import asyncio
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 async def _work(options: argparse.Namespace, settings: Settings) -> None:
     with Document() as document:
-        _load(document, options.input, settings.limits.input_bytes)
+        load(document, options.inputs[0], settings.limits.input_bytes)
         async with wiring.open_pool(settings) as pool:
             deadline = time.monotonic() + settings.limits.decode_seconds
             await _TASKS[options.task](options, Images(pool), document, deadline)
@@ -62,19 +62,19 @@ async def _fit(options: argparse.Namespace, images: Images, document: Document, 
             FailureCode.BAD_PARAMETER,
             f"this upload fits as {picture.format}; {wanted} is only written for uploads of that format",
         )
-    _write(options.output, picture)
+    write(options.output, picture)
 
 
 async def _avatars(options: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
     made = await images.avatars(document, animated=options.animated, deadline=deadline)
-    options.directory.mkdir(parents=True, exist_ok=True)
+    options.output.mkdir(parents=True, exist_ok=True)
     for name, picture in made.avatars.items():
-        _write(options.directory / f"{name}.png", picture)
+        write(options.output / f"{name}.png", picture)
 
 
 async def _prepare(options: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
     made = await images.prepare(document, keep_metadata=options.keep_metadata, deadline=deadline)
-    _write(options.output, made.picture)
+    write(options.output, made.picture)
 
 
 async def _info(_: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
@@ -82,7 +82,8 @@ async def _info(_: argparse.Namespace, images: Images, document: Document, deadl
     print(json.dumps({"mime_type": described.mime, **described.members}, indent=2, sort_keys=True))
 
 
-def _load(document: Document, path: Path, most_bytes: int) -> None:
+def load(document: Document, path: Path, most_bytes: int) -> None:
+    """Read the file into the document. Raises WorkFailed or OSError."""
     with path.open("rb") as file:
         while chunk := file.read(1024 * 1024):
             if document.size_bytes + len(chunk) > most_bytes:
@@ -90,7 +91,7 @@ def _load(document: Document, path: Path, most_bytes: int) -> None:
             document.write(chunk)
 
 
-def _write(path: Path, picture: Picture) -> None:
+def write(path: Path, picture: Picture) -> None:
     """Write beside the file first, so that a full disk leaves no half picture under its name."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
