@@ -13,6 +13,7 @@ import tomllib
 import urllib.request
 import venv
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,9 @@ from benchmarks.servers import free_port
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME, DEVELOPMENT = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
 FUZZING = ROOT / "requirements-fuzz.lock"
+TELEMETRY = ROOT / "requirements-telemetry.lock"
+LOCKS = (RUNTIME, TELEMETRY, DEVELOPMENT, FUZZING)
+"""Each holds the one before it."""
 
 
 def pins(lock: Path) -> set[str]:
@@ -160,14 +164,12 @@ def test_every_declared_dependency_is_locked() -> None:
 
 
 def test_each_lock_holds_the_one_before_it_in_the_same_versions() -> None:
-    runtime, development, fuzzing = (
-        {pin.partition(" ;")[0] for pin in pins(lock)} for lock in (RUNTIME, DEVELOPMENT, FUZZING)
-    )
+    held = [{pin.partition(" ;")[0] for pin in pins(lock)} for lock in LOCKS]
 
-    assert runtime < development < fuzzing
+    assert all(former < latter for former, latter in pairwise(held))
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, FUZZING], ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_a_lock_pins_and_hashes_everything_and_names_no_registry(lock: Path) -> None:
     text = lock.read_text()
     blocks = re.split(r"\n(?=[a-z])", text)[1:]
@@ -243,7 +245,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for lock in (RUNTIME, DEVELOPMENT, FUZZING):
+    for lock in LOCKS:
         (folder / lock.name).write_text("")
     return folder
 
