@@ -1,7 +1,7 @@
 """Does the steps of deploy/Dockerfile without Docker, and starts the outcome as deploy/compose.yaml does.
 
-`python3 try_image.py BASE`: BASE is a folder with a root file system that has Python, as an image's base has; it
-is copied, not changed. Needs root, and a mount namespace of its own, in which it leaves mounts behind.
+`python3 try_image.py BASE`: BASE is a folder with a root file system that has Python, as an image's base has;
+it is copied, not changed. Needs root, and a mount namespace of its own, in which it leaves mounts behind.
 """
 
 import json
