@@ -73,6 +73,8 @@ def build(steps: Iterable[Step], base: Path, folder: Path) -> Stage:
 
 def _begin(base: Path, root: Path) -> Stage:
     subprocess.run(["cp", "-a", "-x", f"{base}/.", root], check=True)  # noqa: S607
+    # A mount of its own, so that it can be made read-only, and taken away with all that is mounted in it.
+    _mount("--bind", str(root), str(root))
     for name in ("proc", "dev"):
         (root / name).mkdir(exist_ok=True)
     _mount("--types", "proc", "proc", f"{root}/proc")
@@ -135,9 +137,6 @@ def _copy(words: list[str], stage: Stage, stages: Mapping[str, Stage]) -> None:
 
 def serve(stage: Stage) -> None:
     """Start it as compose does: nobody without privileges, on a read-only root. Exits when it does not do."""
-    _mount("--bind", str(stage.root), str(stage.root))
-    _mount("--types", "proc", "proc", f"{stage.root}/proc")
-    _mount("--rbind", "--make-rslave", "/dev", f"{stage.root}/dev")
     small = "noexec,nosuid,nodev,size=16m,mode=1777"
     _mount("--types", "tmpfs", "--options", small, "tmp", str(stage.root / "tmp"))
     _mount("--options", "bind,remount,ro", str(stage.root))
