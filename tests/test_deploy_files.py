@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
@@ -16,8 +17,10 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from test_stopping import serving, until
 
 import remote_worker
+from benchmarks import processes
 from remote_worker.fetch.settings import FetchSettings
 from remote_worker.jail.privileges import FETCHER
 from remote_worker.settings import TABLE
@@ -204,6 +207,25 @@ def test_a_worker_under_what_compose_sets_is_healthy_and_stops_well() -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no answer" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a space of processes of its own is root's to make")
+def test_as_the_first_process_of_a_container_a_worker_leaves_nothing_dead_behind(tmp_path: Path) -> None:
+    under = (sys.executable, str(ROOT / "tests" / "attacks" / "runtimes.py"), "kubernetes")
+    few = {"REMOTE_CHILDREN": "1", "REMOTE_READY": "2", "REMOTE_TEXT_CHILDREN": "1"}
+    with serving(tmp_path / "log", run=under, **few) as worker:
+        (first,) = processes.children(worker.process.pid)
+        before = set(worker.tree())
+        for template in processes.children(first):
+            os.kill(template, signal.SIGKILL)
+        until(lambda: len(set(worker.tree()) - before) >= 5)  # Templates, what fetches, and those that wait.
+        until(lambda: "Z" not in map(processes.state, worker.tree()))
+        inside = Path(f"/proc/{first}/status").read_text()
+        os.kill(first, signal.SIGTERM)
+        assert worker.process.wait(30) == 0
+
+    # Its number outside and inside.
+    assert re.findall(r"^NSpid:\s+\d+\s+(\d+)$", inside, re.M) == ["1"]
 
 
 # systemd.

@@ -186,7 +186,14 @@ class TemplateProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
+            self._reap_orphans()
         self._lose()
+
+    def _reap_orphans(self) -> None:
+        """To the first process of a container fall the children that a template has left behind, dead."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-self.pid, 0)
 
     def _read_events(self) -> None:
         while True:
