@@ -5,9 +5,14 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
+import tempfile
+import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -25,11 +30,19 @@ exec "$(dirname "$(readlink -f "$0")")/python" -P -m remote_worker "$@"
 """
 
 
-def main(kind: str) -> None:
-    """Bring `.venv` to what the lock of this kind says, unless it is there already."""
+LEFT_OUT = 3
+"""Exit status: another Python should be taken, since this one cannot have everything; stderr says what."""
+
+
+def main(kind: str, *, is_last: bool) -> None:
+    """Bring `.venv` to what the lock of this kind says, unless it is there already.
+
+    Unless it is the last Python to try, one that cannot have all of the lock ends with LEFT_OUT.
+    """
     with (ROOT / ".venv.lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         stamp = _read_stamp()
+        left_out = stamp.pop("left_out", {})
         kinds = list(LOCKS)
         if stamp in map(_wanted, kinds[kinds.index(kind) :]):
             return
@@ -37,9 +50,58 @@ def main(kind: str) -> None:
             sys.exit(
                 f"{sys.executable} has no venv: install it (Debian, Ubuntu: apt-get install python3-venv)"
             )
+        if not is_last:
+            # A trial takes as long as setting up: its outcome holds until the lock or the Python changes.
+            trial = " ".join(_wanted(kind).values())
+            if trial in left_out:
+                sys.exit(LEFT_OUT)
+            missing = _for_older_only(kind) or _try(LOCKS[kind])
+            if missing:
+                print(f"{_version()} is left out: {missing} is not there for it", file=sys.stderr)
+                VENV.mkdir(exist_ok=True)
+                STAMP.write_text(json.dumps({**stamp, "left_out": {**left_out, trial: missing}}))
+                sys.exit(LEFT_OUT)
         STAMP.unlink(missing_ok=True)
         _make(LOCKS[kind], fresh=stamp.get("python") != _python())
-        STAMP.write_text(json.dumps(_wanted(kind)))
+        STAMP.write_text(json.dumps({**_wanted(kind), "left_out": left_out}))
+
+
+def _for_older_only(kind: str) -> str:
+    """What the project asks for up to an older Python than this one, because its wheels end there."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = {"dev": ["dev"], "fuzz": ["dev", "fuzz"]}.get(kind, [])
+    asked = [
+        *table["project"]["dependencies"],
+        *(text for name in groups for text in table["dependency-groups"][name]),
+    ]
+    for text in asked:
+        name, _, marker = text.partition(";")
+        end = re.search(r"python_version < '3\.(\d+)'", marker)
+        machine = re.search(r"platform_machine == '(\w+)'", marker)
+        if end and sys.version_info[1] >= int(end[1]) and (not machine or machine[1] == platform.machine()):
+            return re.split("[<>=]", name)[0].strip()
+    return ""
+
+
+def _try(lock: str) -> str:
+    """The first package of a lock that has no wheel for this Python."""
+    print(f"Trying {_version()} with {lock} ...", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        _run(sys.executable, "-I", "-m", "venv", folder)
+        done = subprocess.run(
+            [*_pip(Path(folder)), "--dry-run", *_from(lock)],
+            env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    missing = re.search(r"No matching distribution found for (\S+)", done.stderr)
+    # Where the registry is out of reach pip says the same, after it has said that it tries again.
+    if missing and "Retrying (" not in done.stderr:
+        return missing[1]
+    if done.returncode:
+        sys.exit(f"{done.stderr}setting up .venv failed: pip ended with {done.returncode}")
+    return ""
 
 
 def _make(lock: str, *, fresh: bool) -> None:
@@ -47,8 +109,7 @@ def _make(lock: str, *, fresh: bool) -> None:
     # An environment of the same Python is added to, not emptied: a server may be running from it.
     _run(sys.executable, "-I", "-m", "venv", *(["--clear"] if fresh else []), str(VENV))
     python = VENV / "bin" / "python"
-    pip = [str(python), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    _run(*pip, "--require-hashes", "--only-binary", ":all:", "--requirement", str(ROOT / lock))
+    _run(*_pip(VENV), *_from(lock))
     # The package runs from the source tree: a path file needs no build, so no backend outside the lock runs.
     packages = next((VENV / "lib").glob("python3.*/site-packages"))
     (packages / "remote-worker.pth").write_text(f"{ROOT / 'src'}\n")
@@ -57,6 +118,15 @@ def _make(lock: str, *, fresh: bool) -> None:
     command = VENV / "bin" / "remote-worker"
     command.write_text(COMMAND)
     command.chmod(0o755)
+
+
+def _pip(environment: Path) -> list[str]:
+    python = str(environment / "bin" / "python")
+    return [python, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+
+
+def _from(lock: str) -> list[str]:
+    return ["--require-hashes", "--only-binary", ":all:", "--requirement", str(ROOT / lock)]
 
 
 def _run(*command: str) -> None:
@@ -75,7 +145,11 @@ def _python() -> str:
     return f"{sys.version} {sys.base_prefix}"
 
 
-def _read_stamp() -> dict[str, str]:
+def _version() -> str:
+    return f"Python {platform.python_version()}"
+
+
+def _read_stamp() -> dict[str, Any]:
     try:
         stamp = json.loads(STAMP.read_text())
     except (OSError, ValueError):
@@ -85,4 +159,4 @@ def _read_stamp() -> dict[str, str]:
 
 if __name__ == "__main__":
     os.umask(0o022)
-    main(sys.argv[1])
+    main(sys.argv[1], is_last="--or-another" not in sys.argv)

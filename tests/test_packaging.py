@@ -13,6 +13,7 @@ import tomllib
 import urllib.request
 import venv
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,9 @@ from benchmarks.servers import free_port
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME, DEVELOPMENT = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
 FUZZING = ROOT / "requirements-fuzz.lock"
+TELEMETRY = ROOT / "requirements-telemetry.lock"
+LOCKS = (RUNTIME, TELEMETRY, DEVELOPMENT, FUZZING)
+"""Each holds the one before it."""
 
 
 def pins(lock: Path) -> set[str]:
@@ -160,14 +164,12 @@ def test_every_declared_dependency_is_locked() -> None:
 
 
 def test_each_lock_holds_the_one_before_it_in_the_same_versions() -> None:
-    runtime, development, fuzzing = (
-        {pin.partition(" ;")[0] for pin in pins(lock)} for lock in (RUNTIME, DEVELOPMENT, FUZZING)
-    )
+    held = [{pin.partition(" ;")[0] for pin in pins(lock)} for lock in LOCKS]
 
-    assert runtime < development < fuzzing
+    assert all(former < latter for former, latter in pairwise(held))
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, FUZZING], ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_a_lock_pins_and_hashes_everything_and_names_no_registry(lock: Path) -> None:
     text = lock.read_text()
     blocks = re.split(r"\n(?=[a-z])", text)[1:]
@@ -243,7 +245,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for lock in (RUNTIME, DEVELOPMENT, FUZZING):
+    for lock in LOCKS:
         (folder / lock.name).write_text("")
     return folder
 
@@ -298,6 +300,95 @@ def test_setup_that_failed_is_done_again(checkout: Path) -> None:
     assert "hash" in caught.value.stderr.lower()
     (checkout / RUNTIME.name).write_text("")
     assert "Setting up" in set_up(checkout, "serve")
+
+
+def python(folder: Path, name: str, *, says: str, does: str) -> None:
+    """A stand-in for a Python that says this of itself and does this when it is to set up."""
+    stand_in(folder, name, f'case "$1" in -c) echo "True {says}";; *) echo "asked {says}" >&2; {does};; esac')
+
+
+def set_up_with(checkout: Path, programs: Path) -> tuple[int, list[str]]:
+    """Run set-up where these are the only Pythons: its status and what it said."""
+    for tool in ("bash", "dirname", "grep", "sort"):
+        (programs / tool).symlink_to(str(shutil.which(tool)))
+    done = subprocess.run(
+        [str(checkout / "scripts" / "setup"), "serve"],
+        env={"PATH": str(programs)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    (tmp_path / "programs").mkdir()
+    return tmp_path / "programs"
+
+
+def test_setup_tries_the_newest_python_first_and_then_those_before_it(checkout: Path, programs: Path) -> None:
+    for minor in (98, 9, 100, 10):
+        python(programs, f"python3.{minor}", says=str(minor), does="exit 3")
+    python(programs, "python3.12", says="12", does="exit 0")
+    stand_in(programs, "python3.99", "exit 127")  # A name with nothing behind it, as version managers have.
+    python(programs, "python3", says="11", does="exit 0")
+
+    assert set_up_with(checkout, programs) == (0, ["asked 98", "asked 12"])
+
+
+def test_setup_stops_at_a_failure_that_another_python_would_not_mend(checkout: Path, programs: Path) -> None:
+    python(programs, "python3.98", says="98", does="exit 5")
+    python(programs, "python3", says="11", does="exit 0")
+
+    assert set_up_with(checkout, programs) == (5, ["asked 98"])
+
+
+def test_a_python_under_two_names_is_asked_once(checkout: Path, programs: Path) -> None:
+    for name in ("python3.98", "python3"):
+        python(programs, name, says="98", does="exit 3")
+
+    assert set_up_with(checkout, programs) == (3, ["asked 98"])
+
+
+def environment(checkout: Path) -> tuple[int, str]:
+    """Set up by this Python, with another one behind it and no registry: the status and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-I", str(checkout / "scripts" / "environment.py"), "serve", "--or-another"],
+        env={"PATH": os.environ["PATH"], "PIP_NO_INDEX": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_wheel_that_a_python_lacks_is_named_once_and_what_is_there_stays(checkout: Path) -> None:
+    assert set_up(checkout, "serve")
+    made = (checkout / ".venv" / "bin" / "remote-worker").stat().st_mtime_ns
+    nowhere = f"no-such-thing==1.0 \\\n    --hash=sha256:{'0' * 64}\n"
+    (checkout / RUNTIME.name).write_text(nowhere)
+
+    status, said = environment(checkout)
+
+    version = sys.version.split()[0]
+    assert status == 3
+    assert f"Python {version} is left out: no-such-thing==1.0 is not there for it" in said
+    assert environment(checkout) == (3, "")
+    assert (checkout / ".venv" / "bin" / "remote-worker").stat().st_mtime_ns == made
+    (checkout / RUNTIME.name).write_text("")
+    assert environment(checkout) == (0, "")
+
+
+def test_what_the_project_asks_for_up_to_an_older_python_is_named_too(checkout: Path) -> None:
+    project = checkout / "pyproject.toml"
+    ended = f"python_version < '3.{sys.version_info[1]}'"
+    project.write_text(project.read_text().replace("python_version < '3.15'", ended))
+
+    status, said = environment(checkout)
+
+    assert status == 3
+    assert "is left out: pillow-jxl-plugin is not there for it" in said
 
 
 @pytest.fixture

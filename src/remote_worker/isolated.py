@@ -73,3 +73,7 @@ class Interpreter:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
+            # To the first process of a container fall the children that it has left behind, dead.
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    os.waitpid(-self.pid, 0)

@@ -178,6 +178,20 @@ RUNTIMES = {
     "docker-drop-all": replace(
         _DOCKER, capabilities=(), no_new_privs=True, refused=_DOCKER_REFUSES + " chroot"
     ),
+    # Root with what becoming two other users and ending them takes, and with one of these missing.
+    "docker-three": replace(
+        _DOCKER,
+        capabilities=(5, 6, 7),
+        no_new_privs=True,
+        read_only=True,
+        refused=_DOCKER_REFUSES + " chroot",
+    ),
+    "docker-no-kill": replace(
+        _DOCKER, capabilities=(6, 7), no_new_privs=True, refused=_DOCKER_REFUSES + " chroot"
+    ),
+    "docker-no-setuid": replace(
+        _DOCKER, capabilities=(5, 6), no_new_privs=True, refused=_DOCKER_REFUSES + " chroot"
+    ),
     "kubernetes": replace(_DOCKER_ORDINARY, no_new_privs=True, read_only=True),
     "systemd": _SYSTEMD,
     # systemd 254 to 256 without @sandbox, and 252: with and without SystemCallErrorNumber=EPERM.
@@ -187,9 +201,9 @@ RUNTIMES = {
     ),
 }
 """`docker run` as root and as `--user 1000`, with `--security-opt no-new-privileges`, with profiles of
-before Landlock, and with `--cap-drop ALL` as root; Kubernetes' restricted Pod Security Standard with
-RuntimeDefault; and a hardened systemd unit (docs/security-model.md has it) with and without the calls
-that every seal needs."""
+before Landlock, with `--cap-drop ALL` as root, and with some of KILL, SETGID and SETUID kept; Kubernetes'
+restricted Pod Security Standard with RuntimeDefault; and a hardened systemd unit
+(deploy/remote-worker.service) with and without the calls that every seal needs."""
 
 
 def launch(name: str, command: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from test_attacks import HOST, kernel_landlock
 
 from remote_worker.jail.syscalls import NUMBERS, present
 
-SEALED = ["docker", "docker-ordinary", "docker-no-new-privileges", "kubernetes", "systemd"]
+SEALED = ["docker", "docker-ordinary", "docker-no-new-privileges", "docker-three", "kubernetes", "systemd"]
 BEFORE_LANDLOCK = ["docker-20.10", "docker-20.10-eperm"]
 ALL_ATTACKS = ["docker", "systemd"]
 """The others differ from one of these by little, and try what a runtime's own rules could change."""
@@ -142,6 +142,11 @@ def test_no_attack_harms(name: str) -> None:
 FAILS = {
     "docker-19.03": ["limits: a deadline takes the call pidfd_open"],
     "docker-drop-all": ["privileges: root could not become user 65534", "start as an ordinary user"],
+    "docker-no-kill": ["user 65534: without CAP_KILL nobody could end it", "start as an ordinary user"],
+    "docker-no-setuid": [
+        "privileges: root could not become user 65534",
+        "CAP_SETUID, CAP_SETGID and CAP_KILL",
+    ],
     "systemd-unlisted": ["seccomp: the kernel took no filter", "SystemCallFilter=@sandbox"],
     "systemd-unlisted-kill": ["killed it by SIGSYS", "SystemCallFilter=@sandbox"],
 }

@@ -1,6 +1,7 @@
 """Privileges, descriptors and resources that a process gives up for good."""
 
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -41,6 +42,7 @@ def become_nobody(user: int = NOBODY) -> bool:
     is_root = 0 in os.getresuid()
     try:
         if is_root:
+            _ask_to_be_ended()
             os.setgroups([])
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
@@ -49,7 +51,7 @@ def become_nobody(user: int = NOBODY) -> bool:
         raise SealFailed(
             Layer.PRIVILEGES,
             f"root could not become user {user}: {refusal.strerror}; start as an ordinary user, or with "
-            "CAP_SETUID and CAP_SETGID",
+            "CAP_SETUID, CAP_SETGID and CAP_KILL",
         ) from refusal
     if is_root and (set(os.getresuid() + os.getresgid()) != {user} or os.getgroups()):
         raise SealFailed(Layer.PRIVILEGES, "some id of root remained")
@@ -114,6 +116,15 @@ def permitted(what: int, value: int) -> int:
     return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
+def _ask_to_be_ended() -> None:
+    """Whoever started this process has its capabilities, and needs one to kill what is another user."""
+    status = Path("/proc/self/status").read_text()
+    effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
+    if not effective >> _CAP_KILL & 1:
+        raise PermissionError(errno.EPERM, "without CAP_KILL nobody could end it")
+
+
+_CAP_KILL = 5
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
