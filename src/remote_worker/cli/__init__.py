@@ -72,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     avatars.add_argument("input", type=Path)
     avatars.add_argument("directory", type=Path)
     avatars.add_argument("--animated", action="store_true", help="keep all frames")
+    preset = tasks.add_parser("preset", help="write every output of a preset of REMOTE_SETTINGS_FILE")
+    preset.add_argument("name")
+    preset.add_argument("input", type=Path)
+    preset.add_argument("directory", type=Path)
     prepare = tasks.add_parser("prepare", help="make a JPEG upright and free of metadata")
     prepare.add_argument("input", type=Path)
     prepare.add_argument("output", type=Path)
@@ -90,7 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     resolve.add_argument("--type", default=KINDS[0], help=f"one of {', '.join(KINDS)} (default: {KINDS[0]})")
 
     commands.add_parser("doctor", help="try the kernel, the seal and every format")
-    commands.add_parser("settings", help="print the settings in effect, secrets masked")
+    settings = commands.add_parser("settings", help="print the settings in effect, secrets masked")
+    settings.add_argument(
+        "--origins", action="store_true", help="with where each comes from: environment, file, or default"
+    )
     return parser
 
 

@@ -13,6 +13,7 @@ from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.messages import OUTPUT_FORMATS, Fit, Picture
 from ..service.images import Images
+from ..service.presets import Presets
 from ..settings import Settings
 
 FORMATS_BY_SUFFIX = {
@@ -34,6 +35,8 @@ FORMATS_BY_SUFFIX = {
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Do the task that was asked for; the answer is the exit status."""
+    if options.task == "preset":
+        options.preset = Presets(settings.presets).named(options.name)
     asyncio.run(_work(options, settings))
     return 0
 
@@ -70,6 +73,15 @@ async def _avatars(options: argparse.Namespace, images: Images, document: Docume
     options.directory.mkdir(parents=True, exist_ok=True)
     for name, picture in made.avatars.items():
         _write(options.directory / f"{name}.png", picture)
+
+
+async def _preset(options: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
+    made = await images.make(document, options.preset.recipe, deadline=deadline)
+    options.directory.mkdir(parents=True, exist_ok=True)
+    for name, picture in made.pictures.items():
+        _write(options.directory / f"{name}.{_SUFFIXES[picture.format]}", picture)
+    if made.facts:
+        print(json.dumps(made.facts, indent=2, sort_keys=True))
 
 
 async def _prepare(options: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
@@ -109,4 +121,6 @@ def _umask() -> int:
     return mask
 
 
-_TASKS = {"fit": _fit, "avatars": _avatars, "prepare": _prepare, "info": _info}
+_TASKS = {"fit": _fit, "preset": _preset, "avatars": _avatars, "prepare": _prepare, "info": _info}
+_SUFFIXES = {"jpeg": "jpg"} | {name: name for name in FORMATS_BY_SUFFIX.values() if name != "jpeg"}
+"""How a file of a format ends."""
