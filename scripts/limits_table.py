@@ -1029,6 +1029,27 @@ _NETWORK = (
         ("service/test_ens.py::test_an_answer_has_so_many_bytes_and_not_one_more",),
     ),
 )
+_CHECK = "service/test_external_check.py::"
+_RECIPES = (
+    Limit(
+        "outputs of a preset",
+        "service.presets:MOST_OUTPUTS",
+        "the start stops with status 78",
+        ("service/test_presets.py::test_a_preset_has_so_many_outputs_and_not_one_more",),
+    ),
+    Limit(
+        "waiting for the external check",
+        "REMOTE_EXTERNAL_CHECK_SECONDS",
+        FailureCode.CHECK_FAILED,
+        ("test_checked_pictures.py::test_a_picture_waits_for_the_check_as_long_as_is_set_and_no_longer",),
+    ),
+    Limit(
+        "an answer of the external check",
+        "service.check:MOST_CHECK_BYTES",
+        FailureCode.CHECK_FAILED,
+        (f"{_CHECK}test_an_answer_has_so_many_bytes_and_not_one_more",),
+    ),
+)
 _HOSTILE_ANSWERS = "fetch/test_hostile_answers.py::"
 _CLOCKS = "fetch/test_clocks.py::"
 _CODINGS = "fetch/test_content_codings.py::"
@@ -1189,6 +1210,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Previews and pictures by URL": _LINKS,
     "JSON and text": _TEXTS,
     "Names and addresses": _NETWORK,
+    "Recipes, and the check before a picture leaves": _RECIPES,
     "Answers of those who are fetched from": _ANSWERS,
 }
 """All rows, by what they bound."""
@@ -1205,6 +1227,12 @@ PARAMETERS = (
         "1 or more",
         PAST[FailureCode.BAD_PARAMETER],
         "web/test_endpoints.py::test_an_empty_box_is_a_bad_parameter",
+    ),
+    (
+        "a perceptual hash",
+        "16 digits of hex",
+        PAST[FailureCode.BAD_PARAMETER],
+        "web/test_recipes.py::test_what_is_no_hash_has_no_distance",
     ),
 )
 """What an address may say: parameter, range, what is answered, and the test."""
@@ -1241,6 +1269,12 @@ NO_LIMITS = {
     "ipip_db_path": "where facts come from",
     "dns_private_answers": "what is told",
     "ens_rpc_url": "who is asked",
+    "settings_file": "where there are more settings",
+    "only_presets": "who picks sizes",
+    "external_check_allow": "who may be dialled",
+    "external_check_url": "who is asked",
+    "external_check_token": "what it is asked with",
+    "service.check:LONGEST_THUMBNAIL_SIDE": "what the check gets to see",
     "service.geo:_MOST_SYSTEM": "the largest number of an autonomous system",
     "egress_proxy": "who is dialled",
     "egress_ca_file": "who is trusted",

@@ -16,7 +16,6 @@ MOST_OUTPUTS = 16
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9]{1,16}")
 BACKGROUND = re.compile(r"[0-9a-fA-F]{6}(?:[0-9a-fA-F]{2})?")
-MOST_QUALITY = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ def read(tables: object) -> dict[str, Preset]:
         where = f"presets.{name}"
         reading = _Reading(where, problems)
         if not NAME.fullmatch(name):
-            problems.append(f"{where}: a name is 1 to 32 of a-z, 0-9 and -, and begins with none of the last")
+            problems.append(f"{where}: a name is 1 to 32 of a-z, 0-9 and -, and does not begin with -")
         elif isinstance(table, Mapping):
             found[name] = Preset(name=name, recipe=reading.recipe(table))
         else:
@@ -137,7 +136,7 @@ def _is_side(value: object) -> bool:
 
 
 def _is_quality(value: object) -> bool:
-    return type(value) is int and 0 < value <= MOST_QUALITY
+    return type(value) is int and 0 < value <= 100
 
 
 def _is_output_name(value: object) -> bool:
@@ -160,6 +159,6 @@ _MEMBERS: dict[str, tuple[Callable[[object], bool], str]] = {
     "background": (_is_background, "rrggbb or rrggbbaa"),
     "enlarge": (lambda value: isinstance(value, bool), "true or false"),
     "format": (lambda value: value in OUTPUT_FORMATS, f"one of {', '.join(OUTPUT_FORMATS)}"),
-    "quality": (_is_quality, f"a whole number from 1 to {MOST_QUALITY}"),
+    "quality": (_is_quality, "a whole number from 1 to 100"),
 }
 """Of an output: what each member takes."""
