@@ -68,7 +68,8 @@ def test_facts_alone_are_a_preset_and_nothing_is_none() -> None:
     (preset,) = read({"x": {"facts": ["colors"]}}).values()
 
     assert preset.recipe == Recipe(facts=("colors",))
-    assert problems("[presets.x]") == ["presets.x: outputs must be given, or facts"]
+    for text in ("", "outputs = []", "facts = []"):
+        assert problems(f"[presets.x]\n{text}") == ["presets.x: outputs must be given, or facts"]
 
 
 @pytest.mark.parametrize("name", ["a", "0", "a-", "a--b", "a" * 32])

@@ -83,6 +83,7 @@ class _Reading:
         self._problems = problems
 
     def recipe(self, table: Mapping[str, Any]) -> Recipe:
+        before = len(self._problems)
         self._see_members(table, ("outputs", "facts"))
         outputs = table.get("outputs", [])
         if not (isinstance(outputs, list) and all(isinstance(one, Mapping) for one in outputs)):
@@ -98,7 +99,7 @@ class _Reading:
         for name in sorted({name for name in names if names.count(name) > 1}):
             self._note("outputs", f"named each by another name, not twice {name!r}")
         facts = self._facts(table.get("facts", []))
-        if not (outputs or facts or "outputs" in table):
+        if not (made or facts) and len(self._problems) == before:
             self._note("outputs", "given, or facts")
         return Recipe(outputs=made, facts=facts)
 
