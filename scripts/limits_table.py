@@ -1032,12 +1032,6 @@ _NETWORK = (
 _CHECK = "service/test_external_check.py::"
 _RECIPES = (
     Limit(
-        "outputs of a preset",
-        "service.presets:MOST_OUTPUTS",
-        "the start stops with status 78",
-        ("service/test_presets.py::test_a_preset_has_so_many_outputs_and_not_one_more",),
-    ),
-    Limit(
         "waiting for the external check",
         "REMOTE_EXTERNAL_CHECK_SECONDS",
         FailureCode.CHECK_FAILED,

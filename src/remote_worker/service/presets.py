@@ -8,11 +8,9 @@ from typing import Any
 
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import LONGEST_SIDE
-from ..contract.messages import FACTS, GRAVITIES, MODES, OUTPUT_FORMATS, Output, Recipe
+from ..contract.messages import FACTS, GRAVITIES, MODES, MOST_OUTPUTS, OUTPUT_FORMATS, Output, Recipe
 from ..contract.wire import FACTS as FACTS_PART
 
-MOST_OUTPUTS = 16
-"""Of one recipe. A reply has 64 parts, but all are made of one decode and are in memory at once."""
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9]{1,16}")
 BACKGROUND = re.compile(r"[0-9a-fA-F]{6}(?:[0-9a-fA-F]{2})?")
@@ -67,7 +65,9 @@ def read(tables: object) -> dict[str, Preset]:
         if not NAME.fullmatch(name):
             problems.append(f"{where}: a name is 1 to 32 of a-z, 0-9 and -, and does not begin with -")
         elif isinstance(table, Mapping):
-            found[name] = Preset(name=name, recipe=reading.recipe(table))
+            recipe = reading.recipe(table)
+            if recipe is not None:
+                found[name] = Preset(name=name, recipe=recipe)
         else:
             problems.append(f"{where} must be a table: [{where}]")
     if problems:
@@ -76,13 +76,13 @@ def read(tables: object) -> dict[str, Preset]:
 
 
 class _Reading:
-    """One preset being read. What is wrong is noted, and something in its place goes on."""
+    """One preset, or one output of it, being read. All that is wrong is noted; then there is none."""
 
     def __init__(self, where: str, problems: list[str]) -> None:
         self._where = where
         self._problems = problems
 
-    def recipe(self, table: Mapping[str, Any]) -> Recipe:
+    def recipe(self, table: Mapping[str, Any]) -> Recipe | None:
         before = len(self._problems)
         self._see_members(table, ("outputs", "facts"))
         outputs = table.get("outputs", [])
@@ -91,19 +91,21 @@ class _Reading:
             outputs = []
         elif len(outputs) > MOST_OUTPUTS:
             self._note("outputs", f"at most {MOST_OUTPUTS}, not {len(outputs)}")
-        made = tuple(
+        made = [
             _Reading(f"{self._where}.outputs[{index}]", self._problems).output(one)
             for index, one in enumerate(outputs)
-        )
-        names = [output.name for output in made]
+        ]
+        kept = tuple(output for output in made if output is not None)
+        names = [output.name for output in kept]
         for name in sorted({name for name in names if names.count(name) > 1}):
             self._note("outputs", f"named each by another name, not twice {name!r}")
         facts = self._facts(table.get("facts", []))
         if not (made or facts) and len(self._problems) == before:
             self._note("outputs", "given, or facts")
-        return Recipe(outputs=made, facts=facts)
+        return Recipe(outputs=kept, facts=facts) if len(self._problems) == before else None
 
-    def output(self, table: Mapping[str, Any]) -> Output:
+    def output(self, table: Mapping[str, Any]) -> Output | None:
+        before = len(self._problems)
         self._see_members(table, _MEMBERS)
         values = {}
         for name, (does, takes) in _MEMBERS.items():
@@ -113,7 +115,7 @@ class _Reading:
                 self._note(name, f"{takes}, not {table[name]!r}")
             elif name in _REQUIRED:
                 self._note(name, takes)
-        return Output(**{"name": "", "width": 1, "height": 1, **values})
+        return Output(**values) if len(self._problems) == before else None
 
     def _facts(self, facts: object) -> tuple[str, ...]:
         if isinstance(facts, list) and all(fact in FACTS for fact in facts) and len(set(facts)) == len(facts):
