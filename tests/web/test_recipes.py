@@ -4,12 +4,14 @@ import base64
 import email.policy
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from service.doors import Door, picture
+from starlette.requests import Request
 from web.serving import FACTS, METADATA, Answer, Service, ask, form, post, serving
 from web.small_links import NOW, small_links
 
@@ -18,6 +20,8 @@ from remote_worker.contract.messages import Fit, Info, Output, Recipe
 from remote_worker.service.check import Check
 from remote_worker.service.presets import Preset
 from remote_worker.service.signing import Signer
+from remote_worker.web.presets_only import check_may_pick
+from remote_worker.web.settings import WebSettings
 
 SMALL = Output(
     name="small", width=320, height=200, mode="cover", gravity="attention", format="webp", quality=80
@@ -382,6 +386,30 @@ def test_what_an_operator_fixed_is_made_all_the_same(strict: Service, path: str)
 @pytest.mark.parametrize("options", ["", "&preset=thumb", "&avatar=48", "&info=1"])
 def test_and_so_it_is_by_url(strict: Service, options: str) -> None:
     assert get(strict, link(options)).status == 200
+
+
+@dataclass(frozen=True)
+class Key:
+    """Who calls, as authentication tells."""
+
+    may: frozenset[str]
+
+
+@pytest.mark.parametrize(
+    ("may", "picks"),
+    [({"images", "presets"}, True), ({"images"}, True), ({"links"}, True), ({"presets", "links"}, False)],
+)
+@pytest.mark.parametrize("only", [False, True])
+def test_a_key_for_presets_alone_picks_no_size(may: set[str], picks: bool, only: bool) -> None:
+    request = Request({"type": "http", "state": {"identity": Key(frozenset(may))}})
+    settings = WebSettings(only_presets=only)
+
+    if picks and not only:
+        check_may_pick(request, settings)
+        return
+    with pytest.raises(WorkFailed) as caught:
+        check_may_pick(request, settings)
+    assert caught.value.code is FailureCode.ONLY_PRESETS
 
 
 def test_who_has_the_key_signs_for_any_size(strict: Service) -> None:
