@@ -310,8 +310,6 @@ class _Fetch:
         )
 
     def _tell(self, target: Target, answer: Answer | None) -> None:
-        if self._want.purpose is Purpose.CHECK:
-            return
         if answer is None:
             self._fetcher.gate.told(target, 0, None)
         else:
