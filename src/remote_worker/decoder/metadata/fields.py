@@ -131,8 +131,9 @@ def _text(raw: _Raw) -> str:
 
 def _decoded(data: bytes) -> str:
     try:
-        # What is cut off inside a character is no other encoding.
-        return printable(codecs.getincrementaldecoder("utf-8")().decode(data))
+        # What was cut off inside a character is no other encoding.
+        is_whole = len(data) < MOST_VALUE_BYTES
+        return printable(codecs.getincrementaldecoder("utf-8")().decode(data, final=is_whole))
     except UnicodeDecodeError:
         return printable(data.decode("latin-1"))
 
