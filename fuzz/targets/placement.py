@@ -34,7 +34,11 @@ def of_svg(data: bytes) -> None:
 def of_recipe(data: bytes) -> None:
     """A part of the picture lies on a canvas of a size that the host takes for what was asked."""
     choices = Choices(data)
-    side = (lambda: choices.number(1, 65_535)) if choices.flag() else (lambda: choices.number(1, 12))
+    longest = 65_535 if choices.flag() else 12
+
+    def side() -> int:
+        return choices.number(1, longest)
+
     output = Output(
         name="output",
         width=side(),
