@@ -29,7 +29,8 @@ def focus(image: Image.Image, cut: tuple[Fraction, Fraction]) -> Focus:
 
 
 def _share(before: int, room: int) -> Fraction:
-    return Fraction(before, room) if room else Fraction(1, 2)
+    """Of an odd number of places two are in the middle."""
+    return Fraction(1, 2) if abs(2 * before - room) <= 1 else Fraction(before, room)
 
 
 def _interest(image: Image.Image) -> list[Sequence[int]]:

@@ -85,13 +85,14 @@ def _check_task(task: Task, checked: Reply) -> None:
         case Recipe():
             due_sizes = {output.name: output for output in task.outputs}
             right = sizes.keys() == due_sizes.keys() and all(
-                _is_made(output, checked.pictures[output.name]) for output in task.outputs
+                is_made(output, checked.pictures[output.name]) for output in task.outputs
             )
     if not right:
         raise HostileReply(f"pictures that {task.kind} does not make")
 
 
-def _is_made(output: Output, picture: Picture) -> bool:
+def is_made(output: Output, picture: Picture) -> bool:
+    """Whether it is a picture that this output of a recipe can come to."""
     size, box = (picture.width, picture.height), (output.width, output.height)
     if output.mode == "pad" or (output.mode == "cover" and output.enlarge):
         fits = size == box

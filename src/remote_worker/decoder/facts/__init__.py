@@ -38,7 +38,9 @@ def _thumbhash(look: Image.Image) -> str:
 
 
 def _colors(look: Image.Image) -> list[str]:
-    return colors.dominant(_small(look, _COLORS_SIDE).convert("RGBA"))
+    # Nearest pixels: a filter would mix colours at edges that are not in the picture.
+    size = fitted(look.size, (_COLORS_SIDE, _COLORS_SIDE))
+    return colors.dominant(look.convert("RGBA").resize(size, Image.Resampling.NEAREST))
 
 
 def _phash(look: Image.Image) -> str:

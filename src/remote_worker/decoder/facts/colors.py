@@ -21,8 +21,8 @@ def dominant(image: Image.Image) -> list[str]:
     shares: dict[bytes, int] = {}
     counts = sorted(enumerate(reduced.histogram()[:MOST_COLORS]), key=lambda pair: (-pair[1], pair[0]))
     for at, count in counts:
-        if not count:
-            break  # The palette of few colours is short.
+        if count == 0:
+            break
         color = palette[3 * at : 3 * at + 3]
         near = next((other for other in shares if _is_near(color, other)), color)
         shares[near] = shares.get(near, 0) + count

@@ -131,8 +131,9 @@ def _text(raw: _Raw) -> str:
 
 def _decoded(data: bytes) -> str:
     try:
-        # What is cut off inside a character is no other encoding.
-        return printable(codecs.getincrementaldecoder("utf-8")().decode(data))
+        # What was cut off inside a character is no other encoding.
+        is_whole = len(data) < MOST_VALUE_BYTES
+        return printable(codecs.getincrementaldecoder("utf-8")().decode(data, final=is_whole))
     except UnicodeDecodeError:
         return printable(data.decode("latin-1"))
 
@@ -192,15 +193,15 @@ def _degrees(
 
 def _altitude(found: dict[int, _Raw]) -> float | None:
     metres = _number(found[6]) if 6 in found else None
-    if metres is None or not 0 <= metres < _HIGHEST:
+    if metres is None:
         return None
     is_below = 5 in found and _number(found[5]) in (1, 3)
-    return -min(metres, _LOWEST) if is_below else metres
+    altitude = -metres if is_below else metres
+    return altitude if _ALTITUDES[0] <= altitude <= _ALTITUDES[1] else None
 
 
-_HIGHEST = 10_000_000
-_LOWEST = 100_000
-"""Metres above and below the sea, beyond which it is no altitude."""
+_ALTITUDES = (-100_000, 10_000_000)
+"""Metres, beyond which it is none."""
 
 _FIELDS: Names = {
     0x000B: ("ProcessingSoftware", _plain),
