@@ -89,6 +89,29 @@ def test_a_face_counts_for_more_than_a_patterned_ground() -> None:
     assert share(cut(picture, 120, 120, "attention"), SKIN) > 0.03
 
 
+@pytest.mark.parametrize("is_left", [True, False])
+@pytest.mark.parametrize(
+    ("kept", "lost"),
+    [
+        # Of a luma of 120 each: strong colour and gray, skin and an equally strong blue.
+        ((210, 70, 130), (120, 120, 120)),
+        ((196, 90, 77), (77, 125, 196)),
+    ],
+)
+def test_of_two_equal_subjects_the_colourful_and_the_skin_is_kept(
+    kept: tuple[int, int, int], lost: tuple[int, int, int], is_left: bool
+) -> None:
+    picture = Image.new("RGB", (400, 160), (20, 20, 20))
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((40, 60, 80, 100), kept if is_left else lost)
+    draw.ellipse((319, 60, 359, 100), lost if is_left else kept)
+
+    cutting = cut(picture, 120, 120, "attention")
+
+    assert share(cutting, kept) > 0.03
+    assert share(cutting, lost) == 0
+
+
 @pytest.mark.parametrize("picture", [Image.new("RGB", (300, 100), SKY), Image.new("L", (300, 100))])
 def test_where_nothing_stands_out_the_middle_is_kept(picture: Image.Image) -> None:
     marked = picture.convert("RGB")
