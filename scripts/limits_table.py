@@ -22,6 +22,9 @@ FORMS = "web/test_forms.py::"
 RENDERING = "web/test_rendering.py::"
 TEXT = "text/test_bounds.py::"
 JSON = "web/test_json_bodies.py::"
+FIELDS = "decoder/metadata/test_fields.py::"
+TOLD = "pool/test_verify.py::test_metadata_that_is_none_is_refused"
+RECIPES = "contract/test_messages.py::"
 POOL = "pool/test_pool.py::"
 
 
@@ -284,6 +287,21 @@ _PICTURES = (
         (f"{SERVICE}test_an_animation_has_so_many_pixels_in_all",),
     ),
     Limit(
+        "pictures of a recipe",
+        "contract.messages:MOST_OUTPUTS",
+        "it is no recipe",
+        (
+            f"{RECIPES}test_a_recipe_is_the_same_on_the_other_side_and_fits_into_a_message",
+            f"{RECIPES}test_a_recipe_that_cannot_be_is_refused",
+        ),
+    ),
+    Limit(
+        "dominant colours that are told",
+        "contract.messages:MOST_COLORS",
+        "the rest is left out",
+        ("decoder/test_facts.py::test_the_eight_commonest_of_many_colours_are_told",),
+    ),
+    Limit(
         "all that one decode gives",
         "REMOTE_OUTPUT_BYTES",
         FailureCode.OUTPUT_TOO_LARGE,
@@ -410,6 +428,48 @@ _HEADERS = (
     Limit("JPEG: segments", "decoder.jpeg_bytes:MOST_SEGMENTS", _DAMAGED),
 )
 _METADATA = (
+    Limit(
+        "fields of metadata that are told",
+        "contract.messages:MOST_FIELDS",
+        FailureCode.DECODER_CRASHED,
+        ("pool/test_verify.py::test_all_the_fields_that_may_be_told_pass", TOLD),
+    ),
+    Limit(
+        "characters of a field that are told",
+        "contract.messages:MOST_FIELD_CHARACTERS",
+        "the rest is left out",
+        (f"{FIELDS}test_long_text_is_told_up_to_a_length", TOLD),
+    ),
+    Limit(
+        "bytes of a field's value",
+        "decoder.metadata.fields:MOST_VALUE_BYTES",
+        "the rest is not read",
+        (f"{FIELDS}test_so_much_of_a_value_is_read_and_no_more",),
+    ),
+    Limit(
+        "numbers of a field that are told",
+        "decoder.metadata.fields:MOST_VALUES",
+        "the rest is left out",
+        (f"{FIELDS}test_so_many_numbers_of_a_field_are_told",),
+    ),
+    Limit(
+        "all fields that are told, as JSON",
+        "decoder.metadata.fields:MOST_TOLD_BYTES",
+        "the rest is left out",
+        (f"{FIELDS}test_all_fields_together_stay_short",),
+    ),
+    Limit(
+        "an ICC profile that is asked for its name, of a PNG",
+        "decoder.headers.png:PROFILE_BYTES",
+        "the rest is not read",
+        (f"{FIELDS}test_a_profile_of_a_png_is_inflated_up_to_a_length",),
+    ),
+    Limit(
+        "the name of an ICC profile",
+        "decoder.icc:_MOST_NAME_BYTES",
+        "the rest is left out",
+        (f"{FIELDS}test_a_long_name_of_a_profile_is_cut",),
+    ),
     Limit("blocks of one kind", "decoder.headers:Metadata.MOST_BLOCKS", _NOT_READ),
     Limit("XMP in all", "decoder.headers:Metadata.MOST_XMP_BYTES", "the packet is not read"),
     Limit("an XMP packet that is kept", "decoder.metadata.xmp:MOST_BYTES", "it is left out"),
@@ -1029,6 +1089,21 @@ _NETWORK = (
         ("service/test_ens.py::test_an_answer_has_so_many_bytes_and_not_one_more",),
     ),
 )
+_CHECK = "service/test_external_check.py::"
+_RECIPES = (
+    Limit(
+        "waiting for the external check",
+        "REMOTE_EXTERNAL_CHECK_SECONDS",
+        FailureCode.CHECK_FAILED,
+        ("test_checked_pictures.py::test_a_picture_waits_for_the_check_as_long_as_is_set_and_no_longer",),
+    ),
+    Limit(
+        "an answer of the external check",
+        "service.check:MOST_CHECK_BYTES",
+        FailureCode.CHECK_FAILED,
+        (f"{_CHECK}test_an_answer_has_so_many_bytes_and_not_one_more",),
+    ),
+)
 _HOSTILE_ANSWERS = "fetch/test_hostile_answers.py::"
 _CLOCKS = "fetch/test_clocks.py::"
 _CODINGS = "fetch/test_content_codings.py::"
@@ -1189,6 +1264,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Previews and pictures by URL": _LINKS,
     "JSON and text": _TEXTS,
     "Names and addresses": _NETWORK,
+    "Recipes, and the check before a picture leaves": _RECIPES,
     "Answers of those who are fetched from": _ANSWERS,
 }
 """All rows, by what they bound."""
@@ -1205,6 +1281,12 @@ PARAMETERS = (
         "1 or more",
         PAST[FailureCode.BAD_PARAMETER],
         "web/test_endpoints.py::test_an_empty_box_is_a_bad_parameter",
+    ),
+    (
+        "a perceptual hash",
+        "16 digits of hex",
+        PAST[FailureCode.BAD_PARAMETER],
+        "web/test_recipes.py::test_what_is_no_hash_has_no_distance",
     ),
 )
 """What an address may say: parameter, range, what is answered, and the test."""
@@ -1244,6 +1326,12 @@ NO_LIMITS = {
     "ipip_db_path": "where facts come from",
     "dns_private_answers": "what is told",
     "ens_rpc_url": "who is asked",
+    "settings_file": "where there are more settings",
+    "only_presets": "who picks sizes",
+    "external_check_allow": "who may be dialled",
+    "external_check_url": "who is asked",
+    "external_check_token": "what it is asked with",
+    "service.check:LONGEST_THUMBNAIL_SIDE": "what the check gets to see",
     "service.geo:_MOST_SYSTEM": "the largest number of an autonomous system",
     "egress_proxy": "who is dialled",
     "egress_ca_file": "who is trusted",

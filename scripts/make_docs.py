@@ -19,7 +19,23 @@ SETTINGS_HEAD = """# Settings
 
 Every setting is an environment variable that begins with `REMOTE_`. They are read once, at start. A variable
 of that prefix that is not in this table, or a value that does not fit, stops the start with status 78, and
-the message names the variable and says what would do. `remote-worker settings` prints the values in effect.
+the message names the variable and says what would do. `remote-worker settings` prints the values in effect,
+`--origins` also where each comes from.
+
+`REMOTE_SETTINGS_FILE` names a TOML file in which the same settings may stand: without the prefix, in small
+letters, as numbers, `true` and `false`, text, or lists. A variable wins over the file, the file over the
+default. Unknown names are refused there too, and every mistake is told at once. The file also has the
+[presets](recipes.md), which are read again at `SIGHUP`; a change of the rest takes a restart.
+
+```toml
+connections = 512
+input_bytes = "20MiB"
+formats = ["jpeg", "png", "webp"]
+only_presets = true
+
+[presets.thumb]
+outputs = [{name = "thumb", width = 320, height = 200, mode = "cover", format = "webp"}]
+```
 
 """
 

@@ -71,6 +71,9 @@ def test_fit_writes_the_picture_inside_the_box(wide: Path, tmp_path: Path) -> No
         ("REMOTE_IPIP_DB_PATH", __file__),
         ("REMOTE_ENS_RPC_URL", "ftp://node.example/secret"),
         ("REMOTE_ENS_RPC_URL", "secret"),
+        ("REMOTE_EXTERNAL_CHECK_URL", "ftp://check.example/secret"),
+        ("REMOTE_EXTERNAL_CHECK_URL", "secret"),
+        ("REMOTE_SETTINGS_FILE", "/nowhere/worker.toml"),
     ],
 )
 def test_what_a_setting_names_must_be_there_at_the_start(variable: str, value: str) -> None:
@@ -89,6 +92,55 @@ def test_a_node_that_may_not_be_fetched_from_stops_the_start_and_says_what_opens
     assert "REMOTE_ENS_RPC_URL must" in done.stderr
     assert "REMOTE_EGRESS_ALLOW" in done.stderr
     assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5:9000", "checker:9000", "check.example:9000", "127.0.0.1:9001"])
+def test_a_check_that_may_not_be_reached_stops_the_start_and_says_what_opens_it(host: str) -> None:
+    done = cli(
+        "serve",
+        "--port",
+        "0",
+        REMOTE_EXTERNAL_CHECK_URL=f"http://{host}/secret",
+        REMOTE_EXTERNAL_CHECK_ALLOW="127.0.0.1/32:9002",
+    )
+
+    assert done.returncode == 78
+    assert "REMOTE_EXTERNAL_CHECK_URL must be opened by REMOTE_EXTERNAL_CHECK_ALLOW" in done.stderr
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("token", ["two words", "s\N{LATIN SMALL LETTER E WITH ACUTE}cret"])
+def test_a_token_of_the_check_that_no_header_holds_stops_the_start(token: str) -> None:
+    done = cli(
+        "serve",
+        "--port",
+        "0",
+        REMOTE_EXTERNAL_CHECK_URL="https://check.example/",
+        REMOTE_EXTERNAL_CHECK_TOKEN=token,
+    )
+
+    assert done.returncode == 78
+    assert "REMOTE_EXTERNAL_CHECK_TOKEN must be" in done.stderr
+    assert token not in done.stderr
+
+
+def test_settings_tell_where_they_come_from(tmp_path: Path) -> None:
+    path = tmp_path / "worker.toml"
+    path.write_text("frames = 7\n")
+    done = cli("settings", "--origins", REMOTE_SETTINGS_FILE=str(path), REMOTE_PORT="1234")
+
+    lines = done.stdout.splitlines()
+    assert "environment REMOTE_PORT=1234" in lines
+    assert "file        REMOTE_FRAMES=7" in lines
+    assert "default     REMOTE_HOST=127.0.0.1" in lines
+
+
+def test_an_unknown_preset_is_told_before_anything_starts(wide: Path, tmp_path: Path) -> None:
+    done = cli("run", "preset", "none", wide, tmp_path / "out")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "remote-worker: not_found: there is no preset of this name\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_fit_takes_a_box_of_two_sides(wide: Path, tmp_path: Path) -> None:

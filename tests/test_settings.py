@@ -8,8 +8,8 @@ from remote_worker import settings
 from remote_worker.contract.limits import Limits
 from remote_worker.fetch.settings import FetchSettings
 from remote_worker.pool.settings import PoolSettings
-from remote_worker.service.settings import LinkSettings, NetworkSettings
-from remote_worker.settings import BadSettings, Row, effective, read, shown
+from remote_worker.service.settings import CheckSettings, LinkSettings, NetworkSettings
+from remote_worker.settings import BadSettings, FileSettings, Row, effective, read, shown
 from remote_worker.web.settings import WebSettings
 
 
@@ -32,6 +32,8 @@ def test_an_empty_environment_gives_every_part_its_defaults() -> None:
         fetch=FetchSettings(),
         links=LinkSettings(),
         network=NetworkSettings(),
+        check=CheckSettings(),
+        file=FileSettings(),
     )
 
 

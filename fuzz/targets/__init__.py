@@ -231,6 +231,7 @@ TARGETS = (
         words=_BOX_WORDS,
         is_file=True,
     ),
+    Target(name="placement_recipe", run=placement.of_recipe),
     Target(
         name="drawing_svg", run=placement.of_svg, samples=_FORMATS["svg"][0], words=_SVG_WORDS, is_file=True
     ),

@@ -1,13 +1,18 @@
 """Metadata blocks: read whatever they hold, and rid of places so that the readers find none."""
 
+import json
 from collections.abc import Callable
 
+from remote_worker.contract import wire
+from remote_worker.contract.messages import Info
 from remote_worker.decoder import icc
-from remote_worker.decoder.metadata import exif, iptc, mp4, xmp
+from remote_worker.decoder.metadata import exif, fields, iptc, mp4, xmp
+from remote_worker.pool import verify
 
 
 def of_exif(data: bytes, scrubbed: Callable[[bytes], bytes] = exif.scrubbed) -> None:
     """A scrubbed block tells no place, stands upright and is no longer than it was."""
+    of_fields(data)
     facts = exif.read(data)
     assert facts.orientation is None or 1 <= facts.orientation <= 8
     made = scrubbed(data)
@@ -15,6 +20,22 @@ def of_exif(data: bytes, scrubbed: Callable[[bytes], bytes] = exif.scrubbed) -> 
     after = exif.read(made)
     assert not after.has_gps and after.orientation in (None, 1), after
     assert len(made) <= len(data)
+
+
+def of_fields(data: bytes) -> None:
+    """What a block says in words is what the host lets pass."""
+    told = {
+        "exif": fields.fields(data),
+        "gps": fields.place(data),
+        "xmp": False,
+        "iptc": False,
+        "comment": False,
+        "icc": fields.printable(icc.description(data) or ""),
+    }
+    upload = {"format": "jpeg", "mime": "image/jpeg"}
+    facts = json.dumps({"upload": upload, "info": {"metadata": told}}).encode()
+    table, _, _ = wire.layout({wire.FACTS: len(facts)})
+    assert verify.reply(Info(metadata=True), table + facts).info["metadata"] == told
 
 
 def of_xmp(data: bytes, scrubbed: Callable[[bytes], bytes] = xmp.scrubbed) -> None:

@@ -1,23 +1,43 @@
-"""The one place that reads the environment: `REMOTE_` variables, checked, into the settings of each part."""
+"""The one place that reads the environment, `REMOTE_` variables, and the file that one of them names.
+
+Both are checked, into the settings of each part.
+"""
 
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv6Network, ip_address, ip_network
+from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from .contract.formats import FormatName, switched_on
 from .contract.limits import LONGEST_SIDE, MIB, Limits
 from .fetch.settings import FetchSettings, Nameserver, Opening
 from .pool.settings import PoolSettings
-from .service.settings import LinkSettings, NetworkSettings
+from .service import presets
+from .service.presets import BadPresets, Preset
+from .service.settings import CheckSettings, LinkSettings, NetworkSettings
 from .web.auth import is_loopback
 from .web.callers import network
 from .web.settings import Network, WebSettings
 
 PREFIX = "REMOTE_"
+FILE = "REMOTE_SETTINGS_FILE"
+PRESETS = "presets"
+ENVIRONMENT, IN_FILE, DEFAULT = "environment", "file", "default"
+"""Where a value comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSettings:
+    """Where there are more settings, and presets."""
+
+    settings_file: str = ""
+
+
 PARTS: dict[str, type] = {
     "web": WebSettings,
     "limits": Limits,
@@ -25,6 +45,8 @@ PARTS: dict[str, type] = {
     "fetch": FetchSettings,
     "links": LinkSettings,
     "network": NetworkSettings,
+    "check": CheckSettings,
+    "file": FileSettings,
 }
 
 
@@ -38,6 +60,11 @@ class Settings:
     fetch: FetchSettings
     links: LinkSettings
     network: NetworkSettings
+    check: CheckSettings
+    file: FileSettings
+    presets: Mapping[str, Preset] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """By the names of variables, for those that are no defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +100,32 @@ class BadSettings(Exception):
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """Settings from these variables and defaults. Raises BadSettings with every problem there is."""
-    problems: list[str] = []
-    given: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
+    """Settings from these variables, the file that they name, and defaults; what comes first wins.
+
+    Raises BadSettings with every problem there is.
+    """
+    given = _Given()
+    path = environment.get(FILE, "").strip()
+    found = _read_file(path, given) if path else {}
     rows = {row.name: row for row in TABLE}
     for name in sorted(name for name in environment if name.startswith(PREFIX)):
         row = rows.get(name)
         if row is None:
-            problems.append(_unknown(name, rows))
-            continue
-        try:
-            given[row.part][row.field] = _value(row, environment[name].strip())
-        except ValueError as wrong:
-            got = "" if row.secret else f", not {environment[name]!r}"
-            problems.append(f"{name} must be {wrong}{got}")
-    if problems:
-        raise BadSettings(problems)
-    settings = Settings(**{part: kind(**given[part]) for part, kind in PARTS.items()})
-    problems += _conflicts(settings)
-    if problems:
+            given.problems.append(_unknown(name, rows, PREFIX))
+        else:
+            given.take(row, environment[name], ENVIRONMENT, name)
+    if given.problems:
+        raise BadSettings(given.problems)
+    parts = {part: kind(**given.values[part]) for part, kind in PARTS.items()}
+    settings = Settings(**parts, presets=found, origins=given.origins)
+    if problems := list(_conflicts(settings)):
         raise BadSettings(problems)
     return settings
+
+
+def read_presets(path: str) -> Mapping[str, Preset]:
+    """The presets of a settings file. Raises BadSettings."""
+    return _presets(path, _members(path))
 
 
 def effective(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -128,6 +160,72 @@ def markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
+class _Given:
+    """What was found so far: values of the parts' fields, where they come from, and what is wrong."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
+        self.origins: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def take(self, row: Row, told: object, origin: str, called: str) -> None:
+        """One value, instead of the one there was."""
+        self.origins[row.name] = origin
+        try:
+            self.values[row.part][row.field] = _value(row, _as_text(row, told))
+        except ValueError as wrong:
+            got = "" if row.secret else f", not {told!r}"
+            self.problems.append(f"{called} must be {wrong}{got}")
+
+
+def _read_file(path: str, given: _Given) -> Mapping[str, Preset]:
+    """Note the settings in the file. The answer is its presets."""
+    try:
+        members = _members(path)
+    except BadSettings as bad:
+        given.problems += bad.problems
+        return {}
+    rows = {row.field: row for row in TABLE if row.name != FILE}
+    for name in sorted(members.keys() - {PRESETS}):
+        if name in rows:
+            given.take(rows[name], members[name], IN_FILE, f"{path}: {name}")
+        else:
+            given.problems.append(f"{path}: {_unknown(name, [*rows, PRESETS])}")
+    try:
+        return _presets(path, members)
+    except BadSettings as bad:
+        given.problems += bad.problems
+        return {}
+
+
+def _members(path: str) -> dict[str, Any]:
+    """What stands in the file. Raises BadSettings."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as bad:
+        raise BadSettings([f"{FILE} must be a TOML file that can be read, not {path!r}: {bad}"]) from bad
+
+
+def _presets(path: str, members: Mapping[str, Any]) -> Mapping[str, Preset]:
+    try:
+        return presets.read(members.get(PRESETS, {}))
+    except BadPresets as bad:
+        raise BadSettings([f"{path}: {problem}" for problem in bad.problems]) from bad
+
+
+def _as_text(row: Row, value: object) -> str:
+    """As it would stand in a variable. Raises ValueError with what would do."""
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case str() | int() | float():
+            return str(value).strip()
+        case list() if all(isinstance(word, str | int) and "," not in str(word) for word in value):
+            return ",".join(map(str, value))
+        case _:
+            raise ValueError(_takes(row))
+
+
 def _conflicts(settings: Settings) -> Iterator[str]:
     if is_loopback(settings.web.host):
         return
@@ -143,10 +241,10 @@ def _conflicts(settings: Settings) -> Iterator[str]:
         )
 
 
-def _unknown(name: str, rows: Mapping[str, Row]) -> str:
+def _unknown(name: str, known: Iterable[str], prefix: str = "") -> str:
     # Compared without the prefix, which would make every two names alike.
-    ours = {known.removeprefix(PREFIX): known for known in rows}
-    near = difflib.get_close_matches(name.removeprefix(PREFIX), ours, n=1, cutoff=0.6)
+    ours = {word.removeprefix(prefix): word for word in known}
+    near = difflib.get_close_matches(name.removeprefix(prefix), ours, n=1, cutoff=0.6)
     hint = f"did you mean {ours[near[0]]}?" if near else "`remote-worker settings` lists the ones there are"
     return f"{name} is not a setting: {hint}"
 
@@ -327,6 +425,12 @@ _WEB = (
         "Proxies in front, whose `X-Forwarded-For` tells callers apart; one caller's flood then leaves room "
         "for the others.",
     ),
+    Row(
+        "web",
+        "only_presets",
+        "Sizes and formats that a caller picks are refused (403): presets, avatars, `prepare_jpeg` and what "
+        "is told of a picture are left.",
+    ),
     Row("web", "uid", "This worker's name in `/hello`.", default="random at each start"),
     Row("web", "region", "This worker's region in `/hello`."),
     Row("web", "country", "This worker's country in `/hello`."),
@@ -445,6 +549,11 @@ _FETCH = (
         "metadata services or this worker itself.",
     ),
     Row("fetch", "egress_deny", "Addresses with a port that are never fetched from."),
+    Row(
+        "fetch",
+        "external_check_allow",
+        "Addresses with a port that the external check alone may be reached at although they are not public.",
+    ),
     Row("fetch", "egress_report", "What the operator's own rules refuse is logged and let through."),
     Row("fetch", "egress_ports", "Ports of public addresses that may be fetched from."),
     Row(
@@ -511,5 +620,29 @@ _NETWORK = (
         secret=True,  # Providers put their key into it.
     ),
 )
-TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL, *_FETCH, *_LINKS, *_NETWORK)
+_CHECK = (
+    Row(
+        "check",
+        "external_check_url",
+        "Where each picture's hash and thumbnail are POSTed before it is given out; empty switches it off. "
+        "One in an own network needs `REMOTE_EXTERNAL_CHECK_ALLOW` too.",
+        secret=True,  # It may have a key in it.
+    ),
+    Row(
+        "check",
+        "external_check_seconds",
+        "Longest time for its answer; then the picture is not given out (503).",
+        least=0.1,
+        most=60,
+    ),
+    Row("check", "external_check_token", "Sent to it as `Authorization: Bearer`.", secret=True),
+)
+_FILE = (
+    Row(
+        "file",
+        "settings_file",
+        "A TOML file with more settings, and presets; a variable wins over the file.",
+    ),
+)
+TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL, *_FETCH, *_LINKS, *_NETWORK, *_CHECK, *_FILE)
 """Every setting there is."""

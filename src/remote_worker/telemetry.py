@@ -35,6 +35,7 @@ class Event(StrEnum):
     CACHE_RECREATED = "cache_recreated"
     CACHE_FAILED = "cache_failed"
     EGRESS_REPORTED = "egress_reported"
+    CHECK_FAILED = "check_failed"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Self
 
 from . import telemetry
 from .contract.failures import FailureCode, WorkFailed
+from .contract.links import Purpose
 from .contract.signatures import Template
 from .fetch.door import Door, DoorFailed
 from .pool import texts
@@ -18,14 +20,16 @@ from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
 from .service.cache import Cache
 from .service.cache_file import CacheFile
+from .service.check import Check
 from .service.ens import Ens
 from .service.geo import BadDatabase, Geo
 from .service.images import Images
 from .service.network import Network
+from .service.presets import Presets
 from .service.previews import Fetcher, Previews, Reader
 from .service.signing import Camo, Signer
 from .service.texts import Texts
-from .settings import BadSettings, Settings
+from .settings import BadSettings, Settings, read_presets
 from .telemetry import Event
 from .web.app import Uses
 from .web.links import Links
@@ -59,8 +63,10 @@ class Whole:
         self.door = door or open_door(settings)
         self.pool, self._reader = open_pool(settings), open_texts(settings)
         linked = links(settings, self.door, self._reader, self.door.via)
+        self._settings_file = settings.file.settings_file
         self.uses = Uses(
-            images=Images(self.pool),
+            images=Images(self.pool, _check(self.door, self.pool, settings)),
+            presets=Presets(settings.presets),
             texts=Texts(self._reader, _sign(linked.signer) if settings.links.proxy_keys else None),
             links=linked,
             network=network(self.door, settings),
@@ -88,8 +94,11 @@ class Whole:
     async def renew(self) -> None:
         """Replace every template, and what fetches, by a freshly started one; what they do goes on.
 
-        Raises TemplateFailed or DoorFailed: what has not been replaced by then stays.
+        The presets are read from their file again. Raises BadSettings, TemplateFailed or DoorFailed: what has
+        not been replaced by then stays.
         """
+        if self._settings_file:
+            self.uses.presets.exchange(await asyncio.to_thread(read_presets, self._settings_file))
         await self.pool.renew()
         await self._reader.renew()
         await self.door.renew()
@@ -127,9 +136,24 @@ def _rpc_url(door: Door, settings: Settings) -> str:
     return url
 
 
-def _refused(bad: WorkFailed) -> str:
+def _check(door: Door, pool: Pool, settings: Settings) -> Check | None:
+    """What looks at each picture before it is given out, None where nobody is asked. Raises BadSettings."""
+    url = settings.check.external_check_url
+    if not url:
+        return None
+    if not re.fullmatch("[!-~]*", settings.check.external_check_token):
+        raise BadSettings(["REMOTE_EXTERNAL_CHECK_TOKEN must be visible ASCII without blanks"])
+    try:
+        door.place(url, purpose=Purpose.CHECK)
+    except WorkFailed as bad:
+        refused = _refused(bad, opened_by="REMOTE_EXTERNAL_CHECK_ALLOW")
+        raise BadSettings([f"REMOTE_EXTERNAL_CHECK_URL {refused}"]) from bad
+    return Check(door, pool, settings.check)
+
+
+def _refused(bad: WorkFailed, *, opened_by: str = "REMOTE_EGRESS_ALLOW") -> str:
     if bad.code in (FailureCode.BLOCKED_ADDRESS, FailureCode.BLOCKED_NAME, FailureCode.BAD_PORT):
-        return f"must be opened by REMOTE_EGRESS_ALLOW, with its address and port ({bad.code})"
+        return f"must be opened by {opened_by}, with its address and port ({bad.code})"
     return f"must be an http or https URL ({bad.code})"
 
 
@@ -178,7 +202,7 @@ async def _renew(whole: Whole, asked: asyncio.Event) -> None:
         asked.clear()
         try:
             await whole.renew()
-        except (TemplateFailed, DoorFailed, OSError) as failed:
+        except (BadSettings, TemplateFailed, DoorFailed, OSError) as failed:
             telemetry.emit(Event.RENEWAL_FAILED, level=logging.ERROR, reason=str(failed))
         else:
             telemetry.emit(Event.RENEWED)

@@ -190,6 +190,10 @@ def calls(origin: Origin, secure: Origin) -> dict[str, list[Call]]:
         "/images/rescale_avatar": pictures("/images/rescale_avatar"),
         "/images/resize_avatar": pictures("/images/resize_avatar"),
         "/images/info": pictures("/images/info"),
+        "/images/preset/{name}": pictures("/images/preset/small"),
+        "/images/facts": pictures("/images/facts"),
+        "/images/preset": [get("/images/preset")],
+        "/images/distance": [get(f"/images/distance?a={'0' * 16}&b={'f' * 16}")],
         "/text/render_markdown": [
             post("/text/render_markdown", {"text": f"@you ![a]({picture}) {base}/ <http://127.0.0.1/>"})
         ],
@@ -210,9 +214,13 @@ def test_whatever_is_asked_of_the_worker_only_the_process_that_fetches_dials(tmp
     (tmp_path / "facts.mmdb").write_bytes(
         mmdb.database({"8.8.8.0/24": {"country_name": "Here", "country": {"iso_code": "US"}}})
     )
+    (tmp_path / "worker.toml").write_text(
+        '[presets.small]\noutputs = [{name = "small", width = 8, height = 8}]\n'
+    )
     with (
         Origin() as origin,
         Origin({"/": answer(page("Secure"))}, tls=authority.server(NAME)) as secure,
+        Origin({"/check": answer(b'{"allow": true}', media_type="application/json")}) as checker,
         canaries() as (canary, *_),
     ):
         behave(origin, canary)
@@ -239,6 +247,9 @@ def test_whatever_is_asked_of_the_worker_only_the_process_that_fetches_dials(tmp
                     "REMOTE_CACHE_PATH": str(tmp_path / "cache.sqlite"),
                     "REMOTE_IPIP_DB_PATH": str(tmp_path / "facts.mmdb"),
                     "REMOTE_ENS_RPC_URL": f"http://127.0.0.1:{origin.port}/rpc",
+                    "REMOTE_EXTERNAL_CHECK_URL": f"http://127.0.0.1:{checker.port}/check",
+                    "REMOTE_EXTERNAL_CHECK_ALLOW": f"127.0.0.1/32:{checker.port}",
+                    "REMOTE_SETTINGS_FILE": str(tmp_path / "worker.toml"),
                     "REMOTE_PROXY_KEYS": KEY,
                     "REMOTE_CAMO_KEY": CAMO_KEY,
                     "REMOTE_SITE_BURST": "1000",
@@ -265,7 +276,7 @@ def test_whatever_is_asked_of_the_worker_only_the_process_that_fetches_dials(tmp
         seen = asyncio.run(run())
 
         assert seen.status == 0
-        ports = {origin.port, secure.port, *servers}
+        ports = {origin.port, secure.port, checker.port, *servers}
         by_fetcher = [one for one in seen.sent if one.by_fetcher]
         assert {one.call for one in by_fetcher} == {"connect"}
         # The C library may sort the addresses of `localhost`, once before the seal, by what leads there.

@@ -11,7 +11,7 @@ import pytest
 
 from remote_worker import telemetry
 from remote_worker.contract.failures import WorkFailed
-from remote_worker.contract.links import Verdict
+from remote_worker.contract.links import Purpose, Verdict
 from remote_worker.fetch.policy import Listener, Policy, is_own_address
 from remote_worker.fetch.settings import FetchSettings, Opening
 from remote_worker.fetch.url import parse
@@ -312,6 +312,39 @@ def test_a_special_name_is_not_asked_for_when_no_opening_has_its_port() -> None:
         policy(egress_allow=(opening("127.0.0.1/32", 8000),)).check(parse("http://localhost:8001/"))
     policy(egress_allow=(opening("127.0.0.1/32", 8000),)).check(parse("http://localhost:8000/"))
     policy(egress_allow=(opening("127.0.0.1/32"),)).check(parse("http://localhost:8001/"))
+
+
+@pytest.mark.parametrize(
+    ("url", "purpose", "code"),
+    [
+        ("http://127.0.0.1:9000/", Purpose.CHECK, ""),
+        ("http://127.0.0.1:9001/", Purpose.CHECK, "blocked_address"),
+        ("http://127.0.0.2:9000/", Purpose.CHECK, "blocked_address"),
+        ("http://127.0.0.1:9000/", Purpose.PAGE, "blocked_address"),
+        ("http://127.0.0.1:9000/", Purpose.IMAGE, "blocked_address"),
+        ("http://127.0.0.1:9000/", Purpose.OEMBED, "blocked_address"),
+        ("http://127.0.0.1:9000/", Purpose.RPC, "blocked_address"),
+        ("http://169.254.169.254:9000/", Purpose.CHECK, "blocked_address"),
+        ("http://10.1.2.3:8000/", Purpose.CHECK, ""),
+        ("http://checker:9000/", Purpose.CHECK, ""),
+        ("http://checker:9000/", Purpose.IMAGE, "blocked_name"),
+    ],
+)
+def test_what_is_opened_for_the_check_is_opened_for_nothing_else(
+    url: str, purpose: Purpose, code: str
+) -> None:
+    own = (opening("127.0.0.1/32", 9000), opening("169.254.169.254/32", 9000))
+    rules = policy(external_check_allow=own, egress_allow=(opening("10.1.0.0/16", 8000),))
+    target = parse(url)
+    addresses = [target.address or ip_address("127.0.0.1")]
+
+    try:
+        rules.check(target, purpose)
+        refused = rules.refusal(rules.judge(target, addresses, purpose))
+    except WorkFailed as failed:
+        refused = failed
+
+    assert (refused.code if refused else "") == code
 
 
 EVERYTHING = (opening("0.0.0.0/0"), opening("::/0"))

@@ -149,6 +149,17 @@ def test_what_is_wanted_for_itself_costs_a_token(want: Want, times: list[float])
     assert asking(visits, site_burst=1).times == times
 
 
+def test_the_check_of_the_operator_waits_for_nobody_and_nobody_for_it() -> None:
+    check = Want(url="http://a.test/", purpose=Purpose.CHECK)
+
+    async def visits(asked: Asking) -> None:
+        asked.gate.told(url.parse("http://a.test/"), 503, 50.0)
+        await asyncio.gather(*[asked.visit("a.test", want=check, seconds=1) for _ in range(20)])
+        await asked.visit("a.test")
+
+    assert asking(visits, site_in_flight=1).times == [0.0] * 20 + [50.0]
+
+
 def test_a_preview_pays_each_site_of_its_redirects_once() -> None:
     async def visits(asked: Asking) -> None:
         want = Want(url="http://a.test/", purpose=Purpose.PAGE)

@@ -190,11 +190,12 @@ def test_no_hop_hears_of_another(back: bool) -> None:
         assert not names & {"cookie", "authorization", "referer", "origin", "x-forwarded-for"}
 
 
-def test_a_redirect_of_a_post_is_not_followed() -> None:
+@pytest.mark.parametrize("purpose", ["rpc", "check"])
+def test_a_redirect_of_a_post_is_not_followed(purpose: str) -> None:
     from remote_worker.contract.links import Purpose
 
     with Origin({"/": redirect("/to", status="307 T"), "/to": answer(b"{}")}) as origin:
-        failed = World({"h.test": origin}).failure("http://h.test/", Purpose.RPC, body=b"{}")
+        failed = World({"h.test": origin}).failure("http://h.test/", Purpose(purpose), body=b"{}")
 
         assert (failed.code, failed.detail) == (FailureCode.HTTP_STATUS, "307")
         assert origin.paths == ["/"]

@@ -95,6 +95,7 @@ def test_a_want_arrives_as_it_was() -> None:
         etag='"x"',
         last_modified="Mon, 23 Nov 2026 00:00:00 GMT",
         body=bytes(range(256)),
+        authorization="Bearer x",
     )
 
     assert messages.want_of(json.loads(json.dumps(messages.want_as_json(want)))) == want

@@ -90,6 +90,25 @@ def test_an_rpc_is_a_post_of_json() -> None:
         assert (fetched.media_type, data) == ("application/json", b'{"result": 1}')
 
 
+def test_a_check_is_a_post_of_json_with_its_token() -> None:
+    with Origin({"/check": answer(b'{"allow": true}', media_type="application/json")}) as origin:
+        world = World({"h.test": origin})
+        for token in ("Bearer x", ""):
+            world.read("http://h.test/check", Purpose.CHECK, body=b"{}", authorization=token)
+
+        first, second = origin.requests
+        assert (first.method, first.body, first.headers["authorization"]) == ("POST", b"{}", "Bearer x")
+        assert "authorization" not in second.headers
+
+
+@pytest.mark.parametrize("purpose", [Purpose.PAGE, Purpose.IMAGE, Purpose.OEMBED])
+def test_no_other_request_has_a_token(purpose: Purpose) -> None:
+    with Origin({"/": answer(page())}) as origin:
+        World({"h.test": origin}).failure("http://h.test/x", purpose, authorization="Bearer x")
+
+        assert "authorization" not in origin.requests[0].headers
+
+
 def test_proxies_and_passwords_of_the_environment_are_ignored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -17,10 +17,12 @@ from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.formats import FormatName, FormatReport
 from remote_worker.contract.limits import Limits
-from remote_worker.contract.messages import AVATAR_SIZES, Avatars, Info, Picture, Reply, Task
+from remote_worker.contract.messages import AVATAR_SIZES, Avatars, Info, Picture, Recipe, Reply, Task
 from remote_worker.contract.texts import Rendered, RenderMarkdown
 from remote_worker.decoder import markdown
+from remote_worker.service.check import Check
 from remote_worker.service.images import Decoder, Images
+from remote_worker.service.presets import Preset, Presets
 from remote_worker.service.texts import Renderer, Texts
 from remote_worker.web.app import Uses, create_app
 from remote_worker.web.links import Links
@@ -46,6 +48,22 @@ INFO = {
     "duration_ms": None,
 }
 
+
+FACTS: dict[str, Any] = {
+    "blurhash": "LEHV6nWB2yk8pyo0adR*.7kCMdnj",
+    "thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j2w",
+    "colors": ["#112233", "#445566"],
+    "phash": "c3a5963cc35aa569",
+}
+"""What the small decoder says of every picture."""
+METADATA: dict[str, Any] = {
+    "exif": {"Make": "Some maker", "FNumber": 2.8},
+    "gps": {"latitude": 52.5, "longitude": 13.4, "altitude": None},
+    "xmp": True,
+    "iptc": False,
+    "comment": False,
+    "icc": None,
+}
 
 FORMATS = {
     str(name): FormatReport(
@@ -96,7 +114,12 @@ class SmallDecoder:
                 await asyncio.to_thread(self.release.wait, 10)
             case "large":
                 data = bytes(range(256)) * (int(rest) // 256)
-        return Reply(format="png", mime="image/png", pictures=_pictures(task, data), info=INFO)
+        return Reply(
+            format="png",
+            mime="image/png",
+            pictures=_pictures(task, data),
+            info={**INFO, **FACTS, "metadata": METADATA},
+        )
 
     async def _hang(self) -> None:
         self.began.set()
@@ -141,10 +164,13 @@ def small_uses(
     links: Links | None = None,
     network: NetworkUses | None = None,
     proxies_images: bool = True,
+    presets: Mapping[str, Preset] | None = None,
+    check: Check | None = None,
 ) -> Uses:
     """All use cases, on this decoder and small parts."""
     return Uses(
-        images=Images(decoder),
+        images=Images(decoder, check),
+        presets=Presets(presets or {}),
         texts=Texts(renderer or SmallRenderer(), _sign if proxies_images else None),
         links=links or small_links(),
         network=network or small_network(),
@@ -158,7 +184,11 @@ def _sign(address: str) -> str:
 def _pictures(task: Task, data: bytes) -> dict[str, Picture]:
     if isinstance(task, Info):
         return {}
-    names = [f"avatar{side}" for side in AVATAR_SIZES] if isinstance(task, Avatars) else ["output"]
+    names = ["output"]
+    if isinstance(task, Avatars):
+        names = [f"avatar{side}" for side in AVATAR_SIZES]
+    elif isinstance(task, Recipe):
+        names = [output.name for output in task.outputs]
     picture = Picture(format="png", width=3, height=2, frames=1, body=memoryview(data).toreadonly())
     return dict.fromkeys(names, picture)
 
@@ -226,12 +256,22 @@ def serving(
     links: Links | None = None,
     network: NetworkUses | None = None,
     proxies_images: bool = True,
+    presets: Mapping[str, Preset] | None = None,
+    check: Callable[[Decoder], Check] | None = None,
     **settings: Any,
 ) -> Iterator[Service]:
     """The server in a thread, until the block ends."""
     web = WebSettings(port=0, **settings)
     decoder, renderer, probe = SmallDecoder(), SmallRenderer(), Probe()
-    uses = small_uses(decoder, renderer, links=links, network=network, proxies_images=proxies_images)
+    uses = small_uses(
+        decoder,
+        renderer,
+        links=links,
+        network=network,
+        proxies_images=proxies_images,
+        presets=presets,
+        check=check(decoder) if check else None,
+    )
     app = create_app(uses, probe, web, limits or Limits())
     listening = threading.Event()
     addresses: list[Address] = []

@@ -98,15 +98,15 @@ def test_each_path_that_it_tells_is_there() -> None:
         paths = [re.sub(r"\{\w+\}", "1", operation["path"]) for operation in operations.values()]
         allowed = [ask(service, request("OPTIONS", path)) for path in paths]
 
-    assert len(paths) == 15
-    assert [answer.status for answer in allowed] == [200] * 15
+    assert len(paths) == 18
+    assert [answer.status for answer in allowed] == [200] * 18
 
 
 def test_it_tells_neither_process_ids_nor_library_versions() -> None:
     with serving() as service:
         told = capabilities(service)
 
-    expected = ["accept", "formats", "limits", "operations", "status", "success", "version"]
+    expected = ["accept", "formats", "limits", "operations", "presets", "status", "success", "version"]
     assert sorted(told) == expected
     assert told["version"].count(".") == 2
 

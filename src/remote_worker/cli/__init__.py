@@ -15,6 +15,7 @@ from ..fetch.door import DoorFailed
 from ..pool.template import TemplateFailed
 from ..service.cache_file import CacheUnusable
 from ..service.network import KINDS
+from ..service.presets import Presets
 from ..settings import BadSettings, Settings, read
 from ..web.listening import CannotListen, handed_over
 from .batch import is_many, run_many
@@ -81,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
         "output", type=Path, metavar="directory", help="of several inputs, each has a folder in it"
     )
     avatars.add_argument("--animated", action="store_true", help="keep all frames")
+    preset = tasks.add_parser("preset", help="write every output of a preset of REMOTE_SETTINGS_FILE")
+    preset.add_argument("name")
+    _add_inputs(preset)
+    preset.add_argument(
+        "output", type=Path, metavar="directory", help="of several inputs, each has a folder in it"
+    )
     prepare = tasks.add_parser("prepare", help="make a JPEG upright and free of metadata")
     _add_inputs(prepare)
     prepare.add_argument("output", type=Path, help="a file; of several inputs, or of a folder, a folder")
@@ -100,7 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     resolve.add_argument("--type", default=KINDS[0], help=f"one of {', '.join(KINDS)} (default: {KINDS[0]})")
 
     commands.add_parser("doctor", help="try the kernel, the seal and every format")
-    commands.add_parser("settings", help="print the settings in effect, secrets masked")
+    settings = commands.add_parser("settings", help="print the settings in effect, secrets masked")
+    settings.add_argument(
+        "--origins", action="store_true", help="with where each comes from: environment, file, or default"
+    )
     return parser
 
 
@@ -124,12 +134,14 @@ def _add_inputs(task: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
+    if options.task == "preset":
+        options.preset = Presets(settings.presets).named(options.name)
     return (run_many if _is_many(options) else run)(options, settings)
 
 
 def _is_many(options: argparse.Namespace) -> bool:
-    # Avatars of one picture go into a folder anyway.
-    return is_many(options.inputs, None if options.task == "avatars" else options.output)
+    # What is made of one picture goes into a folder anyway.
+    return is_many(options.inputs, None if options.task in ("avatars", "preset") else options.output)
 
 
 def _check_output(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

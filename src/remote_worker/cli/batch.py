@@ -17,12 +17,10 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.messages import Fit
 from ..service.images import Images
 from ..settings import Settings
-from .pictures import FORMATS_BY_SUFFIX, load, write
+from .pictures import SUFFIXES, load, write
 from .progress import progress
 
 FAILED = 1
-SUFFIXES = {name: suffix for suffix, name in reversed(FORMATS_BY_SUFFIX.items())}
-"""How a file of a format is called, by the first name that stands for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +145,16 @@ async def _avatars(
         write(_named(item.target / name, ".png"), picture)
 
 
+async def _preset(
+    options: argparse.Namespace, images: Images, document: Document, item: Item, deadline: float
+) -> None:
+    made = await images.make(document, options.preset.recipe, deadline=deadline)
+    for name, picture in made.pictures.items():
+        write(_named(item.target / name, SUFFIXES[picture.format]), picture)
+    if made.facts:
+        print(json.dumps({"path": str(item.source), **made.facts}, sort_keys=True), flush=True)
+
+
 async def _prepare(
     options: argparse.Namespace, images: Images, document: Document, item: Item, deadline: float
 ) -> None:
@@ -169,4 +177,10 @@ def _named(target: Path, suffix: str) -> Path:
 
 
 Do = Callable[[argparse.Namespace, Images, Document, Item, float], Awaitable[None]]
-_TASKS: Mapping[str, Do] = {"fit": _fit, "avatars": _avatars, "prepare": _prepare, "info": _info}
+_TASKS: Mapping[str, Do] = {
+    "fit": _fit,
+    "avatars": _avatars,
+    "preset": _preset,
+    "prepare": _prepare,
+    "info": _info,
+}

@@ -19,7 +19,7 @@ from ..contract.messages import OUTPUT_FORMATS, Fit
 from ..fetch.door import DoorFailed
 from ..pool.pool import Pool
 from ..pool.template import TemplateFailed
-from ..settings import Settings, effective
+from ..settings import DEFAULT, Settings, effective
 from .progress import followed
 
 FAILED = 1
@@ -123,8 +123,9 @@ def _line_of(path: str) -> str:
         return "not offered"
 
 
-def settings_in_effect(_: argparse.Namespace, settings: Settings) -> int:
+def settings_in_effect(options: argparse.Namespace, settings: Settings) -> int:
     """Print each setting with its value, secrets masked."""
     for name, text in effective(settings):
-        print(f"{name}={text}")
+        origin = f"{settings.origins.get(name, DEFAULT):<12}" if options.origins else ""
+        print(f"{origin}{name}={text}")
     return 0

@@ -30,6 +30,8 @@ FORMATS_BY_SUFFIX = {
     ".jxl": "jxl",
 }
 """What an output file's name asks for."""
+SUFFIXES = {name: suffix for suffix, name in reversed(FORMATS_BY_SUFFIX.items())}
+"""How a file of a format is called, by the first name that stands for it."""
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
@@ -72,6 +74,15 @@ async def _avatars(options: argparse.Namespace, images: Images, document: Docume
         write(options.output / f"{name}.png", picture)
 
 
+async def _preset(options: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
+    made = await images.make(document, options.preset.recipe, deadline=deadline)
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name, picture in made.pictures.items():
+        write(options.output / f"{name}{SUFFIXES[picture.format]}", picture)
+    if made.facts:
+        print(json.dumps(made.facts, indent=2, sort_keys=True))
+
+
 async def _prepare(options: argparse.Namespace, images: Images, document: Document, deadline: float) -> None:
     made = await images.prepare(document, keep_metadata=options.keep_metadata, deadline=deadline)
     write(options.output, made.picture)
@@ -110,4 +121,4 @@ def _umask() -> int:
     return mask
 
 
-_TASKS = {"fit": _fit, "avatars": _avatars, "prepare": _prepare, "info": _info}
+_TASKS = {"fit": _fit, "preset": _preset, "avatars": _avatars, "prepare": _prepare, "info": _info}

@@ -20,6 +20,11 @@ class Purpose(StrEnum):
     """JSON or XML."""
     RPC = "rpc"
     """JSON for a POSTed JSON, to an endpoint that the operator named."""
+    CHECK = "check"
+    """The same of who looks at every picture: at an address opened for this alone, as often as needed."""
+
+
+POSTED = frozenset({Purpose.RPC, Purpose.CHECK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,14 @@ class Want:
     etag: str = ""
     last_modified: str = ""
     body: bytes = b""
-    """Of a Purpose.RPC."""
+    """What is POSTed."""
+    authorization: str = field(default="", repr=False)
+    """Of a Purpose.CHECK."""
+
+    @property
+    def is_posted(self) -> bool:
+        """Whether it is a POST, which no redirect takes elsewhere."""
+        return self.purpose in POSTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

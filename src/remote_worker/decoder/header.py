@@ -1,9 +1,24 @@
 """What a picture's header says, read without decoding a pixel."""
 
-from dataclasses import dataclass
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 LONGEST_MS = (1 << 53) - 1
 """What every reader of JSON can hold exactly; a header that claims a longer time is told as this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """The metadata that was found on the way, for those who ask what it says."""
+
+    exif: bytes | mmap.mmap = b""
+    """The first TIFF structure, with or without its prefix."""
+    has_xmp: bool = False
+    has_iptc: bool = False
+    has_comment: bool = False
+    profile: Callable[[], bytes] | None = None
+    """Gives an ICC profile, or its beginning; none where it is not easily reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +50,7 @@ class Header:
     """How long one round of an animation takes; None when it is no animation."""
     is_animation: bool = False
     """Frames follow each other in time (pages, MPO pictures and HEIF items do not)."""
+    blocks: Blocks = field(default=Blocks(), compare=False, repr=False)
 
 
 def turned(width: int, height: int, orientation: int) -> tuple[int, int]:

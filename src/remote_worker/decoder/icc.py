@@ -26,11 +26,32 @@ def is_srgb(profile: bytes) -> bool:
         return False
 
 
+def description(profile: bytes) -> str | None:
+    """What the profile calls itself, in the first language that it says it in."""
+    try:
+        at, _ = _tags(profile)[b"desc"]
+        kind = profile[at : at + 4]
+        if kind == b"mluc":
+            size, start = struct.unpack_from(">II", profile, at + 20)
+            text = profile[at + start : at + start + min(size, _MOST_NAME_BYTES)].decode(
+                "utf-16-be", "replace"
+            )
+        elif kind == b"desc":
+            (size,) = struct.unpack_from(">I", profile, at + 8)
+            text = profile[at + 12 : at + 12 + min(size, _MOST_NAME_BYTES)].decode("latin-1")
+        else:
+            return None
+    except (struct.error, KeyError):
+        return None
+    return text.partition("\0")[0] or None
+
+
 def srgb_level(light: float) -> float:
     """IEC 61966-2-1: light of 0 to 1 as a level of 0 to 255."""
     return 255 * (12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055)
 
 
+_MOST_NAME_BYTES = 1024
 _COLOR_SPACE = slice(16, 20)
 _ONE = 65_536
 _MOST_TAGS = 100

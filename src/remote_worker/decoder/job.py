@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from PIL import Image
@@ -10,14 +12,30 @@ from PIL import Image
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.formats import FormatName
 from ..contract.limits import Limits
-from ..contract.messages import AVATAR_SIZES, Avatars, Fit, Info, Prepare
+from ..contract.messages import AVATAR_SIZES, Avatars, Fit, Info, Output, Prepare, Recipe
 from ..contract.signatures import Template
-from . import animation, color, encode, formats, gif_copy, jpeg_bytes, jpeg_turn, operations, switches
+from . import (
+    animation,
+    attention,
+    color,
+    encode,
+    facts,
+    formats,
+    gif_copy,
+    icc,
+    jpeg_bytes,
+    jpeg_turn,
+    operations,
+    placement,
+    switches,
+)
 from .formats import FORMATS, Format
-from .header import Header
+from .header import Blocks, Header
 from .headers import Buffer
 from .loaders import pillow
 from .loaders.loader import Frame, Loader
+from .metadata import fields
+from .source import Source
 
 Size = tuple[int, int]
 Body = bytes | jpeg_bytes.Pieces
@@ -244,15 +262,133 @@ def _largest_due(document: Document) -> Size:
     return side, side
 
 
-def _info(_: Info, document: Document) -> Result:
+def _recipe(task: Recipe, document: Document) -> Result:
+    for output in task.outputs:
+        switches.hold_on(
+            *([output.format] if output.format else (document.format.fit, document.format.fit_with_alpha))
+        )
+    pictures = _Pictures(task, document, _loader(document))
+    made = Made()
+    left = document.limits.output_bytes
+    for output, plan in zip(task.outputs, pictures.plans, strict=True):
+        kind, body = pictures.made(output, plan, left)
+        left -= len(body)
+        made.add(output.name, kind, plan.canvas, body)
+    result = _result(document, made)
+    result.facts["info"] = facts.told(task.facts, pictures.look) if task.facts else {}
+    return result
+
+
+class _Pictures:
+    """What a recipe's outputs are made of: one decode for all of them, or of a vector picture a drawing each.
+
+    Holds the limits for all that will be made.
+    """
+
+    def __init__(self, task: Recipe, document: Document, loader: Loader) -> None:
+        self._document = document
+        self._loader = loader
+        self._needs_look = bool(task.facts) or any(output.gravity == _ATTENTION for output in task.outputs)
+        self._started = time.process_time()
+        self.plans = [placement.plan(document.display, output) for output in task.outputs]
+        if not document.format.is_vector:
+            _hold_still(document)
+        for plan in self.plans:
+            _hold(plan.canvas, document.limits)
+            if document.format.is_vector:
+                _hold(plan.scaled, document.limits)
+        if sum(plan.canvas[0] * plan.canvas[1] for plan in self.plans) > document.limits.pixels:
+            raise WorkFailed(FailureCode.TOO_MANY_PIXELS, "over all outputs")
+
+    def made(self, output: Output, plan: placement.Plan, most_bytes: int) -> tuple[str, Body]:
+        """One output: its format and its file."""
+        document = self._document
+        kind = output.format or document.format.fit
+        is_plain = output.mode == "fit" and not output.background
+        if is_plain and _is_copied(document, kind, plan.canvas):
+            first = replace(document.header, frames=1, loop=None)
+            return kind, gif_copy.copied(document.data, first, most_bytes)
+        focus = self._focus(output, plan)
+        image = self._source(plan.scaled).part(plan.scaled, plan.window(focus))
+        if not output.format and color.carries_alpha(image):
+            kind = document.format.fit_with_alpha
+        has_alpha = encode.WRITERS[kind].has_alpha
+        image = operations.laid(
+            image, plan.canvas, plan.corner(focus), output.background, has_alpha=has_alpha
+        )
+        return kind, encode.encode(image, kind, output.quality, most_bytes)
+
+    @cached_property
+    def look(self) -> Image.Image:
+        """The small picture that facts are told from."""
+        size = operations.fitted(self._document.display, (facts.LOOKED_AT, facts.LOOKED_AT))
+        return self._source(size).part(size, (0, 0, *size))
+
+    def _focus(self, output: Output, plan: placement.Plan) -> placement.Focus:
+        if output.gravity != _ATTENTION:
+            return placement.FOCUS[output.gravity]
+        if plan.cut == plan.scaled:
+            return placement.CENTER
+        small = operations.fitted(self.look.size, (attention.LOOKED_AT, attention.LOOKED_AT))
+        image = operations.scaled(facts.opaque(self.look), small).convert("RGB")
+        shares = Fraction(plan.cut[0], plan.scaled[0]), Fraction(plan.cut[1], plan.scaled[1])
+        return attention.focus(image, shares)
+
+    def _source(self, scaled: Size) -> Source:
+        """What holds the picture at this size or a larger one."""
+        if not self._document.format.is_vector:
+            return self._largest
+        is_slow = time.process_time() - self._started > _DRAWING_SECONDS
+        return self._largest if scaled == self._largest_size or is_slow else self._read(scaled)
+
+    @cached_property
+    def _largest(self) -> Source:
+        return self._read(self._largest_size)
+
+    @cached_property
+    def _largest_size(self) -> Size:
+        display = self._document.display
+        sizes = [plan.scaled for plan in self.plans]
+        if self._needs_look:
+            sizes.append(operations.fitted(display, (facts.LOOKED_AT, facts.LOOKED_AT)))
+        if self._document.format.is_vector:
+            return max(sizes)
+        width, height = (max(sides) for sides in zip(*sizes, strict=True))
+        # A picture that is to be enlarged is not there any larger than it is.
+        return min(width, display[0]), min(height, display[1])
+
+    def _read(self, size: Size) -> Source:
+        header = self._document.header
+        decoded = self._loader.still(self._document.data, header, operations.sides(size, header.orientation))
+        return Source(decoded, header.bit_depth)
+
+
+_ATTENTION = "attention"
+
+
+def _info(task: Info, document: Document) -> Result:
     header = document.header
-    facts = {
+    told: dict[str, Any] = {
         "binary_size": len(document.data),
         "mime_type": document.format.mime,
         "format": document.format.name,
         **{name: getattr(header, name) for name in _INFO},
     }
-    return Result({}, {"upload": _upload(document), "info": facts})
+    if task.metadata:
+        told["metadata"] = _metadata(header.blocks)
+    return Result({}, {"upload": _upload(document), "info": told})
+
+
+def _metadata(blocks: Blocks) -> dict[str, Any]:
+    name = icc.description(blocks.profile()) if blocks.profile else None
+    return {
+        "exif": fields.fields(blocks.exif),
+        "gps": fields.place(blocks.exif),
+        "xmp": blocks.has_xmp,
+        "iptc": blocks.has_iptc,
+        "comment": blocks.has_comment,
+        "icc": (fields.printable(name) or None) if name else None,
+    }
 
 
 _INFO = (
@@ -318,5 +454,6 @@ HANDLERS: dict[type, Callable[[Any, Document], Result]] = {
     Fit: _fit,
     Avatars: _avatars,
     Info: _info,
+    Recipe: _recipe,
 }
 """By the type of the task."""

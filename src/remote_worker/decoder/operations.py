@@ -13,6 +13,8 @@ from .resample import SMALL
 
 Size = resample.Size
 Box = resample.Box
+Part = tuple[int, int, int, int]
+"""Left, top, right and bottom, on whole pixels."""
 Finish = Callable[[Image.Image], Image.Image]
 """Last touch to pixels that are already small, such as colour."""
 
@@ -41,10 +43,20 @@ def sides(size: Size, orientation: int) -> Size:
     return (size[1], size[0]) if orientation >= 5 else size
 
 
-def fitted(size: Size, box: Size) -> Size:
-    """The size inside a box: aspect kept, never larger, at least 1; rounds like Pillow's thumbnail()."""
+def stored(part: Part, size: Size, orientation: int) -> Part:
+    """Where a part of the upright picture lies in the picture as it is stored, which has this size."""
+    left, top, right, bottom = (part[1], part[0], part[3], part[2]) if orientation >= 5 else part
+    if orientation in _REVERSED_X:
+        left, right = size[0] - right, size[0] - left
+    if orientation in _REVERSED_Y:
+        top, bottom = size[1] - bottom, size[1] - top
+    return left, top, right, bottom
+
+
+def fitted(size: Size, box: Size, *, enlarge: bool = False) -> Size:
+    """The size inside a box: aspect kept, at least 1, larger only with `enlarge`; rounds like thumbnail()."""
     width, height = size
-    if width <= box[0] and height <= box[1]:
+    if width <= box[0] and height <= box[1] and not enlarge:
         return size
     aspect = width / height
     if box[0] / box[1] >= aspect:
@@ -184,6 +196,32 @@ def padded(image: Image.Image, side: int) -> Image.Image:
     canvas = Image.new("RGBA", (side, side))
     canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return canvas
+
+
+def laid(
+    image: Image.Image, canvas: Size, corner: tuple[int, int], background: str, *, has_alpha: bool
+) -> Image.Image:
+    """The picture on a canvas of this colour (`rrggbb` or `rrggbbaa`); without one it is clear or white.
+
+    A picture that fills its canvas stays as it is where no colour is asked for.
+    """
+    if not background:
+        if image.size == canvas:
+            return image
+        background = "00000000" if has_alpha else "ffffff"
+    *color, alpha = bytes.fromhex(background.ljust(8, "f"))
+    is_gray = image.mode in ("L", "LA") and len(set(color)) == 1
+    if alpha == 255:
+        made = Image.new("RGB", canvas, tuple(color))
+        mask = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+        made.paste(image.convert("RGB"), corner, mask)
+        return made.convert("L") if is_gray else made
+    made = Image.new("RGBA", canvas, (*color, alpha))
+    if alpha == 0:
+        made.paste(image.convert("RGBA"), corner)
+    else:
+        made.alpha_composite(image.convert("RGBA"), corner)
+    return made.convert("LA") if is_gray else made
 
 
 def _nearest(value: float, error: Callable[[int], float]) -> int:

@@ -11,11 +11,14 @@ from ..contract.failures import WorkFailed
 from ..contract.formats import OFF, OK, FormatName
 from ..contract.limits import Limits
 from ..contract.messages import (
+    FACTS,
     OUTPUT_FORMATS,
     Avatars,
     Fit,
     Info,
+    Output,
     Prepare,
+    Recipe,
     Task,
     decode_task,
     encode_task,
@@ -103,6 +106,8 @@ def _tasks(name: str, *, is_first: bool) -> list[Task]:
         return tasks  # It is read another way, but what is drawn is the same kind of picture.
     tasks += [Avatars(), Avatars(animated=True)]
     tasks += [Fit(width=24, height=24, format=target) for target in OUTPUT_FORMATS]
+    covering = Output(name="cover", width=24, height=20, mode="cover", gravity="attention")
+    tasks += [Info(metadata=True), Recipe(outputs=(covering,), facts=FACTS)]
     if name == FormatName.JPEG:
         tasks += [Prepare(), Prepare(keep_metadata=True)]
     return tasks

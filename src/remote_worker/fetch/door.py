@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self
 
 from .. import telemetry
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.links import Fetched, FetchFailed, Hop, Place, Resolved, Verdict, Want
+from ..contract.links import Fetched, FetchFailed, Hop, Place, Purpose, Resolved, Verdict, Want
 from ..telemetry import Event
 from . import messages, url
 from .messages import Endpoint, Hello
@@ -142,11 +142,11 @@ class Door:
         except FetchFailed as failed:
             _pass_on(failed)
 
-    def place(self, text: str, base: str = "") -> Place:
+    def place(self, text: str, base: str = "", *, purpose: Purpose = Purpose.PAGE) -> Place:
         """What a URL says of itself, without asking anybody. Raises WorkFailed, also where none may fetch."""
         target = url.parse(text, url.parse(base) if base else None)
         try:
-            self._policy.check(target)
+            self._policy.check(target, purpose)
         except WorkFailed as refused:
             raise FetchFailed(refused.code, refused.detail, hops=(_unasked(target, refused),)) from refused
         return url.place(target)

@@ -72,7 +72,7 @@ class Hello:
         """As it was before it was written."""
         told = json.loads(message)
         settings = told["settings"]
-        for name in ("egress_allow", "egress_deny"):
+        for name in ("egress_allow", "egress_deny", "external_check_allow"):
             settings[name] = tuple(
                 Opening(ip_network(opening["network"]), opening["port"]) for opening in settings[name]
             )
@@ -109,12 +109,13 @@ def want_as_json(want: Want) -> list[object]:
         want.etag,
         want.last_modified,
         want.body.decode("latin-1"),
+        want.authorization,
     ]
 
 
 def want_of(told: Sequence[str]) -> Want:
     """The want again."""
-    address, purpose, site_of, language, etag, last_modified, body = told
+    address, purpose, site_of, language, etag, last_modified, body, authorization = told
     return Want(
         url=address,
         purpose=Purpose(purpose),
@@ -123,6 +124,7 @@ def want_of(told: Sequence[str]) -> Want:
         etag=etag,
         last_modified=last_modified,
         body=body.encode("latin-1"),
+        authorization=authorization,
     )
 
 

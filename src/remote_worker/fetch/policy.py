@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, ip_address
 
 from ..contract.addresses import METADATA, Address, embedded, special
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.links import Verdict
+from ..contract.links import Purpose, Verdict
 from ..telemetry import Event, emit
 from .settings import FetchSettings, Opening
 from .url import Target
@@ -102,24 +102,27 @@ class Policy:
         address = ip_address(listener.address.partition("%")[0])
         self._own.append((embedded(address), listener.port))
 
-    def check(self, target: Target) -> None:
+    def check(self, target: Target, purpose: Purpose = Purpose.PAGE) -> None:
         """All that can be said without name servers. Raises WorkFailed."""
         if target.address is not None:
-            is_allowed, rule = self._ruling(target, target.address, "")
+            is_allowed, rule = self._ruling(target, target.address, "", self._openings(purpose))
             if not is_allowed:
                 raise _failure([rule])
             return
         name = special_name(target.host)
-        has_opening = any(opening.port in (0, target.port) for opening in self._settings.egress_allow)
+        has_opening = any(opening.port in (0, target.port) for opening in self._openings(purpose))
         if name and (name == METADATA or not has_opening):
             raise WorkFailed(FailureCode.BLOCKED_NAME, name)
         if not (has_opening or self._settings.egress_report or target.port in self._settings.egress_ports):
             raise WorkFailed(FailureCode.BAD_PORT, str(target.port))
 
-    def judge(self, target: Target, addresses: Sequence[Address]) -> tuple[Verdict, ...]:
+    def judge(
+        self, target: Target, addresses: Sequence[Address], purpose: Purpose = Purpose.PAGE
+    ) -> tuple[Verdict, ...]:
         """A verdict for each address. One that refuses refuses all: the caller raises `refusal`."""
         name = "" if target.address is not None else special_name(target.host)
-        rulings = [self._ruling(target, address, name) for address in addresses]
+        openings = self._openings(purpose)
+        rulings = [self._ruling(target, address, name, openings) for address in addresses]
         verdicts = tuple(
             Verdict(address=str(address), allowed=is_allowed, rule=rule)
             for address, (is_allowed, rule) in zip(addresses, rulings, strict=True)
@@ -143,11 +146,18 @@ class Policy:
         refused = [verdict.rule for verdict in verdicts if not verdict.allowed]
         return _failure(refused, is_mixed=len(refused) < len(verdicts)) if refused else None
 
-    def _ruling(self, target: Target, address: Address, name: str) -> tuple[bool, str]:
+    def _openings(self, purpose: Purpose) -> tuple[Opening, ...]:
+        settings = self._settings
+        own = settings.external_check_allow if purpose is Purpose.CHECK else ()
+        return (*settings.egress_allow, *own)
+
+    def _ruling(
+        self, target: Target, address: Address, name: str, openings: Sequence[Opening]
+    ) -> tuple[bool, str]:
         """Whether it is allowed, and the rule. Built-in rules come first: reporting lifts none of them."""
         settings = self._settings
         inner = embedded(address, settings.nat64)
-        is_opened = _holds(settings.egress_allow, inner, target.port)
+        is_opened = _holds(openings, inner, target.port)
         rule = self._built_in(target, inner, name, is_opened)
         if rule:
             return False, rule

@@ -42,6 +42,8 @@ class FetchSettings:
 
     egress_allow: tuple[Opening, ...] = ()
     egress_deny: tuple[Opening, ...] = ()
+    external_check_allow: tuple[Opening, ...] = ()
+    """For what looks at pictures before they are given out, and nothing else."""
     egress_report: bool = False
     """Operator's own refusals (`egress_deny`, `egress_ports`) are logged and let through."""
     egress_ports: tuple[int, ...] = (80, 443)

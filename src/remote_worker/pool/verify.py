@@ -1,16 +1,40 @@
 """Checks a child's body as if its writer were hostile: every picture is what was asked for and claimed."""
 
+import base64
 import re
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..contract import wire
-from ..contract.messages import ALWAYS_MADE, AVATAR_SIZES, Avatars, Fit, Info, Picture, Prepare, Reply, Task
+from ..contract.messages import (
+    ALWAYS_MADE,
+    AVATAR_SIZES,
+    MOST_COLORS,
+    MOST_FIELD_CHARACTERS,
+    MOST_FIELDS,
+    Avatars,
+    Fit,
+    Info,
+    Output,
+    Picture,
+    Prepare,
+    Recipe,
+    Reply,
+    Task,
+)
 
 _MIME = re.compile(r"image/[a-z0-9][a-z0-9.+-]{0,60}")
 _FORMAT = re.compile(r"[a-z0-9]{2,8}")
 _WORD = re.compile(r"[a-z0-9./+-]{1,64}")
+_BLURHASH = re.compile(r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]{28}")
+"""Of four by three components: a digit for how many, one for their range, four and eleven pairs."""
+_THUMBHASH_BYTES = range(5, 26)
+_COLOR = re.compile(r"#[0-9a-f]{6}")
+_PHASH = re.compile(r"[0-9a-f]{16}")
+_FIELD = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+_ALTITUDES = (-100_000, 10_000_000)
+"""Metres: what no honest camera is below or above."""
 _MOST_FRAMES = 65_535
 _MOST_NUMBER = 1 << 53
 """What every reader of JSON can hold exactly."""
@@ -33,7 +57,7 @@ def reply(task: Task, body: bytes | memoryview) -> Reply:
             format=_matching(_FORMAT, upload["format"]),
             mime=_matching(_MIME, upload["mime"]),
             pictures=pictures,
-            info=_info(facts.get("info", {})),
+            info=_info(task, facts.get("info", {})),
         )
     except (wire.BadReply, LookupError, TypeError, ValueError, AttributeError, struct.error) as error:
         raise HostileReply(str(error)) from error
@@ -58,8 +82,26 @@ def _check_task(task: Task, checked: Reply) -> None:
             right = sizes.keys() == {"output"} and checked.pictures["output"].format == "jpeg"
         case Info():
             right = not sizes and bool(checked.info)
+        case Recipe():
+            due_sizes = {output.name: output for output in task.outputs}
+            right = sizes.keys() == due_sizes.keys() and all(
+                is_made(output, checked.pictures[output.name]) for output in task.outputs
+            )
     if not right:
         raise HostileReply(f"pictures that {task.kind} does not make")
+
+
+def is_made(output: Output, picture: Picture) -> bool:
+    """Whether it is a picture that this output of a recipe can come to."""
+    size, box = (picture.width, picture.height), (output.width, output.height)
+    if output.mode == "pad" or (output.mode == "cover" and output.enlarge):
+        fits = size == box
+    elif output.mode == "cover":
+        # Half a pixel off the box's aspect ratio at each side.
+        fits = 2 * abs(size[0] * box[1] - size[1] * box[0]) <= box[0] + box[1] or 1 in size
+    else:
+        fits = True
+    return fits and _inside(size, box) and output.format in (None, picture.format) and picture.frames == 1
 
 
 def _inside(size: Size, box: Size) -> bool:
@@ -81,15 +123,95 @@ def _picture(claim: Mapping[str, Any], body: memoryview) -> Picture:
     return Picture(format=claim["format"], width=width, height=height, frames=frames, body=body)
 
 
-def _info(info: Mapping[str, Any]) -> dict[str, Any]:
-    for value in info.values():
+def _info(task: Task, info: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(task, Recipe):
+        return _checked(info, {fact: _FACTS[fact] for fact in task.facts})
+    plain = dict(info)
+    metadata: dict[str, Any] = {}
+    if isinstance(task, Info) and task.metadata:
+        metadata["metadata"] = _checked(plain.pop("metadata"), _METADATA)
+    for value in plain.values():
         if isinstance(value, str):
             fits = _WORD.fullmatch(value) is not None
         else:
             fits = value is None or (isinstance(value, int) and 0 <= value < _MOST_NUMBER)
         if not fits:
             raise HostileReply("info with strange values")
-    return dict(info)
+    return plain | metadata
+
+
+def _checked(claimed: Mapping[str, Any], members: Mapping[str, Callable[[Any], bool]]) -> dict[str, Any]:
+    """Exactly these members, each of which passes its check."""
+    if claimed.keys() != members.keys():
+        raise HostileReply("other members than were asked for")
+    for name, fits in members.items():
+        if not fits(claimed[name]):
+            raise HostileReply(f"a {name} that is none")
+    return dict(claimed)
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _is_thumbhash(value: object) -> bool:
+    return isinstance(value, str) and len(base64.b64decode(value, validate=True)) in _THUMBHASH_BYTES
+
+
+def _are_colors(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= MOST_COLORS and all(map(_matches(_COLOR), value))
+
+
+def _are_fields(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= MOST_FIELDS
+        and all(map(_matches(_FIELD), value))
+        and all(_is_text(one) or _is_number(one) for one in value.values())
+    )
+
+
+def _is_place(value: object) -> bool:
+    """Degrees and metres, or nothing."""
+    if value is None:
+        return True
+    if not isinstance(value, dict) or value.keys() != {"latitude", "longitude", "altitude"}:
+        return False
+    altitude = value["altitude"]
+    return (
+        _is_number(value["latitude"], -90, 90)
+        and _is_number(value["longitude"], -180, 180)
+        and (altitude is None or _is_number(altitude, *_ALTITUDES))
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MOST_FIELD_CHARACTERS and value.isprintable()
+
+
+def _is_number(value: object, least: float = -_MOST_NUMBER, most: float = _MOST_NUMBER) -> bool:
+    # What is no number at all (NaN) lies between no two.
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_FACTS: dict[str, Callable[[Any], bool]] = {
+    "blurhash": _matches(_BLURHASH),
+    "thumbhash": _is_thumbhash,
+    "colors": _are_colors,
+    "phash": _matches(_PHASH),
+}
+_METADATA: dict[str, Callable[[Any], bool]] = {
+    "exif": _are_fields,
+    "gps": _is_place,
+    "xmp": _is_flag,
+    "iptc": _is_flag,
+    "comment": _is_flag,
+    "icc": lambda value: value is None or _is_text(value),
+}
 
 
 def _whole(value: object) -> int:

@@ -1,6 +1,6 @@
 """How long previews are kept, with which keys addresses are signed, and where facts come from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..contract.limits import MIB
 
@@ -37,3 +37,13 @@ class NetworkSettings:
     """An MMDB file."""
     dns_private_answers: bool = False
     ens_rpc_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """Who is asked whether a picture may be given out."""
+
+    external_check_url: str = ""
+    """Nobody is asked without one."""
+    external_check_seconds: float = 3.0
+    external_check_token: str = field(default="", repr=False)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from ..contract.limits import Limits
 from ..service.images import Images
+from ..service.presets import Presets
 from ..service.texts import Texts
 from .admission import Admission, Admits
 from .answers import json_answer
@@ -26,6 +27,7 @@ from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .links import LinkEndpoints, Links
 from .network import NetworkEndpoints, NetworkUses
+from .presets import PresetEndpoints
 from .settings import WebSettings
 from .stopping import Refusals
 from .text import TextEndpoints
@@ -55,6 +57,7 @@ class Uses:
     """The use cases that are offered."""
 
     images: Images
+    presets: Presets
     links: Links
     texts: Texts
     network: NetworkUses
@@ -73,11 +76,12 @@ def create_app(
     callers = Callers(settings.trusted_proxies)
     budget = Budget(settings.bodies_bytes)
     pictures = ImageEndpoints(uses.images, limits, settings, callers, budget, uses.links.by_url())
-    links = LinkEndpoints(uses.links, uses.images, settings, callers, budget)
+    presets = PresetEndpoints(uses.presets, uses.images, pictures, settings)
+    links = LinkEndpoints(uses.links, uses.images, uses.presets, settings, callers, budget)
     texts = TextEndpoints(uses.texts, settings, callers, budget)
     network = NetworkEndpoints(uses.network, settings, callers)
     about = _About(settings)
-    offered = Offered(links=uses.links, texts=uses.texts, network=uses.network)
+    offered = Offered(links=uses.links, texts=uses.texts, network=uses.network, presets=uses.presets)
     capabilities = CapabilityEndpoint(health.current, offered, limits, settings)
     reads: dict[str, Endpoint] = {
         "/": about.index,
@@ -87,6 +91,8 @@ def create_app(
         "/livez": health.live,
         "/readyz": health.ready,
         "/health": health.ready,
+        "/images/preset": presets.listed,
+        "/images/distance": presets.distance,
         "/dns/resolve": network.resolve,
         "/ip": network.caller,
         "/ipip/{address}": network.ipip,
@@ -99,6 +105,8 @@ def create_app(
         "/images/rescale_avatar": pictures.avatars,
         "/images/resize_avatar": pictures.avatars,
         "/images/info": pictures.info,
+        "/images/preset/{name}": presets.make,
+        "/images/facts": presets.facts,
     }
     upload_routes = [_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()]
     app = App(

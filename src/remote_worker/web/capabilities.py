@@ -11,14 +11,16 @@ from .. import __version__
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.formats import OFF, OK, FormatName, FormatReport
 from ..contract.limits import Limits
-from ..contract.messages import AVATAR_SIZES, OUTPUT_FORMATS
+from ..contract.messages import AVATAR_SIZES, FACTS, GRAVITIES, MODES, OUTPUT_FORMATS
 from ..contract.texts import MOST_TEXT_BYTES
 from ..service.network import KINDS
+from ..service.presets import Presets
 from ..service.texts import Texts
 from .answers import json_answer
 from .health import Health
 from .links import Links
 from .network import NetworkUses
+from .presets import described
 from .settings import WebSettings
 
 _SWITCH = ["0", "1"]
@@ -28,7 +30,9 @@ _UNAVAILABLE = "unavailable"
 
 _ACCEPT = {
     "application/json": "JSON with base64: also what */* and no Accept give",
-    "image/*": "the picture's own bytes, from prepare and fit; also by the name of any image type",
+    "image/*": "the picture's own bytes, from prepare, fit and presets of one output; also by the name of "
+    "any image type",
+    "multipart/mixed": "the pictures' own bytes, from presets",
     "application/problem+json": "failures as RFC 9457",
 }
 _SOURCES = ["file", "url"]
@@ -44,6 +48,7 @@ class Offered:
     links: Links
     texts: Texts
     network: NetworkUses
+    presets: Presets
 
     def limits(self) -> dict[str, float]:
         """Those in effect."""
@@ -86,6 +91,8 @@ class CapabilityEndpoint:
     ) -> None:
         self._health = health
         self._offered = offered.operations()
+        self._presets = offered.presets
+        self._may_pick = not settings.only_presets
         times = {name: getattr(settings, name) for name in _TIMES}
         self._limits = {**asdict(limits), **times, **offered.limits()}
 
@@ -99,7 +106,8 @@ class CapabilityEndpoint:
                 "accept": _ACCEPT,
                 "formats": {name: _format(report) for name, report in health.formats.items()},
                 "limits": self._limits,
-                "operations": _on_pictures(health.formats) | self._offered,
+                "operations": _on_pictures(health.formats, may_pick=self._may_pick) | self._offered,
+                "presets": described(self._presets),
                 "status": "ok",
                 "success": True,
                 "version": __version__,
@@ -124,8 +132,8 @@ def _operation(
     return {"path": path, "available": available, "switches": switches or {}, **more}
 
 
-def _on_pictures(formats: Mapping[str, FormatReport]) -> dict[str, Any]:
-    """By name: the path, whether it works at all with the formats that are on, and its switches' values."""
+def _on_pictures(formats: Mapping[str, FormatReport], *, may_pick: bool) -> dict[str, Any]:
+    """By name: the path, whether it works at all with what is on, and its switches' values."""
 
     def works(name: str) -> bool:
         return formats[name].word == OK
@@ -135,6 +143,9 @@ def _on_pictures(formats: Mapping[str, FormatReport]) -> dict[str, Any]:
         "animated": _SWITCH,
         "format": [name for name in OUTPUT_FORMATS if works(name)],
         "quality": {"least": 1, "most": 100},
+        "mode": MODES,
+        "gravity": GRAVITIES,
+        "enlarge": _SWITCH,
     }
     return {
         "prepare_jpeg": _operation(
@@ -145,7 +156,7 @@ def _on_pictures(formats: Mapping[str, FormatReport]) -> dict[str, Any]:
         ),
         "fit": _operation(
             "/images/fit/{width}x{height}",
-            available=is_any,
+            available=is_any and may_pick,
             switches={**making, "simple": _SWITCH},
             sources=_SOURCES,
         ),
@@ -156,11 +167,21 @@ def _on_pictures(formats: Mapping[str, FormatReport]) -> dict[str, Any]:
             sizes=AVATAR_SIZES,
             sources=_SOURCES,
         ),
-        "info": _operation("/images/info", available=is_any, sources=_SOURCES),
+        "info": _operation(
+            "/images/info", available=is_any, switches={"metadata": _SWITCH}, sources=_SOURCES
+        ),
+        "preset": _operation("/images/preset/{name}", available=is_any, sources=_SOURCES),
+        "facts": _operation("/images/facts", available=is_any, switches={"facts": FACTS}, sources=_SOURCES),
+        "distance": _operation("/images/distance"),
         "image": _operation(
             "/links/image",
             available=is_any,
-            switches={**making, "avatar": AVATAR_SIZES, "info": _SWITCH},
+            switches={
+                **(making if may_pick else {}),
+                "avatar": AVATAR_SIZES,
+                "info": _SWITCH,
+                "metadata": _SWITCH,
+            },
             sources=["url"],
         ),
     }

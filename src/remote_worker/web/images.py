@@ -11,6 +11,7 @@ from starlette.responses import Response
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import Limits
+from ..contract.messages import Output
 from ..service.images import AvatarSet, Described, Images, Made
 from .answers import json_answer, picture_as_text, pictures_in_json, raw_picture
 from .budget import Budget, Share
@@ -19,6 +20,7 @@ from .callers import Callers
 from .exchange import exchange_of
 from .negotiation import wants_picture
 from .parameters import box, fit, is_on, one_of
+from .presets_only import check_may_pick
 from .settings import WebSettings
 from .upload import Uploads
 from .work import while_wanted
@@ -35,13 +37,16 @@ _PREPARE_USAGE = (
 _FIT_USAGE = (
     f"POST an image {_GIVEN} It comes back scaled down to fit into "
     "the box. ?animated=1 keeps all frames, ?format= is one of png, jpeg, webp, avif, ?quality= is 1 to 100, "
-    "?simple=1 answers with the base64 alone."
+    "?simple=1 answers with the base64 alone. ?mode= is one of fit, cover, pad, crop, with ?gravity=, "
+    "?background=rrggbb and ?enlarge=1."
 )
 _AVATAR_USAGE = (
     f"POST an image {_GIVEN} It comes back as square PNG avatars with sides "
     "of 24, 48 and 73 pixels, and of 128, 256 and 512 where it is large enough. ?animated=1 keeps all frames."
 )
-_INFO_USAGE = f"POST an image {_GIVEN} What its header says comes back."
+_INFO_USAGE = (
+    f"POST an image {_GIVEN} What its header says comes back; ?metadata=1 adds what EXIF and its like say."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,15 @@ class ImageEndpoints:
 
         async def use(document: Document, deadline: float, caller: str) -> Made:
             keep = one_of(request.query_params, "metadata", _METADATA, default=False)
-            return await self._images.prepare(document, keep_metadata=keep, deadline=deadline, caller=caller)
+            return await self._images.prepare(
+                document,
+                keep_metadata=keep,
+                deadline=deadline,
+                caller=caller,
+                request_id=exchange_of(request).request_id,
+            )
 
-        done = await self._do(request, "prepare", use)
+        done = await self.do(request, "prepare", use)
         picture = done.result.picture
         if wants_picture(request.headers.get("accept", "")):
             return raw_picture(picture.body, picture.format, done.share)
@@ -103,13 +114,20 @@ class ImageEndpoints:
         sides = _path_box(request.path_params["box"])
         if request.method != "POST":
             return _usage(_FIT_USAGE)
+        check_may_pick(request, self._settings)
 
         async def use(document: Document, deadline: float, caller: str) -> Made:
+            wanted = fit(sides, request.query_params)
+            request_id = exchange_of(request).request_id
+            if isinstance(wanted, Output):
+                return await self._images.place(
+                    document, wanted, deadline=deadline, caller=caller, request_id=request_id
+                )
             return await self._images.fit(
-                document, fit(sides, request.query_params), deadline=deadline, caller=caller
+                document, wanted, deadline=deadline, caller=caller, request_id=request_id
             )
 
-        done = await self._do(request, "fit", use)
+        done = await self.do(request, "fit", use)
         picture = done.result.picture
         if is_on(request.query_params, "simple"):
             return picture_as_text(picture.body, done.share)
@@ -125,9 +143,15 @@ class ImageEndpoints:
 
         async def use(document: Document, deadline: float, caller: str) -> AvatarSet:
             animated = is_on(request.query_params, "animated")
-            return await self._images.avatars(document, animated=animated, deadline=deadline, caller=caller)
+            return await self._images.avatars(
+                document,
+                animated=animated,
+                deadline=deadline,
+                caller=caller,
+                request_id=exchange_of(request).request_id,
+            )
 
-        done = await self._do(request, "avatars", use)
+        done = await self.do(request, "avatars", use)
         avatars = {
             name: {"body": picture.body, "size": len(picture.body)}
             for name, picture in done.result.avatars.items()
@@ -141,15 +165,23 @@ class ImageEndpoints:
             return _usage(_INFO_USAGE)
 
         async def use(document: Document, deadline: float, caller: str) -> Described:
-            return await self._images.info(document, deadline=deadline, caller=caller)
+            metadata = is_on(request.query_params, "metadata")
+            return await self._images.info(document, metadata=metadata, deadline=deadline, caller=caller)
 
-        done = await self._do(request, "info", use)
+        done = await self.do(request, "info", use)
         described = done.result
+        told = {} if described.metadata is None else {"metadata": described.metadata}
         return json_answer(
-            {**described.members, **_OK, "binary_size": done.upload_bytes, "mime_type": described.mime}
+            {
+                **described.members,
+                **told,
+                **_OK,
+                "binary_size": done.upload_bytes,
+                "mime_type": described.mime,
+            }
         )
 
-    async def _do(
+    async def do(
         self, request: Request, kind: str, use: Callable[[Document, float, str], Awaitable[T]]
     ) -> Done[T]:
         """Receive the upload, then do the work for as long as its client waits.

@@ -18,9 +18,10 @@ from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import LONGEST_SIDE
 from ..contract.links import Fetched, FetchFailed
-from ..contract.messages import AVATAR_SIZES, Fit, Picture
+from ..contract.messages import AVATAR_SIZES, Fit, Output, Picture
 from ..service import freshness
 from ..service.images import Images
+from ..service.presets import Presets
 from ..service.previews import LANGUAGE, Fetcher, Previews, explained_hop
 from ..service.settings import LinkSettings
 from ..service.signing import Camo, Signed, Signer
@@ -32,7 +33,8 @@ from .exchange import answer_failure, exchange_of
 from .fields import is_form, read_fields
 from .json_body import read_json
 from .negotiation import wants_json
-from .parameters import box, fit, is_on, one_of
+from .parameters import AD_HOC, box, fit, is_on, one_of
+from .presets_only import check_may_pick
 from .problems import JSON_TYPE, line
 from .settings import WebSettings
 from .stopping import REASON
@@ -78,10 +80,17 @@ class LinkEndpoints:
     """One method for each path."""
 
     def __init__(
-        self, links: Links, images: Images, settings: WebSettings, callers: Callers, budget: Budget
+        self,
+        links: Links,
+        images: Images,
+        presets: Presets,
+        settings: WebSettings,
+        callers: Callers,
+        budget: Budget,
     ) -> None:
         self._links = links
         self._images = images
+        self._presets = presets
         self._settings = settings
         self._callers = callers
         self._budget = budget
@@ -167,6 +176,9 @@ class LinkEndpoints:
         url = request.query_params.get("url", "")
         if not url:
             raise WorkFailed(FailureCode.BAD_PARAMETER, 'Required parameter "url" is missing or empty')
+        # What somebody signed, who has the key, is picked by no stranger.
+        if any(name in request.query_params for name in AD_HOC):
+            check_may_pick(request, self._settings)
         return await self._picture(request, url, request.query_params, None)
 
     async def proxy(self, request: Request) -> Response:
@@ -195,7 +207,7 @@ class LinkEndpoints:
     async def _picture(
         self, request: Request, url: str, options: Mapping[str, str], expires: int | None
     ) -> Response:
-        wanted = _wanted(options)
+        wanted = self._preset(options) if "preset" in options else _wanted(options)
         caller = self._callers.of(request.scope)
         self._images.check_room(caller)
         share = self._budget.share(caller)
@@ -230,12 +242,16 @@ class LinkEndpoints:
         caller = share.caller
         if isinstance(wanted, _Header):
             described = await while_wanted(
-                request, self._images.info(fetched.body, deadline=deadline, caller=caller), deadline=deadline
+                request,
+                self._images.info(fetched.body, metadata=wanted.metadata, deadline=deadline, caller=caller),
+                deadline=deadline,
             )
             exchange.decode_seconds = time.perf_counter() - began
+            told = {} if described.metadata is None else {"metadata": described.metadata}
             return json_answer(
                 {
                     **described.members,
+                    **told,
                     **_came_from(fetched, described.mime),
                     "binary_size": fetched.body.size_bytes,
                     "mime_type": described.mime,
@@ -243,7 +259,9 @@ class LinkEndpoints:
                 headers={"cache-control": headers["cache-control"]},
             )
         mime, picture = await while_wanted(
-            request, self._drawn(wanted, fetched.body, deadline, caller), deadline=deadline
+            request,
+            self._drawn(wanted, fetched.body, deadline, caller, exchange.request_id),
+            deadline=deadline,
         )
         exchange.decode_seconds = time.perf_counter() - began
         tag = tag or f'"{_recipe(wanted)}.{await asyncio.to_thread(_digest, picture.body)}"'
@@ -255,18 +273,39 @@ class LinkEndpoints:
         return raw_picture(picture.body, picture.format, share, {**headers, "vary": "Accept"})
 
     async def _drawn(
-        self, wanted: "_Scaled | _Avatar", document: Document, deadline: float, caller: str
+        self,
+        wanted: "_Scaled | _Placed | _Avatar",
+        document: Document,
+        deadline: float,
+        caller: str,
+        request_id: str,
     ) -> tuple[str, Picture]:
         if isinstance(wanted, _Scaled):
-            made = await self._images.fit(document, wanted.task, deadline=deadline, caller=caller)
+            made = await self._images.fit(
+                document, wanted.task, deadline=deadline, caller=caller, request_id=request_id
+            )
+            return made.mime, made.picture
+        if isinstance(wanted, _Placed):
+            made = await self._images.place(
+                document, wanted.output, deadline=deadline, caller=caller, request_id=request_id
+            )
             return made.mime, made.picture
         made_set = await self._images.avatars(
-            document, animated=wanted.animated, deadline=deadline, caller=caller
+            document, animated=wanted.animated, deadline=deadline, caller=caller, request_id=request_id
         )
         # Those larger than the picture are not made.
         sides = [side for side in AVATAR_SIZES if side <= wanted.side]
         names = [name for side in sides if (name := f"avatar{side}") in made_set.avatars]
         return made_set.mime, made_set.avatars[names[-1]]
+
+    def _preset(self, options: Mapping[str, str]) -> "_Placed":
+        """The one picture of a preset. Raises WorkFailed."""
+        if len(options.keys() & _SHAPING) > 1:
+            raise WorkFailed(FailureCode.BAD_PARAMETER, "a preset goes with no other options")
+        outputs = self._presets.named(options["preset"]).recipe.outputs
+        if len(outputs) != 1:
+            raise WorkFailed(FailureCode.BAD_PARAMETER, "this preset makes more than one picture, or none")
+        return _Placed(outputs[0])
 
     def _cache_control(self, fetched: Fetched, expires: int | None) -> str:
         now = time.time()
@@ -325,6 +364,12 @@ class _Scaled:
 
 
 @dataclass(frozen=True, slots=True)
+class _Placed:
+    output: Output
+    kind: str = "fit"
+
+
+@dataclass(frozen=True, slots=True)
 class _Avatar:
     side: int
     animated: bool
@@ -333,10 +378,12 @@ class _Avatar:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
+    metadata: bool = False
     kind: str = "info"
 
 
-_Wanted = _Scaled | _Avatar | _Header
+_Wanted = _Scaled | _Placed | _Avatar | _Header
+_SHAPING = {"preset", "avatar", "info", "metadata", *AD_HOC}
 _SIDES = {str(side): side for side in AVATAR_SIZES}
 
 
@@ -346,14 +393,15 @@ def _wanted(options: Mapping[str, str]) -> _Wanted:
     if is_info + ("fit" in options) + ("avatar" in options) > 1:
         raise WorkFailed(FailureCode.BAD_PARAMETER, "fit, avatar and info exclude each other")
     if is_info:
-        return _Header()
+        return _Header(is_on(options, "metadata"))
     if "avatar" in options:
         side = one_of(options, "avatar", _SIDES, default=0)
         return _Avatar(side, is_on(options, "animated"))
     sides = box(options["fit"]) if "fit" in options else (LONGEST_SIDE, LONGEST_SIDE)
     if sides is None:
         raise WorkFailed(FailureCode.BAD_PARAMETER, "fit is a side or two, such as 800 or 800x600")
-    return _Scaled(fit(sides, options))
+    wanted = fit(sides, options)
+    return _Placed(wanted) if isinstance(wanted, Output) else _Scaled(wanted)
 
 
 def _options(operation: str) -> Mapping[str, str]:

@@ -13,6 +13,11 @@ def wants_json(accept: str) -> bool:
     return "application/json" in accept.lower() and not wants_picture(accept)
 
 
+def wants_parts(accept: str) -> bool:
+    """Whether several pictures are to come as the parts of multipart/mixed."""
+    return _prefers(accept, lambda name: name == "multipart/mixed")
+
+
 def wants_problem(accept: str) -> bool:
     """Whether failures are to come as RFC 9457."""
     return _prefers(accept, lambda name: name == "application/problem+json")

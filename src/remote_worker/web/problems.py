@@ -145,6 +145,7 @@ _WITH_A_WORD = {
     FailureCode.BLOCKED_NAME,
     FailureCode.SELF,
     FailureCode.PARSE_LIMIT,
+    FailureCode.REFUSED_BY_CHECK,
 }
 """Failures whose detail is a word or a few, whoever raises them; so is that of every fetch."""
 _RETRY_SECONDS = {

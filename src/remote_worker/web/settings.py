@@ -17,6 +17,8 @@ class WebSettings:
     port: int = 5000
     open: bool = False
     """Anyone who reaches the worker may call it; without it the worker listens on loopback alone."""
+    only_presets: bool = False
+    """No caller picks sizes and formats."""
     host_names: tuple[str, ...] = ()
     """What `Host` may say besides loopback while there is no authentication."""
     trusted_proxies: tuple[Network, ...] = ()

@@ -2,9 +2,11 @@
 
 import mmap
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from ...contract.failures import FailureCode, WorkFailed
+from ..header import Blocks
 from ..metadata import exif, iptc, xmp
 
 Buffer = bytes | mmap.mmap
@@ -23,6 +25,11 @@ def unpack(layout: struct.Struct, data: Buffer, at: int) -> tuple[Any, ...]:
     return layout.unpack_from(data, at)
 
 
+def piece(data: Buffer, start: int, end: int) -> Callable[[], bytes]:
+    """Gives these bytes when they are asked for."""
+    return lambda: data[start:end]
+
+
 class Metadata:
     """What the metadata blocks of one picture say together, taken in as they turn up."""
 
@@ -35,8 +42,12 @@ class Metadata:
         self.has_exif = False
         self.has_gps = False
         self.has_icc_profile = False
+        self.has_iptc = False
+        self.has_comment = False
+        self.profile: Callable[[], bytes] | None = None
         self._exif_orientation: int | None = None
         self._xmp_orientation: int | None = None
+        self._exif: Buffer = b""
         self._exif_blocks = 0
         self._xmp_packets = 0
         self._xmp_bytes = 0
@@ -46,6 +57,17 @@ class Metadata:
         """The first EXIF block's, else the first XMP packet's, else upright."""
         return self._exif_orientation or self._xmp_orientation or 1
 
+    @property
+    def blocks(self) -> Blocks:
+        """What can be told in words."""
+        return Blocks(
+            exif=self._exif,
+            has_xmp=self._xmp_packets > 0,
+            has_iptc=self.has_iptc,
+            has_comment=self.has_comment,
+            profile=self.profile,
+        )
+
     def take_exif(self, block: bytes) -> None:
         """A TIFF structure, with or without its `Exif` prefix."""
         self.has_exif = True
@@ -53,6 +75,7 @@ class Metadata:
             return
         facts = exif.read(block)
         if self._exif_blocks == 0:
+            self._exif = block
             self._exif_orientation = facts.orientation
         self._exif_blocks += 1
         self.has_gps = self.has_gps or facts.has_gps
@@ -75,6 +98,9 @@ class Metadata:
                 continue
             if kind == ICC_RESOURCE:
                 self.has_icc_profile = True
+                self.profile = piece(block, start, end)
+            elif kind == iptc.IPTC_RESOURCE:
+                self.has_iptc = True
             elif kind in EXIF_RESOURCES:
                 self.take_exif(block[start:end])
             elif kind == XMP_RESOURCE:

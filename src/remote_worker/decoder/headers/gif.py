@@ -35,6 +35,7 @@ def read(data: Buffer) -> Header:
         has_alpha=blocks.has_alpha,
         has_icc_profile=blocks.has_icc_profile,
         has_gps=blocks.metadata.has_gps,
+        blocks=blocks.metadata.blocks,
         loop=blocks.loop if is_animation else None,
         duration_ms=blocks.centiseconds * 10 if is_animation else None,
         is_animation=is_animation,
@@ -75,6 +76,8 @@ class _Blocks:
                 if label == 0xF9 and data[at + 2] >= 4:
                     is_transparent = bool(data[at + 3] & 1)
                     delay = data[at + 4] | data[at + 5] << 8
+                elif label == 0xFE:
+                    self.metadata.has_comment = True
                 elif label == 0xFF:
                     self._application(data, at + 2)
                 at += 2

@@ -1,11 +1,12 @@
 """Headers of HEIC and AVIF, stills and AVIF sequences."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 from ..header import Header
 from ..metadata import mp4
-from . import Buffer, Metadata, damaged
+from . import Buffer, Metadata, damaged, piece
 from .heif_items import Meta, read_meta
 from .heif_track import Sequence, read_sequence
 from .isobmff import Box, Fields, Walk, whole
@@ -77,6 +78,7 @@ def read(data: Buffer) -> Header:
             metadata.take_exif(block)
         for packet in each.xmp_packets():
             metadata.take_xmp(packet)
+    metadata.profile = _profile(meta)
     depth, channels = _depth_and_channels(meta, sequence)
     return Header(
         width=placed.width,
@@ -88,12 +90,13 @@ def read(data: Buffer) -> Header:
         has_alpha=sequence.has_alpha if sequence else _has_alpha(meta),
         color_space="gray" if channels == 1 else "rgb",
         bit_depth=depth,
-        has_icc_profile=_has_profile(meta),
+        has_icc_profile=metadata.profile is not None,
         has_exif=metadata.has_exif,
         has_gps=metadata.has_gps or any(mp4.has_location(data, box.start, box.end) for box in document.films),
         loop=sequence.pictures.loop if sequence else None,
         duration_ms=sequence.pictures.duration_ms if sequence else None,
         is_animation=sequence is not None,
+        blocks=metadata.blocks,
     )
 
 
@@ -235,13 +238,12 @@ def _has_alpha(meta: Meta) -> bool:
     return False
 
 
-def _has_profile(meta: Meta) -> bool:
-    return any(
-        box.kind == b"colr"
-        and box.end - box.start > 4
-        and meta.walk.data[box.start : box.start + 4] in (b"prof", b"rICC")
-        for box in meta.properties_of(meta.primary)
-    )
+def _profile(meta: Meta) -> Callable[[], bytes] | None:
+    for box in meta.properties_of(meta.primary):
+        kind = meta.walk.data[box.start : box.start + 4]
+        if box.kind == b"colr" and box.end - box.start > 4 and kind in (b"prof", b"rICC"):
+            return piece(meta.walk.data, box.start + 4, box.end)
+    return None
 
 
 def _depth_and_channels(meta: Meta, sequence: Sequence | None) -> tuple[int, int]:

@@ -105,6 +105,7 @@ def _header(stream: Codestream, colour: _Colour, metadata: Metadata) -> Header:
         has_icc_profile=colour.has_profile,
         has_exif=metadata.has_exif,
         has_gps=metadata.has_gps,
+        blocks=metadata.blocks,
     )
 
 

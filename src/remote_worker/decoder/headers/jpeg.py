@@ -2,17 +2,19 @@
 
 import re
 import struct
+from collections.abc import Callable
 
 from ...contract.failures import WorkFailed
 from .. import jpeg_bytes
-from ..header import Header, turned
+from ..header import Blocks, Header, turned
 from ..metadata import exif, mp4
-from . import Buffer, Metadata, damaged
+from . import Buffer, Metadata, damaged, piece
 
 FRAME = struct.Struct(">BHHB")
 LINES = struct.Struct(">H")
 DNL = 0xDC
 """The marker that tells the number of lines where the frame header left it open."""
+COMMENT = 0xFE
 COLOR_SPACES = {1: "gray", 3: "rgb", 4: "cmyk"}
 
 MORE_XMP_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
@@ -63,6 +65,7 @@ def _header(data: Buffer, *, only_head: bool) -> Header:
         has_icc_profile=segments.has_icc_profile,
         has_exif=metadata.has_exif,
         has_gps=metadata.has_gps or segments.elsewhere.has_gps or segments.video_has_location,
+        blocks=segments.blocks,
     )
 
 
@@ -77,6 +80,8 @@ class _Segments:
         self.metadata = Metadata()
         self.elsewhere = Metadata()
         """Of Photoshop's resources, long XMP, and other pictures: only a location in them counts."""
+        self._has_comment = False
+        self._profile: Callable[[], bytes] | None = None
         self._is_head = True
         self._exif_pieces: list[bytes] = []
         self._more_xmp: dict[bytes, list[tuple[int, bytes]]] = {}
@@ -84,6 +89,18 @@ class _Segments:
         trailer_at = self._walk(data, only_head=only_head)
         if not only_head:
             self._look_behind(data, trailer_at)
+
+    @property
+    def blocks(self) -> Blocks:
+        """What can be told in words; long XMP lies beside the picture's own, as Photoshop's resources do."""
+        own, other = self.metadata.blocks, self.elsewhere.blocks
+        return Blocks(
+            exif=own.exif,
+            has_xmp=own.has_xmp,
+            has_iptc=other.has_iptc,
+            has_comment=self._has_comment,
+            profile=self._profile,
+        )
 
     def _walk(self, data: Buffer, *, only_head: bool) -> int:
         """Read segments up to the picture's end, or to where the file is broken, and tell that place."""
@@ -111,6 +128,8 @@ class _Segments:
                 self.frame = FRAME.unpack_from(data, start)
         elif marker == DNL and end - start == LINES.size:
             (self.lines,) = LINES.unpack_from(data, start)
+        elif marker == COMMENT:
+            self._has_comment = self._has_comment or self._is_head
         elif marker == jpeg_bytes.APP1:
             self._app1(data[start:end])
         elif marker == jpeg_bytes.APP2:
@@ -139,7 +158,10 @@ class _Segments:
 
     def _app2(self, data: Buffer, start: int, end: int) -> None:
         if data[start : start + len(jpeg_bytes.ICC_PREFIX)] == jpeg_bytes.ICC_PREFIX:
-            self.has_icc_profile = self.has_icc_profile or self._is_head
+            if self._is_head and not self.has_icc_profile:
+                self.has_icc_profile = True
+                # Of a long profile the first piece says what it is; two bytes number the pieces.
+                self._profile = piece(data, start + len(jpeg_bytes.ICC_PREFIX) + 2, end)
         elif data[start : start + len(PICTURES_PREFIX)] == PICTURES_PREFIX and self._is_head:
             self.pictures = _pictures(data, start + len(PICTURES_PREFIX), end)
 

@@ -56,6 +56,7 @@ def read(data: Buffer) -> Header:
         loop=loop,
         duration_ms=duration_ms,
         is_animation=picture.animation is not None,
+        blocks=metadata.blocks,
     )
 
 

@@ -28,11 +28,15 @@ METADATA = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 WANTED = frozenset({b"acTL", b"fcTL", b"tRNS", b"iCCP", b"IDAT", b"IEND"}) | METADATA
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 RAW_PROFILES = frozenset(f"Raw profile type {kind}".encode() for kind in ("exif", "APP1", "xmp"))
+RAW_IPTC = b"Raw profile type iptc"
+COMMENT_KEYWORD = b"Comment"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 HEX = re.compile(rb"[0-9A-Fa-f\s]*")
 MOST_METADATA_CHUNKS = 10_000
 INFLATED_BYTES = 4 * 1024 * 1024
 """Of all compressed texts together that are looked into."""
+PROFILE_BYTES = 64 * 1024
+"""Of a compressed profile, and of what it inflates to: its beginning says what it is."""
 
 
 def read(data: Buffer) -> Header:
@@ -61,6 +65,7 @@ def read(data: Buffer) -> Header:
         has_icc_profile=chunks.has_icc_profile,
         has_exif=chunks.metadata.has_exif,
         has_gps=chunks.metadata.has_gps,
+        blocks=chunks.metadata.blocks,
         loop=chunks.plays if is_animation else None,
         duration_ms=round(chunks.seconds * 1000) if is_animation else None,
         is_animation=is_animation,
@@ -112,6 +117,7 @@ class _Chunks:
             self.has_transparency = True
         elif kind == b"iCCP":
             self.has_icc_profile = True
+            self.metadata.profile = lambda: _profile(data[start : start + min(length, PROFILE_BYTES)])
         elif kind == b"acTL" and length == ACTL.size:
             frames, plays = ACTL.unpack_from(data, start)
             self.plays = plays if frames else None
@@ -131,6 +137,8 @@ class _Chunks:
 
     def _text(self, kind: bytes, data: Buffer, start: int, end: int) -> None:
         name = data[start : min(end, start + 80)].partition(b"\0")[0]
+        self.metadata.has_comment |= name == COMMENT_KEYWORD
+        self.metadata.has_iptc |= name == RAW_IPTC
         if name != XMP_KEYWORD and name not in RAW_PROFILES:
             return
         body = data[start + len(name) + 1 : end]
@@ -174,3 +182,12 @@ class _Chunks:
             return b""
         self._inflated_bytes += len(text)
         return text
+
+
+def _profile(chunk: bytes) -> bytes:
+    """Behind its name and a byte for the kind of compression."""
+    deflated = chunk.partition(b"\0")[2][1:]
+    try:
+        return zlib.decompressobj().decompress(deflated, PROFILE_BYTES)
+    except zlib.error:
+        return b""

@@ -49,6 +49,7 @@ def read(data: Buffer) -> Header:
         has_icc_profile=metadata.has_icc_profile,
         has_exif=metadata.has_exif,
         has_gps=metadata.has_gps,
+        blocks=metadata.blocks,
     )
 
 

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from ..header import Header, turned
+from ..header import Blocks, Header, turned
 from ..metadata import exif
 from . import Buffer, Metadata, damaged, unpack
 
@@ -17,7 +17,7 @@ PAGES_SEARCHED = 256
 
 IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, PHOTOMETRIC = 256, 257, 258, 262
 ORIENTATION, SAMPLES_PER_PIXEL, EXTRA_SAMPLES = 274, 277, 338
-XMP_PACKET, PHOTOSHOP, ICC_PROFILE = 700, 34377, 34675
+XMP_PACKET, IPTC, PHOTOSHOP, ICC_PROFILE = 700, 33723, 34377, 34675
 EXIF_DIRECTORY, GPS_DIRECTORY = 34665, 34853
 
 COLOR_SPACES = {
@@ -62,6 +62,12 @@ def read(data: Buffer) -> Header:
     if bit_depth == 0:
         raise damaged("The TIFF header has no valid number of bits.")
     metadata = _metadata(file, page, pages)
+    blocks = Blocks(
+        exif=data,
+        has_xmp=XMP_PACKET in page,
+        has_iptc=metadata.has_iptc or IPTC in page,
+        profile=lambda: file.value(page, ICC_PROFILE),
+    )
     stated = file.number(page, ORIENTATION, 0)
     orientation = stated if 1 <= stated <= 8 else metadata.orientation
     display_width, display_height = turned(width, height, orientation)
@@ -78,6 +84,7 @@ def read(data: Buffer) -> Header:
         has_icc_profile=len(file.value(page, ICC_PROFILE)) > 0,
         has_exif=EXIF_DIRECTORY in page,
         has_gps=metadata.has_gps,
+        blocks=blocks,
     )
 
 
@@ -88,6 +95,7 @@ def _metadata(file: "_File", page: "_Directory", pages: list[int]) -> Metadata:
         metadata.take_xmp(packet)
     if resources := file.value(page, PHOTOSHOP):
         elsewhere.take_photoshop(resources)
+        metadata.has_iptc = elsewhere.has_iptc
     # The file is one EXIF structure, and previews inside it may have their own.
     metadata.has_gps = metadata.has_gps or elsewhere.has_gps or exif.read(file.data).has_gps
     for at in pages[:PAGES_SEARCHED]:

@@ -3,7 +3,7 @@
 import struct
 
 from ..header import Header, turned
-from . import Buffer, Metadata, damaged, unpack
+from . import Buffer, Metadata, damaged, piece, unpack
 
 RIFF = struct.Struct("<4sI4s")
 CHUNK = struct.Struct("<4sI")
@@ -49,6 +49,7 @@ def read(data: Buffer) -> Header:
         has_icc_profile=chunks.has_icc_profile,
         has_exif=chunks.metadata.has_exif,
         has_gps=chunks.metadata.has_gps,
+        blocks=chunks.metadata.blocks,
         loop=chunks.loop if is_animation else None,
         duration_ms=chunks.duration_ms if is_animation else None,
         is_animation=is_animation,
@@ -83,6 +84,7 @@ class _Chunks:
                     self._take_metadata(kind, data[start : start + length])
             elif kind == b"ICCP":
                 self.has_icc_profile = length > 0
+                self.metadata.profile = piece(data, start, start + length)
             elif kind == b"ANIM" and length >= ANIM.size:
                 (self.loop,) = ANIM.unpack_from(data, start)
 

@@ -155,9 +155,9 @@ class _Fetch:
     async def _ask(self, step: _Step, target: Target) -> Answer:
         """Everything from the name to the answer."""
         fetcher = self._fetcher
-        fetcher.policy.check(target)
+        fetcher.policy.check(target, self._want.purpose)
         addresses = await self._resolve(step, target)
-        step.verdicts = fetcher.policy.judge(target, addresses)
+        step.verdicts = fetcher.policy.judge(target, addresses, self._want.purpose)
         refusal = fetcher.policy.refusal(step.verdicts)
         if refusal is not None:
             raise refusal

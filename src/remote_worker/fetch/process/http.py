@@ -9,7 +9,7 @@ import httptools
 from ... import __version__
 from ...contract.document import Document
 from ...contract.failures import FailureCode, WorkFailed
-from ...contract.links import Purpose, Want
+from ...contract.links import POSTED, Purpose, Want
 from . import coding, sniff
 from .body import Body
 
@@ -61,6 +61,7 @@ _ACCEPT = {
     Purpose.IMAGE: "image/avif,image/webp,image/*,*/*;q=0.5",
     Purpose.OEMBED: "application/json,text/xml;q=0.8,application/xml;q=0.8,*/*;q=0.1",
     Purpose.RPC: "application/json",
+    Purpose.CHECK: "application/json",
 }
 _UNFIT = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
@@ -91,16 +92,20 @@ class Speaker:
             "Connection": "close",
         }
         method = "GET"
-        if want.purpose is Purpose.RPC:
+        if want.is_posted:
             method = "POST"
-            fields |= {"Content-Type": "application/json", "Content-Length": str(len(want.body))}
+            fields |= {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(want.body)),
+                "Authorization": want.authorization,
+            }
         head = f"{method} {path} HTTP/1.1\r\n"
         for name, value in fields.items():
             if _UNFIT.search(value):
                 raise WorkFailed(FailureCode.BAD_PARAMETER, name.lower())
             if value:
                 head += f"{name}: {value}\r\n"
-        return f"{head}\r\n".encode("latin-1") + (want.body if want.purpose is Purpose.RPC else b"")
+        return f"{head}\r\n".encode("latin-1") + (want.body if want.is_posted else b"")
 
 
 class Answer:
@@ -273,7 +278,7 @@ class Answer:
 
     def _check_status(self, fields: Mapping[str, list[str]]) -> None:
         status = self.status
-        if status in REDIRECTS and self._purpose is not Purpose.RPC:
+        if status in REDIRECTS and self._purpose not in POSTED:
             self.location = self._pointed(fields.get("location", []))
             self.is_done = True
         elif status == 304 and self._is_conditional:

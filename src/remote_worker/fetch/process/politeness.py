@@ -85,6 +85,10 @@ class Gate:
 
         What it gives is told which of the addresses answers: the others' places are free from then on.
         """
+        if want.purpose is Purpose.CHECK:
+            # The operator's own: no stranger's previews of the same site may stand in its way.
+            yield lambda _: None
+            return
         site = self._site(target.site)
         # What the operator opened is the operator's to load.
         counted = tuple({address for address in addresses if not special(address, self._settings.nat64)})

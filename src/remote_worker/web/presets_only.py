@@ -1,0 +1,17 @@
+"""Whether a caller may pick sizes and formats, or has presets alone."""
+
+from starlette.requests import Request
+
+from ..contract.failures import FailureCode, WorkFailed
+from .settings import WebSettings
+
+PICKING, PRESETS = "images", "presets"
+"""What a key may."""
+
+
+def check_may_pick(request: Request, settings: WebSettings) -> None:
+    """Raises WorkFailed if sizes and formats are the operator's alone to pick, here or for this key."""
+    identity = request.scope["state"].get("identity")
+    has_presets_alone = identity is not None and PRESETS in identity.may and PICKING not in identity.may
+    if settings.only_presets or has_presets_alone:
+        raise WorkFailed(FailureCode.ONLY_PRESETS)
