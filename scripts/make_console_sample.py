@@ -1,6 +1,6 @@
 """Draws the console's sample picture: a lake in the mountains that never was, with metadata as a phone writes it.
 
-    .venv/bin/python scripts/make_console_sample.py
+.venv/bin/python scripts/make_console_sample.py
 """
 
 from io import BytesIO
@@ -44,9 +44,15 @@ def mountains(chance: np.random.Generator) -> np.ndarray:
     y, x = np.mgrid[0:rows, 0:WIDTH].astype(np.float64)
     up = (y / rows)[..., None]
     top, middle, low = np.array([86, 124, 178.0]), np.array([238, 186, 156.0]), np.array([255, 222, 178.0])
-    sky = np.where(up < 0.55, top + (middle - top) * (up / 0.55) ** 1.3, middle + (low - middle) * ((up - 0.55) / 0.45))
+    sky = np.where(
+        up < 0.55, top + (middle - top) * (up / 0.55) ** 1.3, middle + (low - middle) * ((up - 0.55) / 0.45)
+    )
     away = np.hypot(x / WIDTH - SUN[0], (y / HEIGHT - SUN[1]) * HEIGHT / WIDTH)[..., None]
-    scene = sky + np.array([255, 214, 150.0]) * (0.55 * np.exp(-away / 0.16)) + 90 * np.exp(-((away / 0.028) ** 4))
+    scene = (
+        sky
+        + np.array([255, 214, 150.0]) * (0.55 * np.exp(-away / 0.16))
+        + 90 * np.exp(-((away / 0.028) ** 4))
+    )
     scene += clouds(chance, rows)[..., None] * np.array([34, 26, 24.0])
     for number, (skyline, rough, colour) in enumerate(RANGES):
         edge = (skyline + ridge(chance, 5 + 2 * number) * rough) * HEIGHT
@@ -74,14 +80,19 @@ def ridge(chance: np.random.Generator, begin: int) -> np.ndarray:
     line = np.zeros(WIDTH)
     for octave in range(7):
         points = chance.uniform(-1, 1, begin * 2**octave + 2)
-        line += np.interp(np.linspace(0, points.size - 1, WIDTH), np.arange(points.size), points) * 0.5**octave
+        line += (
+            np.interp(np.linspace(0, points.size - 1, WIDTH), np.arange(points.size), points) * 0.5**octave
+        )
     return line / 1.5
 
 
 def smooth(chance: np.random.Generator, rows: int, columns: int, cells: int, flat: int = 1) -> np.ndarray:
     """Soft noise between about -1 and 1; `flat` stretches it along the horizon."""
     grid = chance.uniform(0, 255, (cells, max(2, cells // flat * columns // rows)))
-    return np.asarray(Image.fromarray(grid.astype(np.uint8)).resize((columns, rows), Resampling.BICUBIC)) / 127.5 - 1
+    return (
+        np.asarray(Image.fromarray(grid.astype(np.uint8)).resize((columns, rows), Resampling.BICUBIC)) / 127.5
+        - 1
+    )
 
 
 def clouds(chance: np.random.Generator, rows: int) -> np.ndarray:

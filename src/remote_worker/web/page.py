@@ -65,7 +65,9 @@ class Asset:
     def answered(self, request: Request, more: Mapping[str, str]) -> Response:
         """The same, with more headers."""
         headers = {**self._headers, **more}
-        known = (tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(","))
+        known = (
+            tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")
+        )
         if self._tag in known:
             return Response(status_code=304, headers=headers)
         return Response(self._body, headers={**headers, "content-type": self._media_type})

@@ -37,7 +37,7 @@ Some **bold** text, a [link](https://example.org/), and \`code\`.
 
 | what | becomes |
 |---|---|
-| a script | nothing |
+| a script | its own text |
 | a table | a table |
 
 > And @you are mentioned.
@@ -111,6 +111,7 @@ function copied(node, budget, depth) {
 }
 
 function link(made, href) {
+  if (/^\/(?!\/)/.test(href)) made.className = "mention"; // It leads into the forum, so nowhere from here.
   if (!/^(?:https?|mailto):/i.test(href)) return;
   made.href = href;
   made.target = "_blank";
