@@ -147,6 +147,7 @@ def test_what_a_browser_cannot_show_is_shown_by_the_worker(
         # As tests/corpus/MANIFEST.csv has it.
         assert shown.evaluate("(i) => [i.naturalWidth, i.naturalHeight]") == [128, 64]
         expect(tab.get_by_role("article", name="Upright, metadata gone")).to_have_count(0)
+        expect(tab.get_by_role("article", name="As a JPEG").locator(".facts")).to_contain_text("128 × 64")
 
 
 def test_what_is_over_the_limit_is_not_even_sent(browser: Browser, address: str) -> None:

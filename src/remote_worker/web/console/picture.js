@@ -7,6 +7,7 @@ import { bits, blurhash, thumbhash } from "./placeholders.js";
 
 const AT_ONCE = 2;
 const PREVIEW_SIDE = 900;
+const LARGEST_SIDE = 16384;
 /** Shown as it is up to here, so that what moves keeps moving; anything larger is scaled down first. */
 const MOST_PIXELS_SHOWN = 4e6;
 const MOST_BYTES_SHOWN = 4 * 1048576;
@@ -128,6 +129,7 @@ class Bench {
       return card;
     };
     if (info.format === "jpeg") add("Upright, metadata gone", () => this.#picture("/images/prepare_jpeg"));
+    else add("As a JPEG", () => this.#picture(`/images/fit/${LARGEST_SIDE}?format=jpeg`));
     this.#fitCard = add("Made to fit", () => this.#picture(fitPath()));
     const { hasFacts, presets } = await offered();
     this.#signal.throwIfAborted();
@@ -270,8 +272,8 @@ class Bench {
           h("img", { src: address, width: shown, height: shown, alt: `Avatar of ${side} pixels` }),
           h("figcaption", {}, h("a", { href: address, download: `avatar${side}.png`, "aria-label": `Download the avatar of ${side} pixels, ${bytes(blob.size)}` }, `${side}`, h("br"), bytes(blob.size))));
       }));
-      card.querySelector(".frame").replaceWith(row);
-      card.querySelector(".body").append(h("p", { class: "facts" }, [`PNG`, `${made.length} sizes`, milliseconds(inWorker(answer))].map((text) => h("span", {}, text))), timingBar(answer));
+      card.querySelector(".frame").remove();
+      card.querySelector(".body").append(row, h("p", { class: "facts" }, ["PNG", `${made.length} sizes`, milliseconds(inWorker(answer))].map((text) => h("span", {}, text))), timingBar(answer));
     };
   }
 
@@ -279,14 +281,14 @@ class Bench {
     const answer = await ask(`/images/preset/${encodeURIComponent(name)}`, { ...posted("file", this.#file), signal: this.#signal });
     const made = Object.entries(answer.body.outputs ?? {}).map(([output, value]) => ({ output, value, blob: blobOf(value.body, `image/${value.format}`) }));
     return (card) => {
-      const row = h("div", { class: "avatars" }, made.map(({ output, value, blob }) => {
+      const row = h("div", { class: "avatars outputs" }, made.map(({ output, value, blob }) => {
         const address = addresses.of(blob);
         return h("figure", {},
           h("img", { src: address, alt: `${name}: ${output}`, width: value.width * Math.min(1, 220 / value.width), height: value.height * Math.min(1, 220 / value.width) }),
           h("figcaption", {}, h("a", { href: address, download: `${output}.${value.format}` }, `${output}, ${value.width} × ${value.height}`, h("br"), `${String(value.format).toUpperCase()}, ${bytes(blob.size)}`)));
       }));
-      card.querySelector(".frame").replaceWith(row);
-      card.querySelector(".body").append(timingBar(answer));
+      card.querySelector(".frame").remove();
+      card.querySelector(".body").append(row, h("p", { class: "facts" }, [`${made.length} outputs of one decode`, milliseconds(inWorker(answer))].map((text) => h("span", {}, text))), timingBar(answer));
     };
   }
 
@@ -338,7 +340,7 @@ function shell(path, format) {
 }
 
 function fitPath() {
-  const side = Math.max(1, Math.min(16384, Math.round(Number(byId("fit-side").value) || 1024)));
+  const side = Math.max(1, Math.min(LARGEST_SIDE, Math.round(Number(byId("fit-side").value) || 1024)));
   const options = new URLSearchParams();
   const [format, quality] = [byId("fit-format").value, Number(byId("fit-quality").value)];
   if (format) options.set("format", format);
