@@ -134,7 +134,7 @@ class Bench {
     const { hasFacts, presets } = await offered();
     this.#signal.throwIfAborted();
     if (hasFacts) add("Cut to what draws the eye", () => this.#picture("/images/fit/480x480?mode=cover&gravity=attention&format=webp"));
-    for (const name of presets) add(`Preset ${name}`, () => this.#preset(name), "wide");
+    for (const name of presets) add(`Preset “${name}”`, () => this.#preset(name), "wide");
     add("Avatars", () => this.#avatars(), "wide");
     if (hasFacts) add("Facts", () => this.#facts(), "wide");
     say("Making pictures …");
