@@ -43,8 +43,8 @@ function show(stats) {
   drawing ??= build();
   const failed = totals.by_status?.["5xx"] ?? 0;
   set("requests", perSecond(rates.requests));
-  set("p50", latency.p50 === undefined || latency.p50 === null ? "–" : milliseconds(latency.p50));
-  set("p99", latency.p99 === undefined || latency.p99 === null ? "–" : milliseconds(latency.p99));
+  set("p50", latency.p50 ? milliseconds(latency.p50) : "–");
+  set("p99", latency.p99 ? milliseconds(latency.p99) : "–");
   set("kills", String((jail.kills ?? 0) + (jail.crashes ?? 0)));
   byId("load-uptime").textContent = `${stats.stage ?? ""}, up ${duration(stats.uptime ?? 0)}, ${totals.requests ?? 0} requests, ${failed} failed here`;
   spark();
