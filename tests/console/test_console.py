@@ -3,6 +3,8 @@
 import base64
 import os
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -118,6 +120,28 @@ def test_a_dropped_picture_is_shown_beside_everything_that_is_made_of_it(
         with Image.open(waiting.value.path()) as saved:
             assert (saved.format, saved.size, dict(saved.getexif())) == ("JPEG", (1600, 1066), {})
         assert waiting.value.suggested_filename == "picture.jpg"
+
+
+def test_a_part_is_shown_exactly_where_the_worker_has_its_path(browser: Browser, address: str) -> None:
+    def has(path: str) -> bool:
+        try:
+            with urllib.request.urlopen(address + path) as answered:
+                return bool(answered.status == 200)
+        except urllib.error.HTTPError as refused:
+            refused.close()
+            return False
+
+    with visit(browser, address) as tab:
+        tab.get_by_role("button", name="Try a sample").click()
+        finished(tab)
+
+        for path, part in (
+            ("images/facts", tab.get_by_role("article", name="Facts")),
+            ("images/facts", tab.get_by_role("article", name="Cut to what draws the eye")),
+            ("stats", tab.get_by_role("region", name="Right now")),
+            ("openapi.json", tab.get_by_role("link", name="API")),
+        ):
+            expect(part).to_have_count(1 if has(path) else 0)
 
 
 def test_other_options_make_that_one_picture_anew(browser: Browser, address: str) -> None:
