@@ -1,7 +1,4 @@
-"""Draws the console's sample picture: a lake in the mountains that never was, with metadata as a phone writes it.
-
-.venv/bin/python scripts/make_console_sample.py
-"""
+"""Draws the console's sample picture: a lake that never was, with metadata as a phone writes it."""
 
 from io import BytesIO
 from pathlib import Path

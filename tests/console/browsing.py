@@ -1,4 +1,4 @@
-"""Chromium for the tests of the console: a page that notes everything a careful browser would complain about."""
+"""Chromium for the tests of the console: a page that notes whatever a browser complains about."""
 
 import base64
 import json
@@ -39,8 +39,7 @@ def visit(
     blocked: tuple[str, ...] = (),
     routes: dict[str, Any] | None = None,
 ) -> Iterator[Page]:
-    """The console in a window of its own; at the end nothing may have gone wrong but what is `refused`, and what the
-    policy was to block.
+    """The console in a window of its own; nothing may go wrong but what is `refused` or `blocked`.
 
     `routes` answers paths by the value in place of the worker: a dict is JSON, a number a failure.
     """
@@ -56,10 +55,9 @@ def visit(
 
     def note(kind: str, text: str, place: str) -> None:
         path = urlsplit(place).path
-        is_known = (
-            (bool(blocked) and "Content Security Policy directive" in text)
-            or ("Failed to load resource" in text
-            and (path in refused or (path in YOUNG and "404" in text) or path[1:] in (routes or {})))
+        is_known = (bool(blocked) and "Content Security Policy directive" in text) or (
+            "Failed to load resource" in text
+            and (path in refused or (path in YOUNG and "404" in text) or path[1:] in (routes or {}))
         )
         if kind in ("error", "warning") and not is_known:
             noted.append(f"{kind}: {text} {place}")

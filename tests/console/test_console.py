@@ -52,7 +52,8 @@ HOSTILE_HTML = """
 <h2 onclick="alert(1)" style="position:fixed;inset:0" id="work">Title</h2>
 <script>alert(1)</script><img src=x onerror="alert(1)"><svg onload="alert(1)"><p>in a drawing</p></svg>
 <iframe srcdoc="<script>parent.alert(1)</script>"></iframe><form action="https://evil.example/"><input></form>
-<a href="javascript:alert(1)">one</a><a href="https://example.org/" target="_self" onmouseover="alert(1)">two</a>
+<a href="javascript:alert(1)">one</a>
+<a href="https://example.org/" target="_self" onmouseover="alert(1)">two</a>
 <style>body{display:none}</style><math><mtext><table><mglyph><style><img src=x onerror=alert(1)></style>
 <object data="https://evil.example/"></object><link rel="stylesheet" href="https://evil.example/x.css">
 """
@@ -179,7 +180,10 @@ def test_what_is_over_the_limit_is_not_even_sent(browser: Browser, address: str)
     with visit(browser, address, refused={"/images/info"}) as tab:
         sent: list[str] = []
         tab.on("request", lambda request: sent.append(request.url) if "/images/" in request.url else None)
-        take = """async (size) => (await import("/console/picture.js")).take(new File([new Uint8Array(size)], "x"))"""
+        take = """async (size) => {
+            const { take } = await import("/console/picture.js");
+            await take(new File([new Uint8Array(size)], "x"));
+        }"""
 
         tab.evaluate(take, limit + 1)
         expect(tab.get_by_role("alert")).to_contain_text("takes up to 30 MiB. Nothing was sent.")
@@ -243,7 +247,10 @@ def test_the_facts_are_drawn_as_their_algorithms_say(browser: Browser, address: 
 
         def pixels(name: str) -> tuple[int, int, list[int]]:
             width, height, data = card.get_by_role("img", name=name).evaluate(
-                "(c) => [c.width, c.height, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]"
+                """(c) => {
+                    const { width, height } = c;
+                    return [width, height, [...c.getContext("2d").getImageData(0, 0, width, height).data]];
+                }"""
             )
             return width, height, data
 
@@ -437,7 +444,7 @@ CONTRASTS = """() => {
         return [r, g, b, a];
     };
     const light = (rgb) => {
-        const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+        const [r, g, b] = rgb.map((v) => (v <= 10.31475 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const found = [];
@@ -445,19 +452,23 @@ CONTRASTS = """() => {
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
         const element = node.parentElement;
         if (!node.data.trim() || !element.checkVisibility() || element.closest("noscript")) continue;
+        const ground = (e) => getComputedStyle(e).backgroundColor;
         let behind = element;
-        while (behind && channels(getComputedStyle(behind).backgroundColor)[3] === 0) behind = behind.parentElement;
-        const [one, other] = [getComputedStyle(element).color, getComputedStyle(behind ?? document.body).backgroundColor];
+        while (behind !== document.body && channels(ground(behind))[3] === 0) behind = behind.parentElement;
+        const [one, other] = [getComputedStyle(element).color, ground(behind)];
         const [a, b] = [light(channels(one).slice(0, 3)), light(channels(other).slice(0, 3))];
-        found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), node.data.trim().slice(0, 30), one, other]);
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        found.push([ratio, node.data.trim().slice(0, 30), one, other]);
     }
     return found.sort((one, other) => one[0] - other[0]);
 }"""
 SHAPES = """() => ({
-    nameless: [...document.querySelectorAll("img:not([alt]), canvas:not([aria-label]), svg:not([aria-hidden]):not([aria-label])")].length,
+    nameless: document.querySelectorAll(
+        "img:not([alt]), canvas:not([aria-label]), svg:not([aria-hidden]):not([aria-label])").length,
     scroll: document.documentElement.scrollWidth - innerWidth,
     small: [...document.querySelectorAll("button, select, input:not([type=checkbox]), .tool")]
-        .filter((e) => e.checkVisibility() && !e.classList.contains("gone") && e.getBoundingClientRect().height < 30)
+        .filter((e) => e.checkVisibility() && !e.classList.contains("gone"))
+        .filter((e) => e.getBoundingClientRect().height < 30)
         .map((e) => e.outerHTML),
 })"""
 

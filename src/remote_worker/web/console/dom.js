@@ -63,15 +63,21 @@ export function failureCard(failure, title, ...more) {
   );
 }
 
+/** The colour of each step; any other has the first. */
+const STEPS = { queue: "third", decode: "second", encode: "fourth" };
+
+/** The steps of the worker's Server-Timing in words. */
+export const stepsOf = (answer) => answer.timing.filter((step) => step.name !== "total").map((step) => `${step.name} ${milliseconds(step.duration)}`).join(", ");
+
 /** Steps of the worker's Server-Timing as a bar with a sentence for those who do not see it. */
 export function timingBar(answer) {
   const total = answer.timing.find((step) => step.name === "total")?.duration ?? answer.elapsed;
   const steps = answer.timing.filter((step) => step.name !== "total" && step.duration > 0);
   const known = steps.reduce((sum, step) => sum + step.duration, 0);
   const whole = Math.max(total, known, 0.001);
-  const said = steps.map((step) => `${step.name} ${milliseconds(step.duration)}`).join(", ");
+  const said = stepsOf(answer);
   const bar = h("div", { class: "bar", role: "img", "aria-label": `In the worker ${milliseconds(total)}: ${said}`, title: said });
-  for (const step of steps) bar.append(part(step.duration / whole));
+  for (const step of steps) bar.append(part(step.duration / whole, STEPS[step.name]));
   if (known < whole) bar.append(part(1 - known / whole, "rest"));
   return bar;
 }

@@ -4,6 +4,7 @@ import { ask } from "./api.js";
 import { Addresses, byId, failureCard, h, milliseconds, part, tag } from "./dom.js";
 
 const addresses = new Addresses();
+const KINDS = ["", "second", "third", "fourth"];
 let work = new AbortController();
 
 export function start() {
@@ -98,7 +99,7 @@ function hop(told) {
       told.status && tag(String(told.status), told.status < 400 ? "good" : "bad"),
       told.code && tag(told.detail ? `${told.code}: ${told.detail}` : told.code, "bad"),
       verdicts.map((verdict) => tag(`${verdict.address} ${verdict.allowed ? "may be asked" : "is refused"}${verdict.rule ? `: ${verdict.rule}` : ""}`, verdict.allowed ? "good" : "bad"))),
-    whole > 0 && h("div", { class: "bar", role: "img", "aria-label": said, title: said }, steps.map(([, took]) => part(took / whole))),
+    whole > 0 && h("div", { class: "bar", role: "img", "aria-label": said, title: said }, steps.map(([, took], index) => part(took / whole, KINDS[index % KINDS.length]))),
     whole > 0 && h("p", { class: "quiet number" }, said));
 }
 

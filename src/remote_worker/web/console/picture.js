@@ -1,7 +1,7 @@
 // A picture and everything that the worker makes of it.
 
 import { ask, exists, Failure, hasKey, posted } from "./api.js";
-import { Addresses, byId, bytes, failureCard, h, milliseconds, s, timingBar } from "./dom.js";
+import { Addresses, byId, bytes, failureCard, h, milliseconds, s, stepsOf, timingBar } from "./dom.js";
 import { removedCard } from "./metadata.js";
 import { bits, blurhash, thumbhash } from "./placeholders.js";
 
@@ -234,7 +234,7 @@ class Bench {
         h("p", { class: "facts" }, [format.toUpperCase(), `${image.naturalWidth} × ${image.naturalHeight}`, bytes(answer.body.size), milliseconds(inWorker(answer))].map((text) => h("span", {}, text))),
         timingBar(answer),
         h("div", { class: "row spread" },
-          h("details", {}, h("summary", {}, "From a shell"), h("pre", { tabindex: 0 }, shell(path, format))),
+          h("details", {}, h("summary", {}, "From a shell"), h("pre", { tabindex: 0 }, shell(path, format)), h("p", { class: "quiet" }, `It took: ${stepsOf(answer)}`)),
           download(address, `picture.${format === "jpeg" ? "jpg" : format}`, card.querySelector("h3").textContent)));
     };
   }
