@@ -390,8 +390,8 @@ def test_everything_can_be_done_from_the_keyboard(browser: Browser, address: str
         keys = tab.keyboard
 
         def focused() -> str:
-            outline = tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            assert outline == "solid"
+            outline = tab.evaluate("getComputedStyle(document.activeElement).outline")
+            assert outline.endswith("solid 3px"), outline
             return str(tab.evaluate("document.activeElement.textContent.trim() || document.activeElement.id"))
 
         keys.press("Tab")
