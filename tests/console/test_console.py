@@ -373,12 +373,17 @@ def test_a_key_is_asked_for_and_kept_in_memory_alone(browser: Browser, address: 
     with visit(browser, address, routes={"capabilities": guard}) as tab:
         field = tab.get_by_label("API key")
         expect(field).to_be_focused()
+        field.fill("rw_wrong")
+        field.press("Enter")
+        expect(tab.get_by_role("region", name="wants a key")).to_contain_text("not known there")
+        expect(field).to_be_focused()
+        expect(field).to_have_value("")
         field.fill("rw_right")
         field.press("Enter")
         expect(tab.get_by_text("version ")).to_be_visible()
         expect(field).to_be_hidden()
 
-        assert seen == [None, "Bearer rw_right"]
+        assert seen == [None, "Bearer rw_wrong", "Bearer rw_right"]
         stored = "[JSON.stringify({ ...localStorage, ...sessionStorage }), document.cookie, location.href]"
         assert tab.evaluate(stored) == ["{}", "", address]
         tab.reload()

@@ -1,6 +1,6 @@
 // The page as a whole: tabs, dropping and pasting, the key, the theme, and what the worker says of itself.
 
-import { ask, exists, onKeyWanted, useKey } from "./api.js";
+import { ask, exists, hasKey, onKeyWanted, useKey } from "./api.js";
 import { byId } from "./dom.js";
 import * as link from "./link.js";
 import * as load from "./load.js";
@@ -105,6 +105,7 @@ function startTheme() {
 
 function startKey() {
   const [section, button, field] = [byId("key"), byId("key-button"), byId("key-field")];
+  const says = byId("key-says").textContent;
   const show = (isShown) => {
     section.hidden = !isShown;
     button.setAttribute("aria-expanded", String(isShown));
@@ -120,6 +121,7 @@ function startKey() {
   });
   onKeyWanted(() => {
     button.hidden = false;
+    byId("key-says").textContent = hasKey() ? "The one it got is not known there. Is it whole?" : says;
     if (!section.hidden) return;
     show(true);
     field.focus();
