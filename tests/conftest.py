@@ -51,6 +51,7 @@ TOOLS: dict[str, Callable[[], object]] = {
     "needs_node": lambda: shutil.which("node"),
     "needs_php": _php_with_curl,
     "needs_ruby": lambda: shutil.which("ruby"),
+    "needs_chromium": Path("/usr/bin/chromium").exists,
     # Only root may look into processes that are not dumpable.
     "needs_haproxy": lambda: shutil.which("haproxy", path=SYSTEM_PATH),
     "needs_nginx": lambda: shutil.which("nginx", path=SYSTEM_PATH),

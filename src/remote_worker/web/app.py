@@ -27,6 +27,7 @@ from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .links import LinkEndpoints, Links
 from .network import NetworkEndpoints, NetworkUses
+from .page import Page
 from .presets import PresetEndpoints
 from .settings import WebSettings
 from .stopping import Refusals
@@ -81,10 +82,11 @@ def create_app(
     texts = TextEndpoints(uses.texts, settings, callers, budget)
     network = NetworkEndpoints(uses.network, settings, callers)
     about = _About(settings)
+    page = Page()
     offered = Offered(links=uses.links, texts=uses.texts, network=uses.network, presets=uses.presets)
     capabilities = CapabilityEndpoint(health.current, offered, limits, settings)
     reads: dict[str, Endpoint] = {
-        "/": about.index,
+        "/": page.index,
         "/ping": about.ping,
         "/hello": about.hello,
         "/capabilities": capabilities.tell,
@@ -98,6 +100,7 @@ def create_app(
         "/ipip/{address}": network.ipip,
         "/geo/{address}": network.geo,
         "/ens/{name}": network.ens,
+        **{path: asset.answer for path, asset in page.assets().items()},
     }
     uploads: dict[str, Endpoint] = {
         "/images/prepare_jpeg": pictures.prepare,
@@ -152,9 +155,6 @@ class _About:
     def __init__(self, settings: WebSettings) -> None:
         self._settings = settings
         self._started = time.monotonic()
-
-    async def index(self, _: Request) -> Response:
-        return json_answer({})
 
     async def ping(self, _: Request) -> Response:
         return json_answer({"message": "pong", "status": "ok", "success": True, "uptime": self._uptime()})

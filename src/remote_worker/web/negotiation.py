@@ -13,6 +13,11 @@ def wants_json(accept: str) -> bool:
     return "application/json" in accept.lower() and not wants_picture(accept)
 
 
+def wants_page(accept: str) -> bool:
+    """Whether HTML is named, as browsers do, and JSON not preferred."""
+    return _prefers(accept, lambda name: name == "text/html")
+
+
 def wants_parts(accept: str) -> bool:
     """Whether several pictures are to come as the parts of multipart/mixed."""
     return _prefers(accept, lambda name: name == "multipart/mixed")
