@@ -93,12 +93,12 @@ def test_a_face_counts_for_more_than_a_patterned_ground() -> None:
 @pytest.mark.parametrize(
     ("kept", "lost"),
     [
-        # Of a luma of 120 each: strong colour and gray, skin and an equally strong blue.
-        ((210, 70, 130), (120, 120, 120)),
-        ((196, 90, 77), (77, 125, 196)),
+        # Violet and a lighter gray, skin and a blue that is lighter and stronger.
+        ((90, 60, 200), (140, 140, 140)),
+        ((196, 90, 77), (60, 160, 255)),
     ],
 )
-def test_of_two_equal_subjects_the_colourful_and_the_skin_is_kept(
+def test_colour_and_skin_count_for_more_than_a_stronger_edge(
     kept: tuple[int, int, int], lost: tuple[int, int, int], is_left: bool
 ) -> None:
     picture = Image.new("RGB", (400, 160), (20, 20, 20))
