@@ -37,6 +37,7 @@ TOOLS: dict[str, Callable[[], object]] = {
     "needs_imagemagick": find_imagemagick,
     "needs_turbojpeg": cache(lambda: find_library("turbojpeg")),
     "needs_kernel_headers": Path("/usr/include/asm-generic/unistd.h").exists,
+    "needs_promtool": lambda: shutil.which("promtool"),
     "needs_curl": lambda: shutil.which("curl"),
     # Only root may look into processes that are not dumpable.
     "needs_strace": lambda: os.geteuid() == 0 and shutil.which("strace"),

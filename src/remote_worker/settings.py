@@ -4,15 +4,17 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Network, ip_address, ip_network
 from typing import Any, NoReturn, get_type_hints
 
+from . import tracing
 from .contract.formats import FormatName, switched_on
 from .contract.limits import LONGEST_SIDE, MIB, Limits
 from .fetch.settings import FetchSettings, Nameserver, Opening
 from .pool.settings import PoolSettings
 from .service.settings import LinkSettings, NetworkSettings
+from .telemetry import Listening, LogFormat, TelemetrySettings
 from .web.auth import is_loopback
 from .web.callers import network
 from .web.settings import Network, WebSettings
@@ -25,7 +27,16 @@ PARTS: dict[str, type] = {
     "fetch": FetchSettings,
     "links": LinkSettings,
     "network": NetworkSettings,
+    "telemetry": TelemetrySettings,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What variables of other makers ask for. OpenTelemetry's SDK reads the rest of OTEL_ itself."""
+
+    traces: bool = False
+    sentry_dsn: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +49,8 @@ class Settings:
     fetch: FetchSettings
     links: LinkSettings
     network: NetworkSettings
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    outside: Outside = field(default_factory=Outside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +102,10 @@ def read(environment: Mapping[str, str]) -> Settings:
             problems.append(f"{name} must be {wrong}{got}")
     if problems:
         raise BadSettings(problems)
-    settings = Settings(**{part: kind(**given[part]) for part, kind in PARTS.items()})
+    outside = Outside(
+        traces=tracing.is_wanted(environment), sentry_dsn=environment.get("SENTRY_DSN", "").strip()
+    )
+    settings = Settings(**{part: kind(**given[part]) for part, kind in PARTS.items()}, outside=outside)
     problems += _conflicts(settings)
     if problems:
         raise BadSettings(problems)
@@ -129,6 +145,12 @@ def markdown() -> str:
 
 
 def _conflicts(settings: Settings) -> Iterator[str]:
+    told = settings.telemetry
+    if told.metrics.host and not told.metrics_open and not is_loopback(told.metrics.host):
+        yield (
+            f"REMOTE_METRICS={told.metrics} lets other machines read the metrics: "
+            "set REMOTE_METRICS_OPEN=1 if that is meant, or REMOTE_METRICS=127.0.0.1:9464"
+        )
     if is_loopback(settings.web.host):
         return
     if not settings.pool.jail:
@@ -255,6 +277,20 @@ def _nameserver(text: str) -> Nameserver:
     return Nameserver(str(ip_address(found[1] or found[3])), port)
 
 
+def _listening(_: Row, text: str) -> Listening:
+    if not text:
+        return Listening()
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+|localhost)):([0-9]{1,5})", text)
+    if found is None or _digits(found[3]) > 65_535:
+        raise ValueError
+    host = found[1] or found[2]
+    return Listening(host if host == "localhost" else str(ip_address(host)), _digits(found[3]))
+
+
+def _log_format(_: Row, text: str) -> LogFormat:
+    return LogFormat(text)
+
+
 def _prefixes(row: Row, text: str) -> tuple[IPv6Network, ...]:
     networks = tuple(ip_network(word) for word in _list(row, text))
     prefixes = tuple(found for found in networks if isinstance(found, IPv6Network))
@@ -285,6 +321,8 @@ _READERS: dict[Any, Callable[[Row, str], object]] = {
     tuple[Opening, ...]: _openings,
     tuple[Nameserver, ...]: _nameservers,
     tuple[IPv6Network, ...]: _prefixes,
+    Listening: _listening,
+    LogFormat: _log_format,
 }
 _WORDS: dict[Any, Callable[[Row], str]] = {
     int: lambda row: "bytes (`30MiB` and the like do)" if row.field.endswith("_bytes") else "a whole number",
@@ -304,6 +342,8 @@ _WORDS: dict[Any, Callable[[Row], str]] = {
     ),
     tuple[Nameserver, ...]: lambda _: "a list of addresses with commas, with `:port` if it is not 53",
     tuple[IPv6Network, ...]: lambda _: "a list of IPv6 prefixes with commas",
+    Listening: lambda _: "an address with a port (`127.0.0.1:9464`, `[::1]:9464`), or nothing",
+    LogFormat: lambda _: "one of " + ", ".join(f"`{form}`" for form in LogFormat),
 }
 
 GIB = 1024 * MIB
@@ -511,5 +551,19 @@ _NETWORK = (
         secret=True,  # Providers put their key into it.
     ),
 )
-TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL, *_FETCH, *_LINKS, *_NETWORK)
+_TELEMETRY = (
+    Row(
+        "telemetry",
+        "log_format",
+        "How log lines are written: `logfmt`, `json` (one object a line), or `console` for people.",
+    ),
+    Row(
+        "telemetry",
+        "metrics",
+        "Address and port at which Prometheus reads metrics, `127.0.0.1:9464`; empty is none.",
+    ),
+    Row("telemetry", "metrics_open", "Says that other machines may read the metrics."),
+    Row("telemetry", "top_key", "Key that `remote-worker top` shows to the worker.", secret=True),
+)
+TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL, *_FETCH, *_LINKS, *_NETWORK, *_TELEMETRY)
 """Every setting there is."""

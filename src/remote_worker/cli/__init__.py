@@ -20,6 +20,7 @@ from .diagnosis import doctor, settings_in_effect
 from .looking import preview, resolve
 from .pictures import FORMATS_BY_SUFFIX, run
 from .serving import serve
+from .top import top
 
 FAILED = 1
 CANNOT_START = 78
@@ -89,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     resolve.add_argument("name")
     resolve.add_argument("--type", default=KINDS[0], help=f"one of {', '.join(KINDS)} (default: {KINDS[0]})")
 
+    top = commands.add_parser("top", help="watch a worker: its queues, children, rates and codes")
+    top.add_argument("url", nargs="?", help="where it is (default: REMOTE_HOST and REMOTE_PORT)")
+    top.add_argument("--once", action="store_true", help="print one frame and end")
+    top.add_argument("--key-file", type=Path, help="file with the key to show, instead of REMOTE_TOP_KEY")
+    top.add_argument("--seconds", type=_pause, default=1.0, help="between two looks (default: 1)")
+
     commands.add_parser("doctor", help="try the kernel, the seal and every format")
     commands.add_parser("settings", help="print the settings in effect, secrets masked")
     return parser
@@ -97,6 +104,15 @@ def _parser() -> argparse.ArgumentParser:
 def _box(text: str) -> tuple[int, int]:
     width, cross, height = text.partition("x")
     return _whole(width, LONGEST_SIDE), _whole(height if cross else width, LONGEST_SIDE)
+
+
+def _pause(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) or not float(text) >= _SHORTEST_PAUSE_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0.1 or more")
+    return float(text)
+
+
+_SHORTEST_PAUSE_SECONDS = 0.1
 
 
 def _quality(text: str) -> int:
@@ -142,6 +158,7 @@ _COMMANDS = {
     "run": run,
     "preview": preview,
     "resolve": resolve,
+    "top": top,
     "doctor": doctor,
     "settings": settings_in_effect,
 }
