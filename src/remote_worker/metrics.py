@@ -262,7 +262,7 @@ READY = Gauge("sandboxes_ready", "Sealed children that wait for work.", queue=("
 BUILD = Gauge("build_info", "1, with the versions.", version=(), python=())
 
 PROCESS = (
-    "process_cpu_seconds",
+    "process_cpu_seconds_total",
     "process_max_fds",
     "process_open_fds",
     "process_resident_memory_bytes",

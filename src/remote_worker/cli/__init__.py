@@ -14,13 +14,12 @@ from ..fetch.door import DoorFailed
 from ..pool.template import TemplateFailed
 from ..service.cache_file import CacheUnusable
 from ..service.network import KINDS
-from ..settings import BadSettings, read
+from ..settings import BadSettings, Settings, read
 from ..web.listening import CannotListen, handed_over
 from .diagnosis import doctor, settings_in_effect
 from .looking import preview, resolve
 from .pictures import FORMATS_BY_SUFFIX, run
 from .serving import serve
-from .top import top
 
 FAILED = 1
 CANNOT_START = 78
@@ -148,6 +147,12 @@ def _environment(options: argparse.Namespace) -> dict[str, str]:
     return environment
 
 
+def _top(options: argparse.Namespace, settings: Settings) -> int:
+    from .top import top  # noqa: PLC0415  what draws in a terminal is not for those who serve
+
+    return top(options, settings)
+
+
 def _complain(text: str, status: int) -> int:
     print(f"remote-worker: {text}", file=sys.stderr)
     return status
@@ -158,7 +163,7 @@ _COMMANDS = {
     "run": run,
     "preview": preview,
     "resolve": resolve,
-    "top": top,
+    "top": _top,
     "doctor": doctor,
     "settings": settings_in_effect,
 }

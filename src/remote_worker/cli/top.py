@@ -1,7 +1,7 @@
 """`remote-worker top`: a worker's queues, children, rates and codes in a terminal, from its `/stats`.
 
-It asks the worker that its user names, and no other module of the host does so: an HTTP client is loaded when it
-is run.
+It asks the worker that its user names. No other module of the host asks anybody by HTTP: the client is
+loaded only here.
 """
 
 import argparse

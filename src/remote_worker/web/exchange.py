@@ -54,15 +54,15 @@ class Exchange:
 
     def server_timing(self) -> str:
         """How long each step took until now."""
-        spent: dict[str, float] = {}
+        spent: list[tuple[str, float]] = []
         if self.upload_seconds is not None:
-            spent[Step.UPLOAD] = self.upload_seconds
+            spent.append((Step.UPLOAD, self.upload_seconds))
         if self.journey.steps:
-            spent = {**spent, **self.journey.seconds()}
+            spent += self.journey.seconds().items()
         elif self.decode_seconds is not None:
-            spent[Step.DECODE] = self.decode_seconds  # Whoever decodes does not say more.
-        spent["total"] = time.perf_counter() - self.started
-        return ", ".join([f"{name};dur={took * 1e3:.1f}" for name, took in spent.items()])
+            spent.append((Step.DECODE, self.decode_seconds))  # Whoever decodes does not say more.
+        spent.append(("total", time.perf_counter() - self.started))
+        return ", ".join([f"{name};dur={took * 1e3:.1f}" for name, took in spent])
 
 
 def new_request_id() -> str:
