@@ -43,7 +43,6 @@ class Reporter(logging.Handler):
                 auto_session_tracking=False,
                 include_local_variables=False,
                 include_source_context=False,
-                send_default_pii=False,
                 send_client_reports=False,
                 max_request_body_size="never",
                 max_breadcrumbs=0,

@@ -100,11 +100,11 @@ def emit(
     )
 
 
-def configure(stream: TextIO | None = None, form: LogFormat = LogFormat.LOGFMT) -> None:
+def configure(stream: "TextIO | Unhurried | None" = None, form: LogFormat = LogFormat.LOGFMT) -> None:
     """Send every log line, those of libraries too, to this stream (standard error) in this form."""
-    # The stream that is written to is ours, and does not say whether a terminal is behind it.
-    is_terminal = (stream or sys.stderr).isatty() and "NO_COLOR" not in os.environ
-    handler = logging.StreamHandler(stream or Unhurried(sys.stderr.fileno()))
+    stream = stream or Unhurried(sys.stderr.fileno())
+    is_terminal = stream.isatty() and "NO_COLOR" not in os.environ
+    handler = logging.StreamHandler(stream)
     forms: dict[LogFormat, Callable[[], logging.Formatter]] = {
         LogFormat.LOGFMT: Line,
         LogFormat.JSON: JsonLine,
@@ -139,6 +139,10 @@ class Unhurried:
             lost, self._lost = self._lost, 0
             emit(Event.LINES_LOST, level=logging.WARNING, lines=lost)
             self._lost = lost if self._lost else 0
+
+    def isatty(self) -> bool:
+        """A person reads it."""
+        return os.isatty(self._descriptor)
 
     def flush(self) -> None:
         """Fill the protocol: nothing is kept back."""

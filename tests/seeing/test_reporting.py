@@ -27,11 +27,11 @@ def sentry() -> Iterator[Received]:
 @pytest.fixture(scope="module")
 def reported(sentry: Received) -> Iterator[None]:
     """A reporter at work, in a loop of its own."""
+    dsn = sentry.url.replace("http://", "http://public@") + "/7"
+    reporter = Reporter(dsn, version="1.2.3", worker="w1")
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    dsn = sentry.url.replace("http://", "http://public@") + "/7"
-    reporter = Reporter(dsn, version="1.2.3", worker="w1")
     asyncio.run_coroutine_threadsafe(reporter.__aenter__(), loop).result(10)
     yield
     asyncio.run_coroutine_threadsafe(reporter.__aexit__(), loop).result(10)

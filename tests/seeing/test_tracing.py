@@ -196,7 +196,7 @@ def test_a_dsn_that_is_none_stops_the_start_and_is_not_echoed() -> None:
 
 def test_nothing_of_the_packages_is_loaded_unless_they_are_asked_for() -> None:
     program = (
-        "import sys\nfrom remote_worker import wiring, settings, asgi, cli\nimport remote_worker.cli.serving\n"
+        "import sys, remote_worker.cli.serving\nfrom remote_worker import wiring, settings, asgi\n"
         "wiring.Whole(settings.read({}))\n"
         "print([name for name in sys.modules if name.partition('.')[0] in "
         "('opentelemetry', 'sentry_sdk', 'prometheus_client', 'requests', 'urllib3', 'rich')])"
