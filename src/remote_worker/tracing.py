@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -46,18 +46,16 @@ class Past:
     code: str = ""
 
 
-@dataclass(slots=True)
-class Journey:
-    """One request's steps, as they end."""
+Journey = list[Past]
+"""One request's steps, as they end."""
 
-    steps: list[Past] = field(default_factory=list)
 
-    def seconds(self) -> dict[Step, float]:
-        """How long each took, those of one kind together."""
-        spent: dict[Step, float] = {}
-        for past in self.steps:
-            spent[past.step] = spent.get(past.step, 0.0) + past.seconds
-        return spent
+def seconds_of(journey: Journey) -> dict[Step, float]:
+    """How long each took, those of one kind together."""
+    spent: dict[Step, float] = {}
+    for past in journey:
+        spent[past.step] = spent.get(past.step, 0.0) + past.seconds
+    return spent
 
 
 _journey: ContextVar[Journey | None] = ContextVar("journey", default=None)
@@ -65,7 +63,7 @@ _journey: ContextVar[Journey | None] = ContextVar("journey", default=None)
 
 def begin() -> Journey:
     """From now on, what this task and those it starts go through belongs to this one."""
-    journey = Journey()
+    journey: Journey = []
     _journey.set(journey)
     return journey
 
@@ -75,8 +73,8 @@ def took(step: Step, began: float, hops: Sequence[Hop] = (), code: str = "") -> 
     seconds = time.perf_counter() - began
     metrics.SPAN_SECONDS.observe(seconds, step)
     journey = _journey.get()
-    if journey is not None and len(journey.steps) < MOST_STEPS:
-        journey.steps.append(Past(step, began, seconds, hops, code))
+    if journey is not None and len(journey) < MOST_STEPS:
+        journey.append(Past(step, began, seconds, hops, code))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +168,7 @@ class Tracer:
             if request.status >= 500:
                 root.set_status(api.StatusCode.ERROR)
             context = api.set_span_in_context(root)
-            for past in request.journey.steps:
+            for past in request.journey:
                 self._tell_step(past, context, at)
         root.end(ends_ns)
         told = root.get_span_context()

@@ -50,15 +50,15 @@ class Exchange:
     upload_seconds: float | None = None
     decode_seconds: float | None = None
     """Queue and work."""
-    journey: Journey = field(default_factory=Journey)
+    journey: Journey = field(default_factory=list)
 
     def server_timing(self) -> str:
         """How long each step took until now."""
         spent: list[tuple[str, float]] = []
         if self.upload_seconds is not None:
             spent.append((Step.UPLOAD, self.upload_seconds))
-        if self.journey.steps:
-            spent += self.journey.seconds().items()
+        if self.journey:
+            spent += tracing.seconds_of(self.journey).items()
         elif self.decode_seconds is not None:
             spent.append((Step.DECODE, self.decode_seconds))  # Whoever decodes does not say more.
         spent.append(("total", time.perf_counter() - self.started))
@@ -248,9 +248,7 @@ def _ended(scope: Scope, exchange: Exchange, route: str) -> tracing.Request:
     """What a trace tells of it. Its upload began right behind the head."""
     journey = exchange.journey
     if exchange.upload_seconds is not None:
-        journey = Journey(
-            [tracing.Past(Step.UPLOAD, exchange.started, exchange.upload_seconds), *journey.steps]
-        )
+        journey = [tracing.Past(Step.UPLOAD, exchange.started, exchange.upload_seconds), *journey]
     given = (value for name, value in scope["headers"] if name == b"traceparent")
     return tracing.Request(
         journey=journey,
