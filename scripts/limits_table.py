@@ -1069,6 +1069,32 @@ _LINKS = (
         (f"{_BY_URL}test_a_sites_tag_is_used_up_to_a_length",),
     ),
 )
+_SEEING = (
+    Limit(
+        "steps of a request that become spans",
+        "tracing:MOST_STEPS",
+        "they are not told",
+        ("seeing/test_tracing.py::test_a_trace_has_so_many_steps_and_not_one_more",),
+    ),
+    Limit(
+        "the head of a request for metrics",
+        "web.scrape:MOST_HEAD_BYTES",
+        "the connection ends",
+        ("seeing/test_scraping.py::test_a_head_is_bounded",),
+    ),
+    Limit(
+        "connections for metrics at once",
+        "web.scrape:MOST_SCRAPES",
+        "the connection ends",
+        ("seeing/test_scraping.py::test_so_many_may_read_at_once_and_not_one_more",),
+    ),
+    Limit(
+        "an answer that `remote-worker top` reads",
+        "cli.top:MOST_ANSWER_BYTES",
+        "it says so",
+        ("seeing/test_top.py::test_an_answer_has_so_many_bytes_and_not_one_more",),
+    ),
+)
 _NETWORK = (
     Limit(
         "a name that is resolved",
@@ -1265,6 +1291,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "JSON and text": _TEXTS,
     "Names and addresses": _NETWORK,
     "Recipes, and the check before a picture leaves": _RECIPES,
+    "What the worker tells of itself": _SEEING,
     "Answers of those who are fetched from": _ANSWERS,
 }
 """All rows, by what they bound."""
@@ -1364,6 +1391,12 @@ NO_LIMITS = {
     "decoder.page.scanner:_LONGEST_NAME": "longer than any name that is looked for",
     "decoder.page.json_ld:_MOST_WHOLE": "the largest number that JSON holds exactly",
     "decoder.template:_MOST_HOLES": "how memory is laid out before the seal",
+    # What the worker tells of itself.
+    "decoder.template:_MOST": "the largest number that an event can say",
+    "log_format": "how lines are written",
+    "metrics": "where it listens",
+    "metrics_open": "who may read",
+    "top_key": "who asks",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 

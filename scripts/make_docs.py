@@ -7,7 +7,7 @@ from pathlib import Path
 
 import limits_table
 
-from remote_worker import settings
+from remote_worker import metrics, settings
 from remote_worker.decoder.codecs import CODECS
 from remote_worker.decoder.formats import FORMATS
 from remote_worker.web.problems import PROBLEMS
@@ -162,12 +162,30 @@ def limits_page() -> str:
     )
 
 
+METRICS_BEGIN = "<!-- metrics: made by scripts/make-docs from src/remote_worker/metrics.py; edit there. -->\n"
+METRICS_END = "<!-- end of metrics -->\n"
+
+
+def observing_page() -> str:
+    """docs/observing.md, with its table of metrics made anew; the rest is written by hand."""
+    before, _, rest = (DOCS / "observing.md").read_text().partition(METRICS_BEGIN)
+    _, _, after = rest.partition(METRICS_END)
+    rows = "".join(
+        f"| `{metric.name}{'_total' if metric.kind == 'counter' else ''}` | {metric.kind} "
+        f"| {', '.join(f'`{label}`' for label in metric.labels)} | {metric.about} |\n"
+        for metric in metrics.EVERY
+    )
+    head = "| metric | kind | labels | what it is |\n|---|---|---|---|\n"
+    return f"{before}{METRICS_BEGIN}\n{head}{rows}\n{METRICS_END}{after}"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": lambda: SETTINGS_HEAD + settings.markdown(),
     "formats.md": formats_page,
     "errors.md": errors_page,
     "codecs.md": codecs_page,
     "limits.md": limits_page,
+    "observing.md": observing_page,
 }
 
 

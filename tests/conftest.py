@@ -46,6 +46,7 @@ TOOLS: dict[str, Callable[[], object]] = {
     "needs_imagemagick": find_imagemagick,
     "needs_turbojpeg": cache(lambda: find_library("turbojpeg")),
     "needs_kernel_headers": Path("/usr/include/asm-generic/unistd.h").exists,
+    "needs_promtool": lambda: shutil.which("promtool"),
     "needs_curl": lambda: shutil.which("curl"),
     "needs_go": lambda: shutil.which("go"),
     "needs_node": lambda: shutil.which("node"),

@@ -9,7 +9,8 @@ from remote_worker.contract.limits import Limits
 from remote_worker.fetch.settings import FetchSettings
 from remote_worker.pool.settings import PoolSettings
 from remote_worker.service.settings import CheckSettings, LinkSettings, NetworkSettings
-from remote_worker.settings import BadSettings, FileSettings, Row, effective, read, shown
+from remote_worker.settings import BadSettings, FileSettings, Outside, Row, effective, read, shown
+from remote_worker.telemetry import TelemetrySettings
 from remote_worker.web.settings import WebSettings
 
 
@@ -34,6 +35,8 @@ def test_an_empty_environment_gives_every_part_its_defaults() -> None:
         network=NetworkSettings(),
         check=CheckSettings(),
         file=FileSettings(),
+        telemetry=TelemetrySettings(),
+        outside=Outside(),
     )
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
-HOST = ("asgi", "cli", "settings", "telemetry", "wiring", "contract", "pool", "service", "web")
+HOST = (
+    *("asgi", "cli", "settings", "telemetry", "metrics", "tracing", "reporting", "wiring", "contract"),
+    *("pool", "service", "web"),
+)
 JAILED = ("contract", "jail", "decoder")
 IMAGE_LIBRARIES = {
     "PIL",
@@ -30,6 +34,8 @@ FETCHING_HOST = (
     "fetch/url",
 )
 PARSERS = {"cmarkgfm", "nh3", "maxminddb"}
+REPORTING = {"opentelemetry", "sentry_sdk", "prometheus_client"}
+"""Libraries that dial what the operator names, or bring what could: loaded by name, when that is wanted."""
 DIALLING_BY_THEMSELVES = {
     "aiohttp",
     "httpx",
@@ -40,7 +46,7 @@ DIALLING_BY_THEMSELVES = {
     "urllib.request",
     "http.client",
 }
-DIALLING = {"dns", "aiohttp", "httpx", "requests", "urllib3", "httpcore"}
+DIALLING = {"dns", "aiohttp", "httpx", "requests", "urllib3", "httpcore", *REPORTING}
 """Libraries that ask others; `ssl` is loaded by asyncio."""
 STANDARD_CLIENTS = {"ftplib", "imaplib", "poplib", "smtplib", "telnetlib", "xmlrpc.client", "nntplib"}
 ASKING = set(
@@ -145,7 +151,27 @@ def test_no_source_of_the_host_reaches_for_the_network_besides_listening() -> No
         for name in reached(file.read_text())
     }
 
-    assert reaching == {"remote_worker/service/cache_file.py: connect"}  # sqlite3's
+    assert reaching == {
+        "remote_worker/service/cache_file.py: connect",  # sqlite3's
+        "remote_worker/cli/top.py: http.client",  # Of the worker that its user names; never in a worker.
+    }
+
+
+def test_only_those_who_report_load_what_reports() -> None:
+    loading = {
+        f"{file.relative_to(SOURCE)}: {name}"
+        for file in (SOURCE / "remote_worker").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for name in REPORTING
+        if re.fullmatch(rf"{name}(\.[a-z_.]+)?", node.value)
+    }
+
+    assert loading == {
+        "remote_worker/tracing.py: opentelemetry",
+        "remote_worker/reporting.py: sentry_sdk",
+        "remote_worker/web/scrape.py: prometheus_client",
+    }
 
 
 @pytest.mark.parametrize(

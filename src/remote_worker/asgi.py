@@ -26,4 +26,12 @@ def create_app() -> Callable[..., Awaitable[None]]:
         async with whole:
             yield
 
-    return create_web_app(whole.uses, whole.check, settings.web, settings.limits, lifespan=lifespan)
+    return create_web_app(
+        whole.uses,
+        whole.check,
+        settings.web,
+        settings.limits,
+        lifespan=lifespan,
+        watch=whole.watch,
+        tell=whole.tell,
+    )

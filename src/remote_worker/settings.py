@@ -13,6 +13,7 @@ from ipaddress import IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
+from . import tracing
 from .contract.formats import FormatName, switched_on
 from .contract.limits import LONGEST_SIDE, MIB, Limits
 from .fetch.settings import FetchSettings, Nameserver, Opening
@@ -20,6 +21,7 @@ from .pool.settings import PoolSettings
 from .service import presets
 from .service.presets import BadPresets, Preset
 from .service.settings import CheckSettings, LinkSettings, NetworkSettings
+from .telemetry import Listening, LogFormat, TelemetrySettings
 from .web.auth import is_loopback
 from .web.callers import network
 from .web.settings import Network, WebSettings
@@ -47,7 +49,16 @@ PARTS: dict[str, type] = {
     "network": NetworkSettings,
     "check": CheckSettings,
     "file": FileSettings,
+    "telemetry": TelemetrySettings,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What variables of other makers ask for. OpenTelemetry's SDK reads the rest of OTEL_ itself."""
+
+    traces: bool = False
+    sentry_dsn: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +76,8 @@ class Settings:
     presets: Mapping[str, Preset] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """By the names of variables, for those that are no defaults."""
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    outside: Outside = field(default_factory=Outside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,10 @@ def read(environment: Mapping[str, str]) -> Settings:
     if given.problems:
         raise BadSettings(given.problems)
     parts = {part: kind(**given.values[part]) for part, kind in PARTS.items()}
-    settings = Settings(**parts, presets=found, origins=given.origins)
+    outside = Outside(
+        traces=tracing.is_wanted(environment), sentry_dsn=environment.get("SENTRY_DSN", "").strip()
+    )
+    settings = Settings(**parts, presets=found, origins=given.origins, outside=outside)
     if problems := list(_conflicts(settings)):
         raise BadSettings(problems)
     return settings
@@ -227,6 +243,12 @@ def _as_text(row: Row, value: object) -> str:
 
 
 def _conflicts(settings: Settings) -> Iterator[str]:
+    told = settings.telemetry
+    if told.metrics.host and not told.metrics_open and not is_loopback(told.metrics.host):
+        yield (
+            f"REMOTE_METRICS={told.metrics} lets other machines read the metrics: "
+            "set REMOTE_METRICS_OPEN=1 if that is meant, or REMOTE_METRICS=127.0.0.1:9464"
+        )
     if is_loopback(settings.web.host):
         return
     if not settings.pool.jail:
@@ -353,6 +375,20 @@ def _nameserver(text: str) -> Nameserver:
     return Nameserver(str(ip_address(found[1] or found[3])), port)
 
 
+def _listening(_: Row, text: str) -> Listening:
+    if not text:
+        return Listening()
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+|localhost)):([0-9]{1,5})", text)
+    if found is None or _digits(found[3]) > 65_535:
+        raise ValueError
+    host = found[1] or found[2]
+    return Listening(host if host == "localhost" else str(ip_address(host)), _digits(found[3]))
+
+
+def _log_format(_: Row, text: str) -> LogFormat:
+    return LogFormat(text)
+
+
 def _prefixes(row: Row, text: str) -> tuple[IPv6Network, ...]:
     networks = tuple(ip_network(word) for word in _list(row, text))
     prefixes = tuple(found for found in networks if isinstance(found, IPv6Network))
@@ -383,6 +419,8 @@ _READERS: dict[Any, Callable[[Row, str], object]] = {
     tuple[Opening, ...]: _openings,
     tuple[Nameserver, ...]: _nameservers,
     tuple[IPv6Network, ...]: _prefixes,
+    Listening: _listening,
+    LogFormat: _log_format,
 }
 _WORDS: dict[Any, Callable[[Row], str]] = {
     int: lambda row: "bytes (`30MiB` and the like do)" if row.field.endswith("_bytes") else "a whole number",
@@ -402,6 +440,8 @@ _WORDS: dict[Any, Callable[[Row], str]] = {
     ),
     tuple[Nameserver, ...]: lambda _: "a list of addresses with commas, with `:port` if it is not 53",
     tuple[IPv6Network, ...]: lambda _: "a list of IPv6 prefixes with commas",
+    Listening: lambda _: "an address with a port (`127.0.0.1:9464`, `[::1]:9464`), or nothing",
+    LogFormat: lambda _: "one of " + ", ".join(f"`{form}`" for form in LogFormat),
 }
 
 GIB = 1024 * MIB
@@ -644,5 +684,19 @@ _FILE = (
         "A TOML file with more settings, and presets; a variable wins over the file.",
     ),
 )
-TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL, *_FETCH, *_LINKS, *_NETWORK, *_CHECK, *_FILE)
+_TELEMETRY = (
+    Row(
+        "telemetry",
+        "log_format",
+        "How log lines are written: `logfmt`, `json` (one object a line), or `console` for people.",
+    ),
+    Row(
+        "telemetry",
+        "metrics",
+        "Address and port at which Prometheus reads metrics, `127.0.0.1:9464`; empty is none.",
+    ),
+    Row("telemetry", "metrics_open", "Says that other machines may read the metrics."),
+    Row("telemetry", "top_key", "Key that `remote-worker top` shows to the worker.", secret=True),
+)
+TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL, *_FETCH, *_LINKS, *_NETWORK, *_CHECK, *_FILE, *_TELEMETRY)
 """Every setting there is."""

@@ -1,19 +1,58 @@
 """What the worker logs: one line an event, words from a closed list, request ids, and never contents."""
 
+import json
 import logging
+import math
 import os
 import re
 import select
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
+
+
+class LogFormat(StrEnum):
+    """How a line is written."""
+
+    LOGFMT = "logfmt"
+    JSON = "json"
+    """One object a line."""
+    CONSOLE = "console"
+    """For people: short times, colours where it is a terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """An address to listen on; an empty host is none."""
+
+    host: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{name}:{self.port}" if self.host else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings:
+    """What the worker tells of itself, and how. Nothing listens for it unless an address is named."""
+
+    log_format: LogFormat = LogFormat.LOGFMT
+    metrics: Listening = Listening()
+    metrics_open: bool = False
+    """The metrics may be read from other machines."""
+    top_key: str = ""
+    """What `remote-worker top` shows to the worker that it looks at."""
 
 
 class Event(StrEnum):
     """A stable word for each thing that is logged."""
 
     SERVING = "serving"
+    METRICS = "metrics"
     STOPPING = "stopping"
     STOPPED = "stopped"
     RENEWED = "renewed"
@@ -62,10 +101,17 @@ def emit(
     )
 
 
-def configure(stream: TextIO | None = None) -> None:
-    """Send every log line, those of libraries too, to this stream (standard error) in our form."""
-    handler = logging.StreamHandler(stream or Unhurried(sys.stderr.fileno()))
-    handler.setFormatter(Line())
+def configure(stream: "TextIO | Unhurried | None" = None, form: LogFormat = LogFormat.LOGFMT) -> None:
+    """Send every log line, those of libraries too, to this stream (standard error) in this form."""
+    stream = stream or Unhurried(sys.stderr.fileno())
+    is_terminal = stream.isatty() and "NO_COLOR" not in os.environ
+    handler = logging.StreamHandler(stream)
+    forms: dict[LogFormat, Callable[[], logging.Formatter]] = {
+        LogFormat.LOGFMT: Line,
+        LogFormat.JSON: JsonLine,
+        LogFormat.CONSOLE: lambda: ConsoleLine(is_colored=is_terminal),
+    }
+    handler.setFormatter(forms[form]())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
@@ -95,6 +141,10 @@ class Unhurried:
             emit(Event.LINES_LOST, level=logging.WARNING, lines=lost)
             self._lost = lost if self._lost else 0
 
+    def isatty(self) -> bool:
+        """A person reads it."""
+        return os.isatty(self._descriptor)
+
     def flush(self) -> None:
         """Fill the protocol: nothing is kept back."""
 
@@ -110,8 +160,8 @@ class Unhurried:
         return True
 
 
-class Line(logging.Formatter):
-    """`2026-01-31T12:00:00.000Z info request id=4f2a status=200 ms=12`, whatever the values hold."""
+class _Form(logging.Formatter):
+    """What all forms share."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,8 +169,8 @@ class Line(logging.Formatter):
         self._at = ""
         """That second, as lines begin."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as one line."""
+    def told(self, record: logging.LogRecord) -> tuple[str, dict[str, Field]]:
+        """The event and its fields."""
         fields: dict[str, Field]
         if hasattr(record, "fields"):
             event, fields = record.getMessage(), dict(record.fields)
@@ -128,15 +178,75 @@ class Line(logging.Formatter):
             event, fields = Event.NOTE.value, {"logger": record.name, "text": record.getMessage()}
         if record.exc_info:
             fields["trace"] = self.formatException(record.exc_info)
-        words = [self._time(record.created), record.levelname.lower(), event]
-        return " ".join(words + [f"{name}={_word(value)}" for name, value in fields.items()])
+        return event, fields
 
-    def _time(self, created: float) -> str:
+    def time(self, created: float) -> str:
         second, milliseconds = divmod(int(created * 1000), 1000)
         if second != self._second:
             self._second = second
             self._at = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{self._at}.{milliseconds:03d}Z"
+
+
+class Line(_Form):
+    """`2026-01-31T12:00:00.000Z info request id=4f2a status=200 ms=12`, whatever the values hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        event, fields = self.told(record)
+        words = [self.time(record.created), record.levelname.lower(), event]
+        return " ".join(words + [f"{name}={_word(value)}" for name, value in fields.items()])
+
+
+class JsonLine(_Form):
+    """One object of `time`, `level`, `event` and the fields, in ASCII."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        event, fields = self.told(record)
+        members = {name: _json_value(value) for name, value in fields.items()}
+        return json.dumps(
+            {"time": self.time(record.created), "level": record.levelname.lower(), "event": event, **members}
+        )
+
+
+class ConsoleLine(_Form):
+    """`12:00:00.000 info    request  id=4f2a status=200`; a trace follows on lines of its own, set in."""
+
+    def __init__(self, *, is_colored: bool) -> None:
+        super().__init__()
+        self._is_colored = is_colored
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record for a person's eye."""
+        event, fields = self.told(record)
+        trace = str(fields.pop("trace", "") or "")
+        level = record.levelname.lower()
+        words = [
+            self._painted(_DIM, self.time(record.created)[11:-1]),
+            self._painted(_COLORS.get(record.levelno, ""), f"{level:<8}"),
+            self._painted(_BOLD, event),
+            *(f"{self._painted(_DIM, name + '=')}{_word(value)}" for name, value in fields.items()),
+        ]
+        rest = [f"    {_printable(line)}" for line in trace.splitlines()]
+        return "\n".join([" ".join(words), *rest])
+
+    def _painted(self, color: str, text: str) -> str:
+        return f"\x1b[{color}m{text}\x1b[0m" if self._is_colored and color else text
+
+
+_DIM, _BOLD = "2", "1"
+_COLORS = {logging.INFO: "32", logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
+
+
+def _printable(line: str) -> str:
+    return line if line.isascii() and line.isprintable() else line.encode("unicode_escape").decode("ascii")
+
+
+def _json_value(value: Field) -> Field:
+    if not isinstance(value, float):
+        return value
+    return round(value, 3) if math.isfinite(value) else str(value)
 
 
 def _word(value: Field) -> str:

@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Self
 
-from . import telemetry
+from . import __version__, reporting, telemetry, tracing
 from .contract.failures import FailureCode, WorkFailed
 from .contract.links import Purpose
 from .contract.signatures import Template
 from .fetch.door import Door, DoorFailed
+from .metrics import Load, Pulse
 from .pool import texts
 from .pool.pool import Health, Pool
 from .pool.template import TemplateFailed
@@ -32,8 +33,11 @@ from .service.texts import Texts
 from .settings import BadSettings, Settings, read_presets
 from .telemetry import Event
 from .web.app import Uses
+from .web.exchange import Tell
 from .web.links import Links
 from .web.network import NetworkUses
+from .web.scrape import Scrapes
+from .web.stats import Watch
 
 
 def open_pool(settings: Settings) -> Pool:
@@ -55,7 +59,7 @@ class Whole:
     """Everything that lives long, an async context manager, and all use cases on it.
 
     Making it raises BadSettings where a file or a URL that a setting names is none. Entering it raises
-    TemplateFailed, DoorFailed, or CacheUnusable.
+    TemplateFailed, DoorFailed, CacheUnusable, or CannotListen.
     """
 
     def __init__(self, settings: Settings, door: Door | None = None) -> None:
@@ -71,7 +75,17 @@ class Whole:
             links=linked,
             network=network(self.door, settings),
         )
-        self._parts = (self.pool, self.door, self._reader, linked.previews)
+        pulse = Pulse()
+        self.watch = Watch(self._load, pulse)
+        self._tracer = _tracer(settings)
+        self.tell: Tell | None = self._tracer.tell if self._tracer else None
+        """Makes the spans of requests."""
+        self.scrapes = _scrapes(settings, self._load)
+        seeing = (self._tracer, _reporter(settings), self.scrapes, pulse)
+        self._parts = (
+            *(part for part in seeing if part is not None),
+            *(self.pool, self.door, self._reader, linked.previews),
+        )
         self._opened = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -79,7 +93,12 @@ class Whole:
             for part in self._parts:
                 await opened.enter_async_context(part)
             self._opened = opened.pop_all()
+        for address in self.scrapes.addresses if self.scrapes else ():
+            self.door.listens(*address)
         return self
+
+    def _load(self) -> Load:
+        return Load(pictures=self.pool.load(), texts=self._reader.load(), fetches=self.door.load())
 
     async def __aexit__(self, *_: object) -> None:
         await self._opened.aclose()
@@ -102,6 +121,28 @@ class Whole:
         await self.pool.renew()
         await self._reader.renew()
         await self.door.renew()
+
+
+def _tracer(settings: Settings) -> tracing.Tracer | None:
+    try:
+        return tracing.Tracer(__version__) if settings.outside.traces else None
+    except tracing.MissingPackage as missing:
+        raise BadSettings([str(missing)]) from missing
+
+
+def _reporter(settings: Settings) -> reporting.Reporter | None:
+    dsn = settings.outside.sentry_dsn
+    try:
+        return reporting.Reporter(dsn, version=__version__, worker=settings.web.uid) if dsn else None
+    except reporting.CannotReport as bad:
+        raise BadSettings([str(bad)]) from bad
+
+
+def _scrapes(settings: Settings, load: Callable[[], Load]) -> Scrapes | None:
+    told = settings.telemetry
+    if not told.metrics.host:
+        return None
+    return Scrapes(told.metrics, load, host_names=settings.web.host_names, is_open=told.metrics_open)
 
 
 def network(door: Door, settings: Settings) -> NetworkUses:

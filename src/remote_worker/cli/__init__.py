@@ -106,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     resolve.add_argument("name")
     resolve.add_argument("--type", default=KINDS[0], help=f"one of {', '.join(KINDS)} (default: {KINDS[0]})")
 
+    top = commands.add_parser("top", help="watch a worker: its queues, children, rates and codes")
+    top.add_argument("url", nargs="?", help="where it is (default: REMOTE_HOST and REMOTE_PORT)")
+    top.add_argument("--once", action="store_true", help="print one frame and end")
+    top.add_argument("--key-file", type=Path, help="file with the key to show, instead of REMOTE_TOP_KEY")
+    top.add_argument("--seconds", type=_pause, default=1.0, help="between two looks (default: 1)")
+
     commands.add_parser("doctor", help="try the kernel, the seal and every format")
     settings = commands.add_parser("settings", help="print the settings in effect, secrets masked")
     settings.add_argument(
@@ -117,6 +123,15 @@ def _parser() -> argparse.ArgumentParser:
 def _box(text: str) -> tuple[int, int]:
     width, cross, height = text.partition("x")
     return _whole(width, LONGEST_SIDE), _whole(height if cross else width, LONGEST_SIDE)
+
+
+def _pause(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) or not float(text) >= _SHORTEST_PAUSE_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0.1 or more")
+    return float(text)
+
+
+_SHORTEST_PAUSE_SECONDS = 0.1
 
 
 def _quality(text: str) -> int:
@@ -171,6 +186,12 @@ def _environment(options: argparse.Namespace) -> dict[str, str]:
     return environment
 
 
+def _top(options: argparse.Namespace, settings: Settings) -> int:
+    from .top import top  # noqa: PLC0415  what draws in a terminal is not for those who serve
+
+    return top(options, settings)
+
+
 def _complain(text: str, status: int) -> int:
     print(f"remote-worker: {text}", file=sys.stderr)
     return status
@@ -181,6 +202,7 @@ _COMMANDS = {
     "run": _run,
     "preview": preview,
     "resolve": resolve,
+    "top": _top,
     "doctor": doctor,
     "settings": settings_in_effect,
 }

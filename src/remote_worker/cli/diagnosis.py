@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ..fetch.door import DoorFailed
 from ..pool.pool import Pool
 from ..pool.template import TemplateFailed
 from ..settings import DEFAULT, Settings, effective
+from ..web import scrape
 from .progress import followed
 
 FAILED = 1
@@ -55,6 +56,8 @@ async def _examine(settings: Settings) -> int:
             _print_layers(template, report.get("layers", {}))
         _print_layers("fetch", whole.door.layers)
         await _print_libraries()
+        for name, word in _seeing(settings):
+            print(f"seeing    {name}: {word}")
         words = {name: report.word for name, report in health.formats.items()}
         for name, word in (await _formats(whole.pool, settings)).items():
             if words.get(name, OK) == OK:
@@ -66,6 +69,19 @@ async def _examine(settings: Settings) -> int:
         "seal      holds" if sealed else f"seal      DOES NOT HOLD: {health.reason or 'REMOTE_JAIL is off'}"
     )
     return 0 if sealed and all(word in (OK, OFF) for word in words.values()) else FAILED
+
+
+def _seeing(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What the worker tells of itself, and to whom; `wiring` has found what that needs."""
+    told = settings.telemetry
+    yield "log", told.log_format
+    yield "metrics", f"http://{told.metrics}{scrape.PATH}" if told.metrics.host else "off"
+    yield "traces", _version_of("opentelemetry-sdk") if settings.outside.traces else "off"
+    yield "sentry", _version_of("sentry-sdk") if settings.outside.sentry_dsn else "off"
+
+
+def _version_of(package: str) -> str:
+    return f"{package} {metadata.version(package)}"
 
 
 def _print_layers(process: str, layers: Mapping[str, object]) -> None:

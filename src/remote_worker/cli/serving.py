@@ -11,13 +11,13 @@ import socket
 from .. import telemetry, wiring
 from ..settings import BadSettings, Settings
 from ..telemetry import Event
-from ..web import server
+from ..web import scrape, server
 from ..web.app import create_app
 
 
 def serve(options: argparse.Namespace, settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the answer is the exit status. Raises what main translates."""
-    telemetry.configure()
+    telemetry.configure(form=settings.telemetry.log_format)
     if not settings.pool.jail:
         telemetry.emit(Event.JAIL_OFF, level=logging.WARNING, text="strangers' images are decoded UNSEALED")
     needed = _descriptors(settings)
@@ -58,8 +58,12 @@ async def _serve_until_stopped(settings: Settings, listener: socket.socket | Non
 
 async def _open_and_serve(settings: Settings, listener: socket.socket | None) -> None:
     async with wiring.Whole(settings) as whole, wiring.renewal(whole) as renew:
+        for host, port in whole.scrapes.addresses if whole.scrapes else ():
+            telemetry.emit(Event.METRICS, url=f"http://{telemetry.Listening(host, port)}{scrape.PATH}")
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
-        app = create_app(whole.uses, whole.check, settings.web, settings.limits)
+        app = create_app(
+            whole.uses, whole.check, settings.web, settings.limits, watch=whole.watch, tell=whole.tell
+        )
 
         def tell(address: server.Address) -> None:
             whole.door.listens(*address)

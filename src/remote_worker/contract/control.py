@@ -7,8 +7,9 @@ from typing import Any
 from .formats import FormatName
 
 FORK = b"fork"
-EVENT = struct.Struct("<Iii")
-"""Kind, pid, and the wait status or errno."""
+EVENT = struct.Struct("<IiiII")
+"""Kind, pid, the wait status or errno; of a child that is gone its most KiB of memory and its processor
+milliseconds, as the kernel counted them."""
 FORKED, REAPED, FORK_FAILED = 1, 2, 3
 
 ASK = struct.Struct("<II")

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from .formats import FormatName
+
 PREFIX_BYTES = 4096
 """How much of a body is looked at."""
 
@@ -15,6 +17,23 @@ class Template(StrEnum):
     """Pages, oEmbed and Markdown. It never gets an upload, whatever that begins with."""
 
 
+_BEGINNINGS = (
+    (b"\xff\xd8\xff", FormatName.JPEG),
+    (b"\x89PNG\r\n\x1a\n", FormatName.PNG),
+    (b"GIF8", FormatName.GIF),
+    (b"II*\0", FormatName.TIFF),
+    (b"MM\0*", FormatName.TIFF),
+    (b"II+\0", FormatName.TIFF),
+    (b"MM\0+", FormatName.TIFF),
+    (b"\0\0\0\x0cjP  ", FormatName.JP2),
+    (b"\xff\x4f\xff\x51", FormatName.JP2),
+    (b"\0\0\0\x0cJXL ", FormatName.JXL),
+    (b"\xff\x0a", FormatName.JXL),
+    (b"8BPS", FormatName.PSD),
+    (b"icns", FormatName.ICNS),
+    (b"\0\0\1\0", FormatName.ICO),
+    (b"BM", FormatName.BMP),
+)
 PICTURES = (Template.RASTER, Template.SVG)
 """Those that uploads go to."""
 
@@ -29,3 +48,16 @@ def template_of(prefix: bytes) -> Template:
     else:
         text = prefix.removeprefix(b"\xef\xbb\xbf")
     return Template.SVG if text.lstrip(b" \t\r\n\f\v").startswith(b"<") else Template.RASTER
+
+
+def looks_like(prefix: bytes) -> FormatName | None:
+    """The format that a body seems to be of, for counting alone: nothing is decided by it."""
+    for beginning, name in _BEGINNINGS:
+        if prefix.startswith(beginning):
+            return name
+    if prefix.startswith(b"RIFF") and prefix[8:12] == b"WEBP":
+        return FormatName.WEBP
+    if prefix[4:8] == b"ftyp":
+        is_avif = b"avif" in prefix[8:64] or b"avis" in prefix[8:64]
+        return FormatName.AVIF if is_avif else FormatName.HEIC
+    return FormatName.SVG if template_of(prefix) is Template.SVG else None

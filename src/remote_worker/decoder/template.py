@@ -31,6 +31,10 @@ NICENESS = 5
 """Of templates and children: on busy cores the host goes first, which owes others an answer or a refusal."""
 
 
+_MOST = 2**32 - 1
+"""The largest number that an event can say."""
+
+
 class Trade(Protocol):
     """What templates of one kind and their children do: a module each, so that none loads another's."""
 
@@ -111,7 +115,8 @@ def _serve(
                 _, status, usage = os.wait4(pid, 0)
                 if status == signal.SIGKILL and usage.ru_utime + usage.ru_stime >= cpu_seconds:
                     status = signal.SIGXCPU  # The hard limit ended it: it had blocked the soft one's signal.
-                control.send(EVENT.pack(REAPED, pid, status))
+                took_ms = min(int((usage.ru_utime + usage.ru_stime) * 1000), _MOST)
+                control.send(EVENT.pack(REAPED, pid, status, min(usage.ru_maxrss, _MOST), took_ms))
 
 
 def _fork(
@@ -129,7 +134,7 @@ def _fork(
         pid = kernel.fork()
     except OSError as error:
         os.close(child_fd)
-        control.send(EVENT.pack(FORK_FAILED, 0, error.errno or 0))
+        control.send(EVENT.pack(FORK_FAILED, 0, error.errno or 0, 0, 0))
         return
     if pid == 0:
         _become_child(child_fd, seal, life)
@@ -138,7 +143,7 @@ def _fork(
     children[pidfd] = pid
     poll.register(pidfd, select.POLLIN)
     control.sendmsg(
-        [EVENT.pack(FORKED, pid, 0)], [(SOL_SOCKET, SCM_RIGHTS, pidfd.to_bytes(4, sys.byteorder))]
+        [EVENT.pack(FORKED, pid, 0, 0, 0)], [(SOL_SOCKET, SCM_RIGHTS, pidfd.to_bytes(4, sys.byteorder))]
     )
 
 

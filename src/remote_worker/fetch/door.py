@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Self
 
-from .. import telemetry
+from .. import metrics, telemetry, tracing
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import Fetched, FetchFailed, Hop, Place, Purpose, Resolved, Verdict, Want
+from ..metrics import QueueLoad, Step
 from ..telemetry import Event
 from . import messages, url
 from .messages import Endpoint, Hello
@@ -121,6 +122,16 @@ class Door:
 
     async def fetch(self, want: Want, *, deadline: float) -> Fetched:
         """What this URL leads to; equal wants at a time share one fetch. Raises FetchFailed."""
+        began = time.perf_counter()
+        try:
+            fetched = await self._fetch(want, deadline)
+        except FetchFailed as failed:
+            tracing.took(Step.FETCH, began, failed.hops, failed.code)
+            raise
+        tracing.took(Step.FETCH, began, fetched.hops)
+        return fetched
+
+    async def _fetch(self, want: Want, deadline: float) -> Fetched:
         while True:
             shared = self._shared.get(want) or self._begin(want, deadline)
             try:
@@ -148,6 +159,7 @@ class Door:
         try:
             self._policy.check(target, purpose)
         except WorkFailed as refused:
+            _count_denial(refused)
             raise FetchFailed(refused.code, refused.detail, hops=(_unasked(target, refused),)) from refused
         return url.place(target)
 
@@ -164,6 +176,7 @@ class Door:
         shared = _Shared(
             self._asked(want, deadline),
             deadline,
+            want.purpose,
             again=lambda lost: asyncio.create_task(self._once_more(want, deadline, lost)),
             forget=lambda: self._forget(want, shared),
         )
@@ -178,6 +191,10 @@ class Door:
             return self._process.fetch(want, until)
         except WorkFailed as failed:
             _pass_on(failed)
+
+    def load(self) -> QueueLoad:
+        """What is being fetched."""
+        return QueueLoad(running=max(self.owes, len(self._shared)), slots=self._settings.fetches)
 
     def _forget(self, want: Want, shared: "_Shared") -> None:
         """Who comes from here on asks anew."""
@@ -273,6 +290,7 @@ class _Shared:
         self,
         work: "asyncio.Future[Fetched]",
         until: float,
+        purpose: Purpose,
         *,
         again: "Callable[[ProcessLost], asyncio.Future[Fetched]]",
         forget: Callable[[], None],
@@ -280,6 +298,7 @@ class _Shared:
         """`again` is asked for the fetch once more when its process was lost."""
         self.work = work
         self.until = until
+        self._purpose = purpose
         self._again: Callable[[ProcessLost], asyncio.Future[Fetched]] | None = again
         self._forget = forget
         self._outcome: Fetched | BaseException | None = None
@@ -334,6 +353,7 @@ class _Shared:
         self._outcome = work.result() if error is None else _told(error)
         if isinstance(self._outcome, Fetched | FetchFailed):
             _report(self._outcome.hops)
+            _count(self._purpose, self._outcome)
         for waiter in self._waiters:
             _wake(waiter)
 
@@ -341,6 +361,25 @@ class _Shared:
         self._forget()
         if not self.work.cancel() and not self.work.cancelled() and self.work.exception() is None:
             self.work.result().body.close()
+
+
+def _count(purpose: Purpose, outcome: Fetched | FetchFailed) -> None:
+    metrics.FETCHES.add(purpose, outcome.code if isinstance(outcome, FetchFailed) else "ok")
+    for hop in outcome.hops:
+        for phase, spent in hop.milliseconds.items():
+            metrics.FETCH_SECONDS.observe(spent / 1e3, phase)
+    if isinstance(outcome, FetchFailed):
+        _count_denial(outcome)
+
+
+def _count_denial(refused: WorkFailed) -> None:
+    """By the rule, which `detail` names where an address or a name is refused."""
+    if refused.code in (FailureCode.BLOCKED_ADDRESS, FailureCode.BLOCKED_NAME):
+        metrics.EGRESS_DENIED.add(refused.detail)
+    elif refused.code is FailureCode.BAD_PORT:
+        metrics.EGRESS_DENIED.add("port")
+    elif refused.code is FailureCode.SELF:
+        metrics.EGRESS_DENIED.add("self")
 
 
 def _wake(waiter: "asyncio.Future[None]") -> None:
@@ -353,6 +392,7 @@ def _report(hops: Sequence[Hop]) -> None:
     for hop in hops:
         for verdict in hop.verdicts:
             if verdict.rule.startswith(REPORTED):
+                metrics.EGRESS_REPORTED.add(verdict.rule.removeprefix(REPORTED))
                 telemetry.emit(
                     Event.EGRESS_REPORTED,
                     level=logging.WARNING,

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from .. import metrics
 from ..contract import wire
 from ..contract.document import Document
 from ..contract.messages import Task, encode_task
@@ -247,7 +248,9 @@ class _Exchange:
         self._look = self._loop.call_later(LOOK_SECONDS, self._on_look)
 
     def _on_kill(self, why: Kill) -> None:
-        self.killed = self.killed or why
+        if self.killed is None:
+            self.killed = why
+            metrics.SANDBOX_KILLS.add(why.name.lower())
         _kill(self._pidfd)
 
     def _hush(self) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from .. import telemetry
+from .. import metrics, telemetry
 from ..contract.control import Hello
 from ..telemetry import Event
 from .child import Child
@@ -62,6 +62,11 @@ class Lender:
         """What the present template said of its layers and formats; empty while there is none."""
         return self._template.report if self._template else {}
 
+    @property
+    def ready(self) -> int:
+        """Children that wait for work."""
+        return len(self._ready)
+
     async def renew(self) -> None:
         """Replace the template by a freshly started one; running jobs go on.
 
@@ -85,7 +90,7 @@ class Lender:
         while True:
             template = await self._alive()
             with contextlib.suppress(TemplateLost):
-                return await template.fork()
+                return await self._fork(template)
 
     def made(self, child: Child) -> bool:
         """It is a child of the present template."""
@@ -151,6 +156,7 @@ class Lender:
             template = await self._started_template()
         except TemplateLost:
             template = await self._started_template()
+        metrics.TEMPLATE_STARTS.add(self._hello.template)
         former, self._template = self._template, template
         template.on_loss = lambda: self._lost(template)
         self._jobs, self._born_at = 0, time.monotonic()
@@ -179,6 +185,7 @@ class Lender:
 
     def _lost(self, template: TemplateProcess) -> None:
         if template is self._template:
+            metrics.TEMPLATE_LOSSES.add(self._hello.template)
             telemetry.emit(
                 Event.TEMPLATE_LOST, level=logging.WARNING, pid=template.pid, template=self._hello.template
             )
@@ -187,10 +194,16 @@ class Lender:
             if self._starting is None:
                 self._start()
 
+    async def _fork(self, template: TemplateProcess) -> Child:
+        began = time.perf_counter()
+        child = await template.fork()
+        metrics.SANDBOX_SECONDS.observe(time.perf_counter() - began, self._hello.template)
+        return child
+
     async def _refill(self) -> None:
         while (template := self._template) is not None and len(self._ready) < self._wanted:
             try:
-                child = await template.fork()
+                child = await self._fork(template)
             except (TemplateFailed, OSError):
                 return  # The next `lend` meets the same trouble and says so.
             if template is self._template:

@@ -9,19 +9,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .. import telemetry
+from .. import metrics, telemetry, tracing
 from ..contract.control import Hello
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.formats import OFF, FormatName, FormatReport
 from ..contract.limits import Limits
 from ..contract.messages import Fit, Reply, Task
-from ..contract.signatures import PICTURES, Template, template_of
+from ..contract.signatures import PICTURES, Template, looks_like, template_of
+from ..metrics import QueueLoad, Step
 from ..telemetry import Event
 from . import verify
 from .child import CRASHES, ChildLost
 from .lender import Lender
-from .retry import in_turn, lend, twice
+from .retry import counted, in_turn, lend, twice
 from .settings import PoolSettings
 from .template import ENTRY, TemplateFailed
 from .turns import Turns
@@ -130,8 +131,16 @@ class Pool:
         if document.size_bytes == 0:
             raise WorkFailed(FailureCode.EMPTY_FILE)
         return await in_turn(
-            self._turns, caller, task.kind, deadline, lambda: self._work(task, document, deadline)
+            self._turns,
+            caller,
+            task.kind,
+            deadline,
+            lambda: counted(self._work(task, document, deadline), lambda *how: _count(document, *how)),
         )
+
+    def load(self) -> QueueLoad:
+        """What it has in hand."""
+        return self._turns.load(sum(lender.ready for lender in self._lenders.values()))
 
     async def renew(self) -> None:
         """Replace every template by a freshly started one; running jobs go on.
@@ -203,9 +212,13 @@ class Pool:
         try:
             child = await lend(lender, deadline)
             until = min(deadline, time.monotonic() + self._limits.decode_seconds)
-            record, body = await child.work(
-                task, document, output_bytes=self._limits.output_bytes, until=until
-            )
+            began = time.perf_counter()
+            try:
+                record, body = await child.work(
+                    task, document, output_bytes=self._limits.output_bytes, until=until
+                )
+            finally:
+                tracing.took(Step.DECODE, began)
             if record.failure is not None:
                 raise WorkFailed(record.failure, in_header=record.in_header)
             return verify.reply(task, body)
@@ -224,3 +237,9 @@ class Pool:
     async def _close(self) -> None:
         for lender in self._lenders.values():
             await lender.close()
+
+
+def _count(document: Document, outcome: metrics.Outcome, reply: Reply | None) -> None:
+    # A child that fails does not say what it read.
+    told = reply.format if reply is not None else looks_like(document.prefix())
+    metrics.DECODES.add(told or "unknown", outcome)

@@ -10,6 +10,7 @@ from itertools import count, cycle
 from operator import itemgetter
 
 from ..contract.failures import FailureCode, WorkFailed
+from ..metrics import QueueLoad
 
 _WEIGHT = 1 / 8
 """Of the newest time in an average, as RFC 6298 smooths round trips."""
@@ -81,6 +82,12 @@ class Queue:
         self._seconds_of_all: float | None = None
         self._last_appointment = 0.0
         self._late = cycle(range(_LONGEST_WAIT_SECONDS // 2 + 1, _LONGEST_WAIT_SECONDS + 1))
+
+    def load(self, ready: int) -> QueueLoad:
+        """What it has in hand, with the children that wait for work."""
+        return QueueLoad(
+            waiting=self._waiting, running=self._running, slots=self._slots, places=self._places, ready=ready
+        )
 
     def check_room(self, caller: str, now: float) -> None:
         """Refuse what `arrive` would find no place for. Takes the same short time however many wait.

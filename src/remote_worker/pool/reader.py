@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from .. import metrics
 from ..contract import wire
 from ..contract.control import ASK
 from ..contract.texts import MOST_READ_BYTES
@@ -164,7 +165,9 @@ class Reader:
 
     def _kill(self, why: Kill) -> None:
         """Its socket tells when it is gone."""
-        self._killed = self._killed or why
+        if self._killed is None:
+            self._killed = why
+            metrics.SANDBOX_KILLS.add(why.name.lower())
         self._due = None
         self.child.kill()
         self._end(is_whole=False)

@@ -8,8 +8,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from .. import telemetry
+from .. import metrics, telemetry, tracing
 from ..contract.failures import FailureCode, WorkFailed
+from ..metrics import Step
 from ..telemetry import Event
 from .child import Child, ChildLost, Kill
 from .lender import Lender
@@ -35,7 +36,11 @@ async def in_turn(
     places: int = 1,
 ) -> Outcome:
     """Do the work when it is its turn; until then it takes so many places. Raises WorkFailed."""
-    ticket = await turns.take(caller, kind, deadline, places=places)
+    began = time.perf_counter()
+    try:
+        ticket = await turns.take(caller, kind, deadline, places=places)
+    finally:
+        tracing.took(Step.QUEUE, began)
     is_typical = False
     try:
         outcome = await work()
@@ -46,6 +51,22 @@ async def in_turn(
     finally:
         turns.give_back(ticket, is_typical=is_typical)
     return outcome
+
+
+async def counted(
+    work: Awaitable[Outcome], count: Callable[[metrics.Outcome, Outcome | None], None]
+) -> Outcome:
+    """Do the work and have its outcome counted."""
+    outcome, made = metrics.Outcome.GONE, None
+    try:
+        made = await work
+        outcome = metrics.Outcome.OK
+    except WorkFailed as failed:
+        outcome = metrics.outcome_of(failed.code)
+        raise
+    finally:
+        count(outcome, made)
+    return made
 
 
 async def twice(
@@ -61,6 +82,7 @@ async def twice(
         pause = 0.0 if isinstance(trouble, ChildLost) else _PAUSE_SECONDS
         if not _is_passing(trouble) or time.monotonic() + pause >= deadline:
             raise _failure(trouble) from trouble
+        metrics.SANDBOX_RETRIES.add()
         telemetry.emit(Event.CHILD_RETRIED, level=logging.WARNING, reason=_reason(trouble))
     look()
     await asyncio.sleep(pause)
@@ -72,11 +94,14 @@ async def twice(
 
 async def lend(lender: Lender, deadline: float) -> Child:
     """A child by then. Raises TemplateFailed, OSError or WorkFailed."""
+    began = time.perf_counter()
     try:
         async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
             return await lender.lend()
     except TimeoutError as late:
         raise WorkFailed(FailureCode.DEADLINE, "it waited too long for a process") from late
+    finally:
+        tracing.took(Step.SANDBOX, began)
 
 
 def _is_passing(trouble: ChildLost | OSError) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from .. import metrics
 from ..contract.control import EVENT, FORK, FORK_FAILED, FORKED, REAPED, Hello
 from ..isolated import Interpreter
 from .child import Child
@@ -55,6 +56,7 @@ class TemplateProcess:
         self._control = interpreter.control
         self._forks: deque[tuple[socket.socket, asyncio.Future[Child]]] = deque()
         self._children: dict[int, Child] = {}
+        self._name = ""
         self.report: dict[str, Any] = {}
         self.pid = interpreter.pid
         self.alive = True
@@ -78,6 +80,7 @@ class TemplateProcess:
         return template
 
     async def _meet(self, hello: Hello, seconds: float) -> None:
+        self._name = hello.template
         loop = asyncio.get_running_loop()
         hearing = asyncio.ensure_future(loop.sock_recv(self._control, _HELLO_BYTES))
         try:
@@ -173,11 +176,13 @@ class TemplateProcess:
                     os.close(fd)
                 self._give_up()
                 return
-            kind, pid, number = EVENT.unpack(message)
+            kind, pid, number, memory_kib, cpu_ms = EVENT.unpack(message)
             if kind == REAPED:
                 child = self._children.pop(pid, None)
                 if child is not None:
                     child.reaped(number)
+                    metrics.CHILD_MEMORY.observe(memory_kib * 1024.0, self._name)
+                    metrics.CHILD_CPU.observe(cpu_ms / 1e3, self._name)
             elif kind in (FORKED, FORK_FAILED):
                 self._deliver(pid, fds, number)
 

@@ -11,7 +11,7 @@ from math import ceil
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from .. import telemetry
+from .. import metrics, telemetry, tracing
 from ..contract.control import Hello
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
@@ -28,12 +28,13 @@ from ..contract.texts import (
     RenderMarkdown,
     TextTask,
 )
+from ..metrics import QueueLoad, Step
 from ..telemetry import Event
 from . import verify_text
 from .child import CRASHES, ChildLost, Kill
 from .lender import Lender
 from .reader import Reader
-from .retry import in_turn, lend, twice
+from .retry import counted, in_turn, lend, twice
 from .settings import PoolSettings
 from .template import ENTRY, TemplateFailed
 from .turns import Turns
@@ -142,6 +143,10 @@ class Texts:
             return f"{Template.TEXT}: {failed.code} {failed.detail}".strip()
         return "" if self._settings.jail else "REMOTE_JAIL is off"
 
+    def load(self) -> QueueLoad:
+        """What it has in hand."""
+        return self._turns.load(len(self._idle) + self._lender.ready)
+
     def report(self) -> dict[str, Any]:
         """What the template said of itself: its pid, its layers and the kinds of text that it reads."""
         return self._lender.report
@@ -163,7 +168,10 @@ class Texts:
             caller,
             task.kind,
             deadline,
-            lambda: self._try(task, read(size), check, deadline),
+            lambda: counted(
+                self._try(task, read(size), check, deadline),
+                lambda outcome, _: metrics.TEXT_OUTCOMES.add(task.kind, outcome),
+            ),
             places=max(1, ceil(size / LONGEST_OF_ONE_PLACE_BYTES)),
         )
 
@@ -185,7 +193,11 @@ class Texts:
         is_sound = crashed = False
         try:
             until = min(deadline, time.monotonic() + self._settings.text_seconds)
-            record, body = await reader.work(message, text, until=until)
+            began = time.perf_counter()
+            try:
+                record, body = await reader.work(message, text, until=until)
+            finally:
+                tracing.took(Step.READ, began)
             if record.failure is not None:
                 is_sound = record.failure not in _LAST
                 raise WorkFailed(record.failure)

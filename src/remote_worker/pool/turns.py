@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from ..contract.failures import FailureCode, WorkFailed
+from ..metrics import QueueLoad
 from .queue import Queue, Ticket
 
 
@@ -13,6 +14,10 @@ class Turns:
     def __init__(self, *, slots: int, places: int) -> None:
         self._queue = Queue(slots=slots, places=places)
         self._calls: dict[Ticket, asyncio.Future[None]] = {}
+
+    def load(self, ready: int) -> QueueLoad:
+        """What the queue has in hand, with the children that wait for work."""
+        return self._queue.load(ready)
 
     def check_room(self, caller: str) -> None:
         """Tell early that a job of this caller would find no place. Raises WorkFailed."""

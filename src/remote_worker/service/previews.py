@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from .. import metrics
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import Fetched, FetchFailed, Hop, PageFacts, Place, Purpose, Want
@@ -172,9 +173,14 @@ class Previews:
 
         A URL that looks as if it worked only once is not fetched unless `force` says so.
         """
-        made = self._at_once(url, force=force, language=language) or await self._awaited(
-            url, language, deadline, caller
-        )
+        try:
+            made = self._at_once(url, force=force, language=language) or await self._awaited(
+                url, language, deadline, caller
+            )
+        except WorkFailed:
+            metrics.CACHE_LOOKUPS.add("failure")
+            raise
+        metrics.CACHE_LOOKUPS.add(made.came)
         return made.explained(self._clock()) if explain else made.body
 
     async def batch(

@@ -12,7 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
+from .. import metrics
 from ..contract.limits import Limits
+from ..metrics import Load, Pulse
 from ..service.images import Images
 from ..service.presets import Presets
 from ..service.texts import Texts
@@ -22,7 +24,7 @@ from .auth import CAMO_DIGEST
 from .budget import Budget
 from .callers import Callers
 from .capabilities import CapabilityEndpoint, Offered
-from .exchange import Exchanges
+from .exchange import Exchanges, Tell
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .links import LinkEndpoints, Links
@@ -30,6 +32,7 @@ from .network import NetworkEndpoints, NetworkUses
 from .page import Page
 from .presets import PresetEndpoints
 from .settings import WebSettings
+from .stats import StatsEndpoint, Watch
 from .stopping import Refusals
 from .text import TextEndpoints
 
@@ -71,8 +74,13 @@ def create_app(
     limits: Limits,
     *,
     lifespan: Lifespan[Starlette] | None = None,
+    watch: Watch | None = None,
+    tell: Tell | None = None,
 ) -> App:
-    """The application, for our own server or for any other that speaks ASGI."""
+    """The application, for our own server or for any other that speaks ASGI.
+
+    `watch` is what `/stats` tells of, and `tell` makes the spans of requests.
+    """
     health = HealthEndpoints(readiness)
     callers = Callers(settings.trusted_proxies)
     budget = Budget(settings.bodies_bytes)
@@ -90,6 +98,7 @@ def create_app(
         "/ping": about.ping,
         "/hello": about.hello,
         "/capabilities": capabilities.tell,
+        "/stats": StatsEndpoint(watch or Watch(Load, Pulse())).tell,
         "/livez": health.live,
         "/readyz": health.ready,
         "/health": health.ready,
@@ -120,11 +129,12 @@ def create_app(
             _route("/text/render_markdown", texts.render_markdown, _UPLOAD),
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
-        middleware=[Middleware(Exchanges, settings, uses.links.via), Middleware(Refusals)],
+        middleware=[Middleware(Exchanges, settings, uses.links.via, tell), Middleware(Refusals)],
         lifespan=lifespan,
     )
     # A path with a slash behind it is another path.
     app.router.redirect_slashes = False
+    metrics.ROUTES.update(route.path for route in app.router.routes if isinstance(route, Route))
     app.admits = Admission(uses.images, callers, upload_routes)
     return app
 

@@ -22,7 +22,7 @@ from ..telemetry import Event
 from . import problems
 from .cycle import MOST_WAITING_BYTES, READ_BYTES, Cycle
 from .door import Standing
-from .exchange import new_request_id
+from .exchange import count, new_request_id
 from .stopping import Stage, stage_of
 
 if TYPE_CHECKING:
@@ -507,6 +507,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             lines += [name, b": ", value, b"\r\n"]
         lines += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
         self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
+        count("", "", answer.status, failure.code, 0.0)
         telemetry.emit(Event.REQUEST, request_id=request_id, status=answer.status, code=str(failure.code))
 
     def _linger(self) -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,14 +15,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .. import telemetry
+from .. import metrics, telemetry, tracing
 from ..contract.failures import FailureCode, WorkFailed
+from ..metrics import Step
 from ..telemetry import Event
+from ..tracing import Journey
 from . import auth, problems
 from .settings import WebSettings
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODES = {404: FailureCode.NOT_FOUND, 405: FailureCode.METHOD_NOT_ALLOWED}
+
+
+Tell = Callable[[tracing.Request], str]
+"""Makes the spans of a request that is over, and gives the trace's id."""
 
 
 class ClientGone(Exception):
@@ -43,15 +49,20 @@ class Exchange:
     sent_bytes: int = 0
     upload_seconds: float | None = None
     decode_seconds: float | None = None
+    """Queue and work."""
+    journey: Journey = field(default_factory=list)
 
     def server_timing(self) -> str:
         """How long each step took until now."""
-        steps = {
-            "upload": self.upload_seconds,
-            "decode": self.decode_seconds,
-            "total": time.perf_counter() - self.started,
-        }
-        return ", ".join(f"{name};dur={took * 1e3:.1f}" for name, took in steps.items() if took is not None)
+        spent: list[tuple[str, float]] = []
+        if self.upload_seconds is not None:
+            spent.append((Step.UPLOAD, self.upload_seconds))
+        if self.journey:
+            spent += tracing.seconds_of(self.journey).items()
+        elif self.decode_seconds is not None:
+            spent.append((Step.DECODE, self.decode_seconds))  # Whoever decodes does not say more.
+        spent.append(("total", time.perf_counter() - self.started))
+        return ", ".join([f"{name};dur={took * 1e3:.1f}" for name, took in spent])
 
 
 def new_request_id() -> str:
@@ -113,9 +124,10 @@ def refusal(scope: Scope, failure: WorkFailed, settings: WebSettings) -> Refusal
 class Exchanges:
     """Names, times, guards and logs every request; an error of ours becomes a JSON 500."""
 
-    def __init__(self, app: ASGIApp, settings: WebSettings, via: str = "") -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings, via: str = "", tell: Tell | None = None) -> None:
         self._app = app
         self._settings = settings
+        self._tell = tell
         self._via = via
         """What this worker calls itself when it asks others."""
 
@@ -125,7 +137,7 @@ class Exchanges:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        exchange = Exchange(_request_id(request.headers))
+        exchange = Exchange(_request_id(request.headers), journey=tracing.begin())
         scope.setdefault("state", {})["exchange"] = exchange
 
         async def send_marked(message: Message) -> None:
@@ -136,12 +148,14 @@ class Exchanges:
                 exchange.sent_bytes += len(message.get("body", b""))
             await send(message)
 
+        metrics.IN_PROGRESS.value += 1
         try:
             await self._answer(request, scope, receive, send_marked)
         except ClientGone:
             exchange.code = "client_gone"
         finally:
-            _log(scope, exchange)
+            metrics.IN_PROGRESS.value -= 1
+            _log(scope, exchange, self._tell)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(request)
@@ -194,15 +208,55 @@ def _marked(headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[
     return [*own, *(mark for mark in _marks(exchange) if not (has_own and mark[0] == b"cache-control"))]
 
 
-def _log(scope: Scope, exchange: Exchange) -> None:
+def _log(scope: Scope, exchange: Exchange, tell: Tell | None = None) -> None:
+    seconds = time.perf_counter() - exchange.started
+    method, route = scope["method"], getattr(scope.get("route"), "path", "")
+    count(route, method, exchange.status, exchange.code, seconds)
+    if exchange.upload_seconds is not None:
+        metrics.SPAN_SECONDS.observe(exchange.upload_seconds, Step.UPLOAD)
+    if exchange.received_bytes:
+        metrics.RECEIVED.add(by=exchange.received_bytes)
+    if exchange.sent_bytes:
+        metrics.SENT.add(by=exchange.sent_bytes)
+    traced: dict[str, Any] = {}
+    if tell is not None and (trace := tell(_ended(scope, exchange, route))):
+        traced["trace_id"] = trace
     telemetry.emit(
         Event.REQUEST,
         request_id=exchange.request_id,
-        method=scope["method"],
-        route=getattr(scope.get("route"), "path", ""),
+        method=method,
+        route=route,
         status=exchange.status,
         code=exchange.code,
         bytes_in=exchange.received_bytes,
         bytes_out=exchange.sent_bytes,
-        ms=(time.perf_counter() - exchange.started) * 1e3,
+        ms=seconds * 1e3,
+        **traced,
+    )
+
+
+def count(route: str, method: str, status: int, code: str, seconds: float) -> None:
+    """Count a request that is over."""
+    route = route or metrics.NONE
+    metrics.REQUESTS.add(route, method, status)
+    metrics.REQUEST_SECONDS.observe(seconds, route)
+    if code:
+        metrics.ERRORS.add(code)
+
+
+def _ended(scope: Scope, exchange: Exchange, route: str) -> tracing.Request:
+    """What a trace tells of it. Its upload began right behind the head."""
+    journey = exchange.journey
+    if exchange.upload_seconds is not None:
+        journey = [tracing.Past(Step.UPLOAD, exchange.started, exchange.upload_seconds), *journey]
+    given = (value for name, value in scope["headers"] if name == b"traceparent")
+    return tracing.Request(
+        journey=journey,
+        started=exchange.started,
+        method=scope["method"] if scope["method"] in metrics.METHODS else "_OTHER",
+        route=route,
+        status=exchange.status,
+        code=exchange.code,
+        request_id=exchange.request_id,
+        traceparent=next(given, b"").decode("latin-1"),
     )

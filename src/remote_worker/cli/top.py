@@ -1,0 +1,200 @@
+"""`remote-worker top`: a worker's queues, children, rates and codes in a terminal, from its `/stats`.
+
+It asks the worker that its user names. No other module of the host asks anybody by HTTP: the client is
+loaded only here.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from .. import __version__
+from ..settings import Settings
+from ..telemetry import Listening
+
+FAILED = 1
+ASK_SECONDS = 5.0
+MOST_ANSWER_BYTES = 256 * 1024
+_ROWS = ("pictures", "texts", "fetches")
+_BAR_CELLS = 20
+
+
+class CannotAsk(Exception):
+    """The worker does not answer, or not with what it does."""
+
+
+def top(options: argparse.Namespace, settings: Settings) -> int:
+    """Show it until Ctrl-C, or once."""
+    try:
+        worker = Worker(options.url or _own(settings), _key(options, settings))
+        if options.once:
+            # No wider than a script's reader takes, and no colours in a file.
+            Console(width=None if sys.stdout.isatty() else 100).print(frame(worker.url, worker.stats()))
+            return 0
+        _watch(worker, options.seconds)
+    except CannotAsk as failed:
+        print(f"remote-worker: {failed}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _watch(worker: "Worker", seconds: float) -> None:
+    with Live(screen=True, auto_refresh=False) as live:
+        try:
+            while True:
+                try:
+                    shown = frame(worker.url, worker.stats())
+                except CannotAsk as failed:
+                    shown = Group(Text(worker.url, style="bold"), Text(str(failed), style="red"))
+                live.update(shown, refresh=True)
+                time.sleep(seconds)
+        except KeyboardInterrupt:
+            return
+
+
+def _own(settings: Settings) -> str:
+    return f"http://{Listening(settings.web.host, settings.web.port)}"
+
+
+def _key(options: argparse.Namespace, settings: Settings) -> str:
+    if options.key_file is None:
+        return settings.telemetry.top_key
+    path: Path = options.key_file
+    return path.read_text().strip()
+
+
+class Worker:
+    """One that is asked."""
+
+    def __init__(self, url: str, key: str) -> None:
+        """Raises CannotAsk."""
+        parts = urlsplit(url)
+        try:
+            self._port = parts.port
+        except ValueError as bad:
+            raise CannotAsk(f"{url!r} has no usable port") from bad
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise CannotAsk(f"{url!r} is not the http or https URL of a worker")
+        if not key.isascii() or not key.isprintable():
+            raise CannotAsk("the key is not one word of ASCII")
+        self.url = url.rstrip("/")
+        self._is_secure = parts.scheme == "https"
+        self._host = parts.hostname
+        self._path = parts.path.rstrip("/") + "/stats"
+        self._headers = {"accept": "application/json", "user-agent": f"remote-worker-top/{__version__}"}
+        if key:
+            self._headers["authorization"] = f"Bearer {key}"
+
+    def stats(self) -> Mapping[str, Any]:
+        """What it does at the moment. Raises CannotAsk."""
+        import http.client  # noqa: PLC0415  only here does the host ask anybody
+
+        kind = http.client.HTTPSConnection if self._is_secure else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=ASK_SECONDS)
+        try:
+            connection.request("GET", self._path, headers=self._headers)
+            answer = connection.getresponse()
+            body = answer.read(MOST_ANSWER_BYTES + 1)
+        except (OSError, http.client.HTTPException) as failed:
+            raise CannotAsk(f"{self.url} does not answer: {failed}") from failed
+        finally:
+            connection.close()
+        return _told(self.url, answer.status, body)
+
+
+def _told(url: str, status: int, body: bytes) -> Mapping[str, Any]:
+    if len(body) > MOST_ANSWER_BYTES:
+        raise CannotAsk(f"{url} answers with more than {MOST_ANSWER_BYTES} bytes")
+    try:
+        members = json.loads(body)
+    except ValueError as bad:
+        raise CannotAsk(f"{url} answers {status} without JSON: is it a worker?") from bad
+    if status != 200 or not isinstance(members, dict) or "queue" not in members:
+        code = members.get("code", "") if isinstance(members, dict) else ""
+        raise CannotAsk(f"{url} answers {status} {_plain(code)}".rstrip())
+    return members
+
+
+def frame(url: str, stats: Mapping[str, Any]) -> Group:
+    """One look at it. Raises CannotAsk where members are missing."""
+    try:
+        return Group(_head(url, stats), Text(), _queues(stats), Text(), _numbers(stats))
+    except (KeyError, TypeError, ValueError, AttributeError) as bad:
+        raise CannotAsk(f"{url} tells something else than this version knows") from bad
+
+
+def _head(url: str, stats: Mapping[str, Any]) -> Text:
+    stage = _plain(stats["stage"])
+    style = "green" if stage == "serving" else "yellow"
+    up = f"  up {_duration(float(stats['uptime']))}  version {_plain(stats['version'])}"
+    return Text.assemble(("remote-worker ", "bold"), _plain(url), "  ", (stage, style), up)
+
+
+def _queues(stats: Mapping[str, Any]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("work", "busy", "", "waiting", "ready", "per second"):
+        table.add_column(name, justify="left" if name in ("work", "") else "right", no_wrap=True)
+    for name in _ROWS:
+        queue = stats["queue"][name]
+        running, slots = int(queue["running"]), int(queue["slots"])
+        waiting = f"{int(queue['waiting'])}/{int(queue['places'])}" if "places" in queue else "-"
+        ready = str(int(queue["ready"])) if "ready" in queue else "-"
+        rate = f"{float(stats['rates'][name]):.1f}"
+        table.add_row(name, f"{running}/{slots}", _bar(running, slots), waiting, ready, rate)
+    return table
+
+
+def _bar(running: int, slots: int) -> Text:
+    filled = min(_BAR_CELLS, -(-running * _BAR_CELLS // slots)) if slots > 0 else 0
+    return Text("#" * filled + "." * (_BAR_CELLS - filled), style="red" if running >= slots > 0 else "green")
+
+
+def _numbers(stats: Mapping[str, Any]) -> Table:
+    totals, jail, latency = stats["totals"], stats["jail"], stats["latency_ms"]
+    statuses = "  ".join(f"{_plain(kind)} {int(count)}" for kind, count in totals["by_status"].items())
+    worst = sorted(totals["by_code"].items(), key=lambda item: -int(item[1]))[:8]
+    codes = "  ".join(f"{_plain(code)} {int(count)}" for code, count in worst) or "none"
+    rate, moved = float(stats["rates"]["requests"]), stats["bytes"]
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, text in (
+        ("requests", f"{rate:.1f} a second, {int(totals['requests'])} in all  {statuses}"),
+        ("latency", "  ".join(f"{name} {float(latency[name]):.1f} ms" for name in ("p50", "p90", "p99"))),
+        ("failures", codes),
+        (
+            "jail",
+            f"{int(jail['starts'])} children, {int(jail['kills'])} killed, {int(jail['crashes'])} crashed, "
+            f"most memory {_size(int(jail['memory_peak_bytes']))}",
+        ),
+        ("bytes", f"{_size(int(moved['in']))} in, {_size(int(moved['out']))} out"),
+    ):
+        table.add_row(Text(name, style="bold"), Text(text))
+    return table
+
+
+def _plain(value: object) -> str:
+    """A word of the worker's without anything that a terminal would obey."""
+    return "".join(letter for letter in str(value)[:200] if letter.isprintable())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m{rest:02d}s" if hours else f"{minutes}m{rest:02d}s"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
