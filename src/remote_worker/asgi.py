@@ -19,6 +19,7 @@ def create_app() -> Callable[..., Awaitable[None]]:
         raise RuntimeError(
             "REMOTE_JAIL=off works with `remote-worker serve` only, which listens on loopback then"
         )
+    gate = wiring.open_gate(settings)
     whole = wiring.Whole(settings)
 
     @asynccontextmanager
@@ -26,4 +27,6 @@ def create_app() -> Callable[..., Awaitable[None]]:
         async with whole:
             yield
 
-    return create_web_app(whole.uses, whole.check, settings.web, settings.limits, lifespan=lifespan)
+    return create_web_app(
+        whole.uses, whole.check, settings.web, settings.limits, gate=gate, lifespan=lifespan
+    )

@@ -35,6 +35,9 @@ class Event(StrEnum):
     CACHE_RECREATED = "cache_recreated"
     CACHE_FAILED = "cache_failed"
     EGRESS_REPORTED = "egress_reported"
+    KEYS_READ = "keys_read"
+    KEYS_FAILED = "keys_failed"
+    CERTIFICATE_FAILED = "certificate_failed"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 

@@ -28,6 +28,8 @@ from .service.texts import Texts
 from .settings import BadSettings, Settings
 from .telemetry import Event
 from .web.app import Uses
+from .web.auth import Gate
+from .web.keys import BadKeys
 from .web.links import Links
 from .web.network import NetworkUses
 
@@ -45,6 +47,15 @@ def open_door(settings: Settings) -> Door:
 def open_texts(settings: Settings) -> texts.Texts:
     """What reads pages and renders posts; entering it raises TemplateFailed."""
     return texts.Texts(settings.pool)
+
+
+def open_gate(settings: Settings) -> Gate:
+    """What lets callers in. Raises BadSettings where the key file cannot be used."""
+    try:
+        return Gate(settings.web, settings.limits)
+    except BadKeys as bad:
+        path = settings.web.keys_file
+        raise BadSettings([f"REMOTE_KEYS_FILE={path}: {problem}" for problem in bad.problems]) from bad
 
 
 class Whole:

@@ -15,8 +15,11 @@ from ..pool.template import TemplateFailed
 from ..service.cache_file import CacheUnusable
 from ..service.network import KINDS
 from ..settings import BadSettings, read
+from ..web.keys import KEY_NAME
 from ..web.listening import CannotListen, handed_over
+from ..web.tls import BadCertificate
 from .diagnosis import doctor, settings_in_effect
+from .keys import keys
 from .looking import preview, resolve
 from .pictures import FORMATS_BY_SUFFIX, run
 from .serving import serve
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _COMMANDS[options.command](options, settings)
     except BadSettings as bad:
         return _complain("\n".join(bad.problems), CANNOT_START)
-    except (TemplateFailed, DoorFailed, CacheUnusable, CannotListen) as failed:
+    except (TemplateFailed, DoorFailed, CacheUnusable, CannotListen, BadCertificate) as failed:
         return _complain(str(failed), CANNOT_START)
     except KeyboardInterrupt:
         return 130
@@ -89,6 +92,17 @@ def _parser() -> argparse.ArgumentParser:
     resolve.add_argument("name")
     resolve.add_argument("--type", default=KINDS[0], help=f"one of {', '.join(KINDS)} (default: {KINDS[0]})")
 
+    keys = commands.add_parser("keys", help="make keys for callers, and look at the key file")
+    kinds = keys.add_subparsers(dest="what", required=True, metavar="what")
+    new = kinds.add_parser("new", help="make a key: the file's lines on standard output, the key beside it")
+    new.add_argument("name", type=_key_name, help="of who will call")
+    new.add_argument(
+        "--hmac", action="store_true", help="a secret that signs requests, instead of a bearer key"
+    )
+    kinds.add_parser("list", help="the keys of REMOTE_KEYS_FILE, without any secret")
+    certificate = kinds.add_parser("fingerprint", help="of a client's certificate, as the key file takes it")
+    certificate.add_argument("certificate", type=Path, help="in PEM")
+
     commands.add_parser("doctor", help="try the kernel, the seal and every format")
     commands.add_parser("settings", help="print the settings in effect, secrets masked")
     return parser
@@ -97,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
 def _box(text: str) -> tuple[int, int]:
     width, cross, height = text.partition("x")
     return _whole(width, LONGEST_SIDE), _whole(height if cross else width, LONGEST_SIDE)
+
+
+def _key_name(text: str) -> str:
+    if not re.fullmatch(KEY_NAME, text):
+        raise argparse.ArgumentTypeError("a name is 1 to 64 letters, digits, dots, dashes and underscores")
+    return text
 
 
 def _quality(text: str) -> int:
@@ -142,6 +162,7 @@ _COMMANDS = {
     "run": run,
     "preview": preview,
     "resolve": resolve,
+    "keys": keys,
     "doctor": doctor,
     "settings": settings_in_effect,
 }

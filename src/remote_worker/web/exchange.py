@@ -18,8 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .. import telemetry
 from ..contract.failures import FailureCode, WorkFailed
 from ..telemetry import Event
-from . import auth, problems
-from .settings import WebSettings
+from . import problems
+from .auth import Gate
+from .keys import Identity
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODES = {404: FailureCode.NOT_FOUND, 405: FailureCode.METHOD_NOT_ALLOWED}
@@ -91,16 +92,9 @@ Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body."""
 
 
-def refusal(scope: Scope, failure: WorkFailed, settings: WebSettings) -> Refusal:
-    """What a client gets, without the application, for a request that is not let in. It is logged too.
-
-    Who may not call hears that alone.
-    """
+def refusal(scope: Scope, failure: WorkFailed) -> Refusal:
+    """What a client gets, without the application, for a request that is not let in. It is logged too."""
     headers = Headers(scope=scope)
-    try:
-        auth.check_caller(headers, settings, scope["path"])
-    except WorkFailed as foreign:
-        failure = foreign
     exchange = Exchange(_request_id(headers), code=failure.code)
     answer = problems.answer(failure, request_id=exchange.request_id, accept=headers.get("accept", ""))
     exchange.status, exchange.sent_bytes = answer.status, len(answer.body)
@@ -113,9 +107,9 @@ def refusal(scope: Scope, failure: WorkFailed, settings: WebSettings) -> Refusal
 class Exchanges:
     """Names, times, guards and logs every request; an error of ours becomes a JSON 500."""
 
-    def __init__(self, app: ASGIApp, settings: WebSettings, via: str = "") -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, via: str = "") -> None:
         self._app = app
-        self._settings = settings
+        self._gate = gate
         self._via = via
         """What this worker calls itself when it asks others."""
 
@@ -141,6 +135,7 @@ class Exchanges:
         except ClientGone:
             exchange.code = "client_gone"
         finally:
+            self._gate.count_rest(scope, exchange.received_bytes)
             _log(scope, exchange)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,8 +144,11 @@ class Exchanges:
             headers = request.headers
             if self._via and any(self._via in via for via in headers.getlist("via")):
                 raise WorkFailed(FailureCode.SELF)
-            auth.check_caller(headers, self._settings, scope["path"])
-            await self._app(scope, receive, send)
+            # Our own server has asked for these two already, others cannot.
+            self._gate.check(scope)
+            self._gate.charge(scope)
+            with self._gate.running(scope):
+                await self._app(scope, receive, send)
         except ClientGone:
             raise
         except asyncio.CancelledError:
@@ -195,6 +193,8 @@ def _marked(headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[
 
 
 def _log(scope: Scope, exchange: Exchange) -> None:
+    identity: Identity | None = scope["state"].get("identity")
+    who: dict[str, telemetry.Field] = {} if identity is None else {"key": identity.name}
     telemetry.emit(
         Event.REQUEST,
         request_id=exchange.request_id,
@@ -205,4 +205,5 @@ def _log(scope: Scope, exchange: Exchange) -> None:
         bytes_in=exchange.received_bytes,
         bytes_out=exchange.sent_bytes,
         ms=(time.perf_counter() - exchange.started) * 1e3,
+        **who,  # type: ignore[arg-type]
     )
