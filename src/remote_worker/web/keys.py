@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
+from stat import S_ISREG
 from typing import Any
 
 from ..contract.limits import NO_CEILINGS, Ceilings
@@ -145,22 +146,29 @@ def _text(path: str) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as missing:
         raise BadKeys([f"it cannot be opened: {missing.strerror}"]) from missing
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        # A group that is lent the file is how orchestrators hand one to a process that does not own it.
-        is_lent = status.st_uid != os.geteuid()
-        if status.st_mode & (0o007 if is_lent else 0o077):
-            raise BadKeys(["others than its owner can read or write it: chmod 600"])
-        try:
+    try:
+        _check_owner(os.fstat(descriptor))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(MOST_KEYS_FILE_BYTES + 1)
-        except OSError as broken:
-            raise BadKeys([f"it cannot be read: {broken.strerror}"]) from broken
+    except OSError as broken:
+        raise BadKeys([f"it cannot be read: {broken.strerror}"]) from broken
+    finally:
+        os.close(descriptor)
     if len(data) > MOST_KEYS_FILE_BYTES:
         raise BadKeys([f"it has more than {MOST_KEYS_FILE_BYTES} bytes"])
     try:
         return data.decode()
     except UnicodeDecodeError as broken:
         raise BadKeys(["it is not UTF-8"]) from broken
+
+
+def _check_owner(status: os.stat_result) -> None:
+    if not S_ISREG(status.st_mode):
+        raise BadKeys(["it cannot be read: it is not a file"])
+    # A group that is lent the file is how orchestrators hand one to a process that does not own it.
+    is_lent = status.st_uid != os.geteuid()
+    if status.st_mode & (0o007 if is_lent else 0o077):
+        raise BadKeys(["others than its owner can read or write it: chmod 600"])
 
 
 class _Reading:

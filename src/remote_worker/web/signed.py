@@ -5,9 +5,8 @@ docs/decisions/0022-who-may-call.md says why it is so narrow.
 
 import base64
 import re
-from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..contract.failures import FailureCode, WorkFailed
 
@@ -104,13 +103,29 @@ def _parameters(text: str) -> tuple[dict[str, int], dict[str, str]]:
     return numbers, texts
 
 
+@dataclass(slots=True)
+class _Used:
+    """The signatures of one key that still hold, by the last second at which they do."""
+
+    by_last_second: dict[int, set[bytes]] = field(default_factory=dict)
+    count: int = 0
+    forgotten_before: int = 0
+
+    def forget_before(self, second: int) -> None:
+        """Drop what is over; once a second that costs something."""
+        if second == self.forgotten_before:
+            return
+        self.forgotten_before = second
+        for over in [last for last in self.by_last_second if last < second]:
+            self.count -= len(self.by_last_second.pop(over))
+
+
 class Replays:
     """Holds signatures to their time, and to one use each."""
 
     def __init__(self, window_seconds: int) -> None:
         self._window = window_seconds
-        self._used: dict[str, dict[int, set[bytes]]] = {}
-        """By key and by the last second at which it holds: what is over is dropped by the second."""
+        self._used: dict[str, _Used] = {}
 
     def check_time(self, head: SignedHead, now: float) -> None:
         """Raises WorkFailed when it is made in the future, or its time is over."""
@@ -121,19 +136,19 @@ class Replays:
 
     def use(self, name: str, head: SignedHead, now: float) -> None:
         """Note that this key has used this signature, which is right. Raises WorkFailed if it had before."""
-        used = self._used.setdefault(name, defaultdict(set))
-        for second in [second for second in used if second < int(now)]:
-            del used[second]
+        used = self._used.setdefault(name, _Used())
+        used.forget_before(int(now))
         last = head.last_second(self._window)
         short = head.signature[:16]  # Half of an HMAC tells signatures apart as well.
-        if short in used.get(last, ()):
+        if short in used.by_last_second.get(last, ()):
             raise _refused("the signature was used before: sign anew, with a nonce")
-        if sum(map(len, used.values())) >= MOST_SIGNATURES_KEPT:
-            wait = max(1, min(used) - int(now) + 1)
+        if used.count >= MOST_SIGNATURES_KEPT:
+            wait = max(1, min(used.by_last_second) - int(now) + 1)
             raise WorkFailed(
                 FailureCode.QUOTA_EXCEEDED, "too many signatures that still hold", retry_seconds=wait
             )
-        used[last].add(short)
+        used.by_last_second.setdefault(last, set()).add(short)
+        used.count += 1
 
     def keep_only(self, names: Collection[str]) -> None:
         """Forget keys that are gone."""
