@@ -210,6 +210,15 @@ def test_a_request_lowers_its_limits_and_never_raises_them(service: Service) -> 
         assert status(BEARER, wrong, 5) == 400
 
 
+@pytest.mark.parametrize(("length", "status"), [(256, 200), (257, 400)])
+def test_limits_of_a_request_have_so_many_bytes_and_not_one_more(
+    service: Service, length: int, status: int
+) -> None:
+    limits = "pixels=9,".ljust(length - len("frames=9")) + "frames=9"
+
+    assert ask(service, post(CALL, UPLOAD, bearer(BEARER), f"Remote-Limits: {limits}")).status == status
+
+
 # Signed requests.
 
 
@@ -337,6 +346,17 @@ def test_a_signature_over_a_digest_that_is_weak_or_missing_is_refused(service: S
     assert ask(service, post(CALL, UPLOAD, *lines[:2])).status == 401
 
 
+def test_a_signature_is_as_long_as_it_may_be_and_not_one_byte_more(service: Service) -> None:
+    def status(length: int) -> int:
+        begin = f'("@method" "@path" "@query");created={int(time.time())};keyid="app-1";nonce="'
+        parameters = begin + "n" * (length - len("sig=") - len(begin) - 1) + '"'
+        return ask(
+            service, get("/capabilities", *signature("GET", "/capabilities", parameters=parameters))
+        ).status
+
+    assert [status(1024), status(1025)] == [200, 401]
+
+
 # The second implementation.
 
 
@@ -428,6 +448,16 @@ def test_a_digest_is_read_as_its_rfc_says(service: Service, header: str, status:
     lines = [bearer(BEARER), f"Content-Digest: {header}"]
 
     assert ask(service, post(CALL, UPLOAD, *lines)).status == status
+
+
+@pytest.mark.parametrize(("length", "status"), [(1024, 200), (1025, 400)])
+def test_a_digest_header_has_so_many_bytes_and_not_one_more(
+    service: Service, length: int, status: int
+) -> None:
+    header = f"{digest_of(UPLOAD)}, x=:"
+    header += "A" * (length - len(header) - 1) + ":"
+
+    assert ask(service, post(CALL, UPLOAD, bearer(BEARER), f"Content-Digest: {header}")).status == status
 
 
 def test_a_digest_holds_for_chunks_as_they_come(service: Service) -> None:

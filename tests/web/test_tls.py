@@ -3,7 +3,6 @@
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -270,15 +269,13 @@ def test_certificates_are_read_again_and_a_broken_one_keeps_the_former(
 
 
 def test_a_server_stops_while_somebody_shakes_hands(tmp_path: Path, authority: trustme.CA) -> None:
-    with serving(**files(tmp_path, authority, "localhost")) as service:
+    with serving(**files(tmp_path, authority, "localhost"), head_seconds=600.0) as service:
         service.server.last_call_seconds = 0.0
         with socket.create_connection(service.address, timeout=10) as silent:
             silent.sendall(b"\x16")
-            began = time.monotonic()
             service.stop()
 
             assert service.ended()
-            assert time.monotonic() - began < 9  # It does not wait for the ten seconds of a head.
 
 
 @pytest.mark.parametrize(
