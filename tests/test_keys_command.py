@@ -1,6 +1,5 @@
 """`remote-worker keys`, and a start with keys."""
 
-import os
 import re
 import ssl
 import tomllib
@@ -56,7 +55,7 @@ def test_a_fingerprint_is_that_of_the_certificate(tmp_path: Path) -> None:
 def test_a_key_file_that_will_not_do_stops_the_start_and_says_why(tmp_path: Path) -> None:
     path = write(tmp_path / "keys", one_key("pixels = 1000000000", "burst = 1"))
     told = cli("serve", REMOTE_KEYS_FILE=path)
-    os.chmod(path, 0o644)
+    Path(path).chmod(0o644)
     readable = cli("serve", REMOTE_KEYS_FILE=path)
 
     assert (told.returncode, readable.returncode) == (78, 78)

@@ -26,8 +26,7 @@ def wait(quotas: Quotas, who: Key, size: int = 0) -> int:
     try:
         quotas.charge(who, size)
     except WorkFailed as refused:
-        assert refused.code is FailureCode.QUOTA_EXCEEDED
-        return refused.retry_seconds
+        return refused.retry_seconds if refused.code is FailureCode.QUOTA_EXCEEDED else -1
     return 0
 
 
