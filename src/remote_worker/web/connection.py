@@ -526,7 +526,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         if self._discarded_bytes is None:
             self._discarded_bytes = 0
         with contextlib.suppress(OSError):
-            if self.transport.can_write_eof():  # TLS cannot.
+            if self.raw_transport is None:  # TLS cannot.
                 self.transport.write_eof()
         self.flow.resume_reading()
         self.watch_writing()

@@ -85,7 +85,6 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(Config(app, settings))
         self._settings = settings
-        self._gate = app.gate
         self._on_listening = on_listening
         self._is_handed_over = listener is not None
         self.last_call_seconds = LAST_CALL_SECONDS
@@ -102,7 +101,7 @@ class Server(uvicorn.Server):
 
     def renew(self, and_then: Callable[[], None] | None = None) -> None:
         """Read keys and certificates again; what cannot be used leaves the former in force."""
-        self._gate.read_again()
+        cast(App, self.config.app).gate.read_again()
         try:
             self.config.secure_anew()
         except tls.BadCertificate as bad:
