@@ -128,6 +128,19 @@ def test_an_upload_without_a_key_is_refused_at_its_head(service: Service) -> Non
     assert b"never" not in service.decoder.uploads
 
 
+def test_a_refusal_at_the_head_leaves_the_connection_for_what_follows_the_body(service: Service) -> None:
+    refused = post(CALL, UPLOAD)
+    head, _, body = refused.partition(b"\r\n\r\n")
+    with service.connect() as connection:
+        reader = Reader(connection)
+        connection.sendall(head + b"\r\n\r\n")
+        answer = reader.answer()
+        assert (answer.status, answer.headers.get("connection")) == (401, None)
+        connection.sendall(body + post(CALL, UPLOAD, bearer(BEARER)))
+
+        assert reader.answer().status == 200
+
+
 def test_a_connection_outlives_a_refusal(service: Service) -> None:
     with service.connect() as connection:
         reader = Reader(connection)

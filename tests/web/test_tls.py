@@ -86,7 +86,8 @@ def certified(
         tls_client_ca=str(folder / "ca.pem"),
         keys_file=keys,
         head_seconds=1.0,
-        keep_alive_seconds=5.0,
+        write_idle_seconds=0.5,
+        keep_alive_seconds=60.0,
     ) as service:
         yield Certified(service, folder, authority, ssl.create_default_context())
 
@@ -207,6 +208,15 @@ def test_who_says_nothing_does_not_stay(certified: Certified) -> None:
     with certified.socket() as shaken:
         assert shaken.recv(1) == b""
     until(lambda: certified.service.connections == 0)
+
+
+def test_who_does_not_take_an_answer_does_not_stay(certified: Certified) -> None:
+    key = f"Authorization: Bearer {BEARER}"
+    with certified.socket() as connection:
+        connection.sendall(post("/images/fit/10", form(b"large:20000000"), key, "Accept: image/*"))
+        until(lambda: certified.service.connections == 1)
+
+        until(lambda: certified.service.connections == 0)
 
 
 def test_plain_http_is_not_answered(certified: Certified) -> None:
