@@ -11,6 +11,7 @@ from .point import Given, Row
 GROUPS = {
     "header_": "headers of all formats",
     "placement_": "headers of all formats",
+    "key_": "who may call",
     "drawing_": "headers of all formats",
     "write_": "writers of pictures",
     "jpeg_": "JPEG bytes",

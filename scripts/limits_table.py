@@ -18,6 +18,7 @@ PAST: dict[FailureCode, str] = {code: f"{problem.status} `{code}`" for code, pro
 READERS = "limits/test_readers.py::test_a_reader_takes_as_many_as_its_limit_and_not_one_more"
 SERVICE = "limits/test_service.py::"
 CONNECTIONS = "web/test_connections.py::"
+CALLING = "web/test_authentication.py::"
 FORMS = "web/test_forms.py::"
 RENDERING = "web/test_rendering.py::"
 TEXT = "text/test_bounds.py::"
@@ -1276,8 +1277,54 @@ _ANSWERS = (
         ("fetch/test_requests_made.py::test_a_server_may_ask_for_at_most_an_hour",),
     ),
 )
+_CALLERS = (
+    Limit(
+        "how old a signed request may be",
+        "REMOTE_SIGNATURE_SECONDS",
+        FailureCode.UNAUTHENTICATED,
+        (f"{CALLING}test_a_signature_has_its_time_and_its_parameters",),
+    ),
+    Limit(
+        "how far a signer's clock may be ahead",
+        "web.signed:MOST_SKEW_SECONDS",
+        FailureCode.UNAUTHENTICATED,
+        (f"{CALLING}test_a_signature_has_its_time_and_its_parameters",),
+    ),
+    Limit(
+        "`Signature-Input`, and `Signature`, bytes",
+        "web.signed:LONGEST_SIGNATURE_INPUT",
+        FailureCode.UNAUTHENTICATED,
+        (f"{CALLING}test_a_signature_is_as_long_as_it_may_be_and_not_one_byte_more",),
+    ),
+    Limit(
+        "signatures of one key that still hold",
+        "web.signed:MOST_SIGNATURES_KEPT",
+        FailureCode.QUOTA_EXCEEDED,
+        ("web/test_quota.py::test_only_so_many_signatures_of_a_key_are_remembered_and_no_more_let_in",),
+    ),
+    Limit(
+        "`Content-Digest`, bytes",
+        "web.digest:LONGEST_DIGEST_HEADER",
+        FailureCode.BAD_DIGEST,
+        (f"{CALLING}test_a_digest_header_has_so_many_bytes_and_not_one_more",),
+    ),
+    Limit(
+        "`Remote-Limits`, bytes",
+        "web.auth:LONGEST_LIMITS_HEADER",
+        FailureCode.BAD_PARAMETER,
+        (f"{CALLING}test_limits_of_a_request_have_so_many_bytes_and_not_one_more",),
+    ),
+    Limit(
+        "the key file",
+        "web.keys:MOST_KEYS_FILE_BYTES",
+        "the worker does not start, or keeps the former keys",
+        ("web/test_keys.py::test_a_file_has_so_many_bytes_and_not_one_more",),
+    ),
+)
+
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
+    "Who may call": _CALLERS,
     "Uploads": _UPLOADS,
     "Pictures": _PICTURES,
     "What the readers of each format take": _HEADERS,
@@ -1327,6 +1374,12 @@ NO_LIMITS = {
     "open": "who may call",
     "host_names": "who may call",
     "trusted_proxies": "who calls",
+    "keys_file": "who may call",
+    "tls_cert": "who the worker is",
+    "tls_key": "who the worker is",
+    "tls_client_ca": "who may call",
+    "tls_client_required": "who may call",
+    "web.keys:_LARGEST": "the largest number that every reader holds exactly",
     "uid": "a name",
     "region": "a name",
     "country": "a name",

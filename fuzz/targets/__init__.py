@@ -3,6 +3,7 @@
 from ..target import Target
 from . import (
     callers,
+    calling,
     fetching,
     frames,
     headers,
@@ -186,6 +187,41 @@ TARGETS = (
     Target(name="host", run=callers.host, words=(b"127.0.0.1", b"localhost", b"[::1]", b"http://", b":80")),
     Target(
         name="accept", run=callers.accept, words=(b"image/*", b"application/json", b";q=", b"*/*", b"nan")
+    ),
+    Target(
+        name="key_head",
+        run=calling.head,
+        words=(
+            b"Bearer rw_",
+            b'sig=("@method" "@path" "@query" "content-digest");created=2000000000;keyid="k"',
+            b"sig=:" + b"A" * 43 + b"=:",
+            b"sha-256=:" + b"A" * 43 + b"=:",
+            b"pixels=1",
+        ),
+    ),
+    Target(
+        name="key_signature",
+        run=calling.signature,
+        words=(
+            b'sig=("@method" "@path" "@query")',
+            b' "content-digest")',
+            b";created=2000000000",
+            b";expires=2000000060",
+            b';keyid="k"',
+            b';alg="hmac-sha256"',
+            b';nonce="n"',
+            b"sig=:" + b"A" * 43 + b"=:",
+        ),
+    ),
+    Target(
+        name="key_digest",
+        run=calling.content_digest,
+        words=(b"sha-256=:", b"sha-512=:", b"A" * 43 + b"=:", b", ", b"md5=:AA==:"),
+    ),
+    Target(
+        name="key_file",
+        run=calling.key_file,
+        words=(b"[keys.a]\n", b'sha256 = ["', b"hmac = {", b"pixels = 5\n", b"may = []\n", b"burst = 1\n"),
     ),
     Target(name="settings", run=settings.read_back),
     Target(

@@ -19,6 +19,7 @@ def create_app() -> Callable[..., Awaitable[None]]:
         raise RuntimeError(
             "REMOTE_JAIL=off works with `remote-worker serve` only, which listens on loopback then"
         )
+    gate = wiring.open_gate(settings)
     whole = wiring.Whole(settings)
 
     @asynccontextmanager
@@ -31,6 +32,7 @@ def create_app() -> Callable[..., Awaitable[None]]:
         whole.check,
         settings.web,
         settings.limits,
+        gate=gate,
         lifespan=lifespan,
         watch=whole.watch,
         tell=whole.tell,

@@ -249,6 +249,13 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             f"REMOTE_METRICS={told.metrics} lets other machines read the metrics: "
             "set REMOTE_METRICS_OPEN=1 if that is meant, or REMOTE_METRICS=127.0.0.1:9464"
         )
+    web = settings.web
+    if bool(web.tls_cert) != bool(web.tls_key):
+        yield "REMOTE_TLS_CERT and REMOTE_TLS_KEY go together"
+    if web.tls_client_ca and not web.tls_cert:
+        yield "REMOTE_TLS_CLIENT_CA needs REMOTE_TLS_CERT and REMOTE_TLS_KEY"
+    if web.tls_client_required and not web.tls_client_ca:
+        yield "REMOTE_TLS_CLIENT_REQUIRED needs REMOTE_TLS_CLIENT_CA"
     if is_loopback(settings.web.host):
         return
     if not settings.pool.jail:
@@ -256,10 +263,11 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             "REMOTE_JAIL=off is for debugging on loopback only: "
             "set REMOTE_HOST=127.0.0.1, or leave REMOTE_JAIL out"
         )
-    if not settings.web.open:
+    if not (web.open or web.is_authenticating):
         yield (
-            f"REMOTE_HOST={settings.web.host} listens beyond loopback without authentication: "
-            "set REMOTE_OPEN=1 if a firewall or proxy decides who may call, or REMOTE_HOST=127.0.0.1"
+            f"REMOTE_HOST={web.host} listens beyond loopback without authentication: set REMOTE_KEYS_FILE or "
+            "REMOTE_TLS_CLIENT_CA, REMOTE_OPEN=1 if a firewall or proxy decides who may call, or "
+            "REMOTE_HOST=127.0.0.1"
         )
 
 
@@ -471,6 +479,22 @@ _WEB = (
         "Sizes and formats that a caller picks are refused (403): presets, avatars, `prepare_jpeg` and what "
         "is told of a picture are left.",
     ),
+    Row(
+        "web",
+        "keys_file",
+        "File with the keys of those who may call ([calling.md](calling.md)), read again at SIGHUP. With it, "
+        "all but the likes of `/livez` and signed addresses needs a key.",
+    ),
+    Row("web", "signature_seconds", "How old a signed request may be.", least=1, most=3600),
+    Row("web", "tls_cert", "Certificate of this worker in PEM, with those between it and its authority."),
+    Row("web", "tls_key", "Its private key in PEM."),
+    Row(
+        "web",
+        "tls_client_ca",
+        "Certificates in PEM of the authority of clients' certificates. One whose fingerprint is in the key "
+        "file is that key; without a key file every one may do everything.",
+    ),
+    Row("web", "tls_client_required", "Without a certificate no connection at all, not even for `/livez`."),
     Row("web", "uid", "This worker's name in `/hello`.", default="random at each start"),
     Row("web", "region", "This worker's region in `/hello`."),
     Row("web", "country", "This worker's country in `/hello`."),

@@ -75,6 +75,9 @@ class Event(StrEnum):
     CACHE_FAILED = "cache_failed"
     EGRESS_REPORTED = "egress_reported"
     CHECK_FAILED = "check_failed"
+    KEYS_READ = "keys_read"
+    KEYS_FAILED = "keys_failed"
+    CERTIFICATE_FAILED = "certificate_failed"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 

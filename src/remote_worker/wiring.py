@@ -33,7 +33,9 @@ from .service.texts import Texts
 from .settings import BadSettings, Settings, read_presets
 from .telemetry import Event
 from .web.app import Uses
+from .web.auth import Gate
 from .web.exchange import Tell
+from .web.keys import BadKeys
 from .web.links import Links
 from .web.network import NetworkUses
 from .web.scrape import Scrapes
@@ -53,6 +55,15 @@ def open_door(settings: Settings) -> Door:
 def open_texts(settings: Settings) -> texts.Texts:
     """What reads pages and renders posts; entering it raises TemplateFailed."""
     return texts.Texts(settings.pool)
+
+
+def open_gate(settings: Settings) -> Gate:
+    """What lets callers in. Raises BadSettings where the key file cannot be used."""
+    try:
+        return Gate(settings.web, settings.limits)
+    except BadKeys as bad:
+        path = settings.web.keys_file
+        raise BadSettings([f"REMOTE_KEYS_FILE={path}: {problem}" for problem in bad.problems]) from bad
 
 
 class Whole:

@@ -17,9 +17,12 @@ from ..service.cache_file import CacheUnusable
 from ..service.network import KINDS
 from ..service.presets import Presets
 from ..settings import BadSettings, Settings, read
+from ..web.keys import KEY_NAME
 from ..web.listening import CannotListen, handed_over
+from ..web.tls import BadCertificate
 from .batch import is_many, run_many
 from .diagnosis import doctor, settings_in_effect
+from .keys import keys
 from .looking import preview, resolve
 from .pictures import FORMATS_BY_SUFFIX, run
 from .serving import serve
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _COMMANDS[options.command](options, settings)
     except BadSettings as bad:
         return _complain("\n".join(bad.problems), CANNOT_START)
-    except (TemplateFailed, DoorFailed, CacheUnusable, CannotListen) as failed:
+    except (TemplateFailed, DoorFailed, CacheUnusable, CannotListen, BadCertificate) as failed:
         return _complain(str(failed), CANNOT_START)
     except KeyboardInterrupt:
         return 130
@@ -111,6 +114,16 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--once", action="store_true", help="print one frame and end")
     top.add_argument("--key-file", type=Path, help="file with the key to show, instead of REMOTE_TOP_KEY")
     top.add_argument("--seconds", type=_pause, default=1.0, help="between two looks (default: 1)")
+    keys = commands.add_parser("keys", help="make keys for callers, and look at the key file")
+    kinds = keys.add_subparsers(dest="what", required=True, metavar="what")
+    new = kinds.add_parser("new", help="make a key: the file's lines on standard output, the key beside it")
+    new.add_argument("name", type=_key_name, help="of who will call")
+    new.add_argument(
+        "--hmac", action="store_true", help="a secret that signs requests, instead of a bearer key"
+    )
+    kinds.add_parser("list", help="the keys of REMOTE_KEYS_FILE, without any secret")
+    certificate = kinds.add_parser("fingerprint", help="of a client's certificate, as the key file takes it")
+    certificate.add_argument("certificate", type=Path, help="in PEM")
 
     commands.add_parser("doctor", help="try the kernel, the seal and every format")
     settings = commands.add_parser("settings", help="print the settings in effect, secrets masked")
@@ -132,6 +145,12 @@ def _pause(text: str) -> float:
 
 
 _SHORTEST_PAUSE_SECONDS = 0.1
+
+
+def _key_name(text: str) -> str:
+    if not re.fullmatch(KEY_NAME, text):
+        raise argparse.ArgumentTypeError("a name is 1 to 64 letters, digits, dots, dashes and underscores")
+    return text
 
 
 def _quality(text: str) -> int:
@@ -203,6 +222,7 @@ _COMMANDS = {
     "preview": preview,
     "resolve": resolve,
     "top": _top,
+    "keys": keys,
     "doctor": doctor,
     "settings": settings_in_effect,
 }

@@ -13,6 +13,7 @@ from ..settings import BadSettings, Settings
 from ..telemetry import Event
 from ..web import scrape, server
 from ..web.app import create_app
+from ..web.auth import Gate
 
 
 def serve(options: argparse.Namespace, settings: Settings) -> int:
@@ -31,7 +32,7 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # What starts now is fresh.
-    asyncio.run(_serve_until_stopped(settings, options.listener))
+    asyncio.run(_serve_until_stopped(settings, wiring.open_gate(settings), options.listener))
     telemetry.emit(Event.STOPPED)
     return 0
 
@@ -48,30 +49,38 @@ def _children(settings: Settings) -> int:
     return pool.children + pool.ready + pool.text_children + 1
 
 
-async def _serve_until_stopped(settings: Settings, listener: socket.socket | None) -> None:
-    serving = asyncio.create_task(_open_and_serve(settings, listener))
+async def _serve_until_stopped(settings: Settings, gate: Gate, listener: socket.socket | None) -> None:
+    serving = asyncio.create_task(_open_and_serve(settings, gate, listener))
     # Until the server has its own: a container's first process never hears of a signal without a handler.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await serving
 
 
-async def _open_and_serve(settings: Settings, listener: socket.socket | None) -> None:
+async def _open_and_serve(settings: Settings, gate: Gate, listener: socket.socket | None) -> None:
     async with wiring.Whole(settings) as whole, wiring.renewal(whole) as renew:
         for host, port in whole.scrapes.addresses if whole.scrapes else ():
             telemetry.emit(Event.METRICS, url=f"http://{telemetry.Listening(host, port)}{scrape.PATH}")
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
         app = create_app(
-            whole.uses, whole.check, settings.web, settings.limits, watch=whole.watch, tell=whole.tell
+            whole.uses,
+            whole.check,
+            settings.web,
+            settings.limits,
+            gate=gate,
+            watch=whole.watch,
+            tell=whole.tell,
         )
 
         def tell(address: server.Address) -> None:
             whole.door.listens(*address)
-            _tell_address(address)
+            _tell_address(address, "https" if settings.web.tls_cert else "http")
 
-        await server.serve(app, settings.web, listener=listener, on_listening=tell)
+        await server.serve(app, settings.web, listener=listener, on_listening=tell, on_hangup=renew)
 
 
-def _tell_address(address: server.Address) -> None:
+def _tell_address(address: server.Address, scheme: str) -> None:
     host, port = address
-    telemetry.emit(Event.SERVING, url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+    telemetry.emit(
+        Event.SERVING, url=f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    )

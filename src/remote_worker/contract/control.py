@@ -16,6 +16,10 @@ ASK = struct.Struct("<II")
 """Ahead of a task on the socket of a text child: how many bytes the task has, and the text behind it."""
 
 
+LIMITS_FOLLOW = b"\n"
+"""Behind the task to a picture's child, where limits follow that are lower than its template's, as JSON."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
     """The configuration a template gets once, before it warms: `limits` are the fields of `Limits`.

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import NoReturn
 
 from ..contract import wire
+from ..contract.control import LIMITS_FOLLOW
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import Limits
 from ..contract.messages import Task, decode_task
@@ -39,7 +40,9 @@ def serve(channel: socket) -> NoReturn:
     fds = ancillary[0][2]
     input_fd, output_fd = (int.from_bytes(fds[at : at + 4], sys.byteorder) for at in (0, 4))
     try:
-        record = wire.write_record(None, work(decode_task(message), input_fd, output_fd))
+        task, _, ceilings = message.partition(LIMITS_FOLLOW)
+        limits = _limits.lowered(json.loads(ceilings)) if ceilings else _limits
+        record = wire.write_record(None, work(decode_task(task), input_fd, output_fd, limits))
     except WorkFailed as failed:
         record = wire.write_record(failed.code, in_header=failed.in_header)
     except BaseException as surprise:  # noqa: BLE001  a decoder's surprise must still end in an answer
@@ -49,18 +52,22 @@ def serve(channel: socket) -> NoReturn:
     os._exit(0)
 
 
-def work(task: Task, input_fd: int, output_fd: int) -> int:
-    """Do the task and write what came of it. Returns the length of the body in bytes. Raises WorkFailed."""
+def work(task: Task, input_fd: int, output_fd: int, limits: Limits | None = None) -> int:
+    """Do the task and write what came of it. Returns the length of the body in bytes. Raises WorkFailed.
+
+    `limits` stand in for the template's.
+    """
+    limits = limits or _limits
     # The size is told by lseek, because fstat has become newfstatat in libc, which the filter refuses.
     data = mmap.mmap(input_fd, os.lseek(input_fd, 0, os.SEEK_END), prot=mmap.PROT_READ)
-    result = job.run(task, data, _limits, _template)
-    return _write({wire.FACTS: json.dumps(result.facts).encode(), **result.pictures}, output_fd)
+    result = job.run(task, data, limits, _template)
+    return _write({wire.FACTS: json.dumps(result.facts).encode(), **result.pictures}, output_fd, limits)
 
 
-def _write(parts: dict[str, job.Body], output_fd: int) -> int:
+def _write(parts: dict[str, job.Body], output_fd: int, limits: Limits) -> int:
     pieces = {name: [part] if isinstance(part, bytes) else part for name, part in parts.items()}
     table, _, body_bytes = wire.layout({name: sum(map(len, part)) for name, part in pieces.items()})
-    if body_bytes > _limits.output_bytes:
+    if body_bytes > limits.output_bytes:
         raise WorkFailed(FailureCode.OUTPUT_TOO_LARGE)
     offset = 0
     for piece in chain([table], *pieces.values()):  # Parts lie one behind the other with no gap.

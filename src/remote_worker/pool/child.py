@@ -4,6 +4,7 @@ import array
 import asyncio
 import contextlib
 import fcntl
+import json
 import mmap
 import os
 import select
@@ -17,7 +18,9 @@ from typing import Any, Protocol
 
 from .. import metrics
 from ..contract import wire
+from ..contract.control import LIMITS_FOLLOW
 from ..contract.document import Document
+from ..contract.limits import NO_CEILINGS, Ceilings
 from ..contract.messages import Task, encode_task
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -135,16 +138,25 @@ class Child:
         return stat.rpartition(b")")[2].split()[:1] == [b"T"]
 
     async def work(
-        self, task: Task, document: Document, *, output_bytes: int, until: float
+        self,
+        task: Task,
+        document: Document,
+        *,
+        output_bytes: int,
+        until: float,
+        ceilings: Ceilings = NO_CEILINGS,
     ) -> tuple[wire.Record, memoryview]:
         """Hand over the task, wait for the end of the child, and give its reply and body.
 
-        `until` is a `time.monotonic` value; at that moment the child is killed. Raises ChildLost, or OSError
-        when descriptors or memory are short.
+        `until` is a `time.monotonic` value; at that moment the child is killed. `ceilings` lower the limits
+        that it holds. Raises ChildLost, or OSError when descriptors or memory are short.
         """
         try:
             with _output(output_bytes) as output_fd:
-                self._send(task, document, output_fd)
+                message = encode_task(task)
+                if bounds := ceilings.of_limits():
+                    message += LIMITS_FOLLOW + json.dumps(bounds).encode()
+                self._send(message, document, output_fd)
                 exchange = _Exchange(self, self._pidfd, self.channel)
                 message = await exchange.reply(until)
                 try:
@@ -175,13 +187,13 @@ class Child:
         await self.template.wait_for(self._status, seconds)
         return self._status.result() if self._status.done() else None
 
-    def _send(self, task: Task, document: Document, output_fd: int) -> None:
+    def _send(self, message: bytes, document: Document, output_fd: int) -> None:
         input_fd = document.read_only_fd()
         rights = array.array("i", [input_fd, output_fd])
         try:
             # It may have died while it waited; the empty reply tells.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                self.channel.sendmsg([encode_task(task)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+                self.channel.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         finally:
             os.close(input_fd)
 

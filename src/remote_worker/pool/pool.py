@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from .. import metrics, telemetry, tracing
+from ..contract.callers import ceilings_of
 from ..contract.control import Hello
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.formats import OFF, FormatName, FormatReport
-from ..contract.limits import Limits
+from ..contract.limits import NO_CEILINGS, Ceilings, Limits
 from ..contract.messages import Fit, Reply, Task
 from ..contract.signatures import PICTURES, Template, looks_like, template_of
 from ..metrics import QueueLoad, Step
@@ -126,16 +127,24 @@ class Pool:
     async def decode(self, task: Task, document: Document, *, deadline: float, caller: str = "") -> Reply:
         """Do the task on the document in a child of its own. `deadline` is a `time.monotonic` value.
 
-        Callers share the children fairly. Raises WorkFailed. Cancelling kills the child.
+        Callers share the children fairly, and what each may ask for at most holds beside the limits. Raises
+        WorkFailed. Cancelling kills the child.
         """
+        ceilings = ceilings_of(caller)
         if document.size_bytes == 0:
             raise WorkFailed(FailureCode.EMPTY_FILE)
+        if ceilings.input_bytes is not None and document.size_bytes > ceilings.input_bytes:
+            raise WorkFailed(FailureCode.TOO_LARGE)
+        if ceilings.work_seconds is not None:
+            deadline = min(deadline, time.monotonic() + ceilings.work_seconds)
         return await in_turn(
             self._turns,
             caller,
             task.kind,
             deadline,
-            lambda: counted(self._work(task, document, deadline), lambda *how: _count(document, *how)),
+            lambda: counted(
+                self._work(task, document, deadline, ceilings), lambda *how: _count(document, *how)
+            ),
         )
 
     def load(self) -> QueueLoad:
@@ -194,28 +203,35 @@ class Pool:
         if Template.SVG in self._lenders:
             yield Template.SVG, "sample.svg"
 
-    async def _work(self, task: Task, document: Document, deadline: float) -> Reply:
+    async def _work(
+        self, task: Task, document: Document, deadline: float, ceilings: Ceilings = NO_CEILINGS
+    ) -> Reply:
         """Try it, and once more when the first time was lost to nothing that the document did."""
         lender = self._lenders.get(template_of(document.prefix()))
         if lender is None:
             raise WorkFailed(FailureCode.FORMAT_UNAVAILABLE, f"SVG: {self._svg_word()}")
         return await twice(
-            lambda: self._attempt(lender, task, document, deadline), self._give_up_what_is_stopped, deadline
+            lambda: self._attempt(lender, task, document, deadline, ceilings),
+            self._give_up_what_is_stopped,
+            deadline,
         )
 
     def _give_up_what_is_stopped(self) -> None:
         for lender in self._lenders.values():  # Who stops one process may have stopped them all.
             lender.give_up_what_is_stopped()
 
-    async def _attempt(self, lender: Lender, task: Task, document: Document, deadline: float) -> Reply:
+    async def _attempt(
+        self, lender: Lender, task: Task, document: Document, deadline: float, ceilings: Ceilings
+    ) -> Reply:
         crashed = False
+        limits = self._limits.lowered(ceilings.of_limits())
         try:
             child = await lend(lender, deadline)
-            until = min(deadline, time.monotonic() + self._limits.decode_seconds)
+            until = min(deadline, time.monotonic() + limits.decode_seconds)
             began = time.perf_counter()
             try:
                 record, body = await child.work(
-                    task, document, output_bytes=self._limits.output_bytes, until=until
+                    task, document, output_bytes=limits.output_bytes, until=until, ceilings=ceilings
                 )
             finally:
                 tracing.took(Step.DECODE, began)

@@ -23,8 +23,12 @@ _IDLE_CPU_SECONDS = 0.05
 class Reader:
     """Owns a child that reads one text at a time. `on_end` is called when it ends while it is idle."""
 
-    def __init__(self, child: Child, *, cpu_seconds: float, on_end: Callable[["Reader"], None]) -> None:
+    def __init__(
+        self, child: Child, *, cpu_seconds: float, on_end: Callable[["Reader"], None], trust: str = ""
+    ) -> None:
         self.child = child
+        self.trust = trust
+        """Whose texts it reads, and no others."""
         self.jobs = 0
         self.born_at = time.monotonic()
         self._cpu_seconds = cpu_seconds

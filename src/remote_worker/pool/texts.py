@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .. import metrics, telemetry, tracing
+from ..contract.callers import ceilings_of, trust_of
 from ..contract.control import Hello
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
@@ -57,7 +58,10 @@ _BENIGN_POST = b"A *post* that says [nothing](https://example.com/)."
 
 
 class Texts:
-    """Owns a template and its children. An async context manager; entering raises TemplateFailed."""
+    """Owns a template and its children. An async context manager; entering raises TemplateFailed.
+
+    A child that has read a text of one trust key never reads one of another.
+    """
 
     def __init__(
         self, settings: PoolSettings, *, entry: Sequence[str] = ENTRY, landlock: str = "if_available"
@@ -66,6 +70,7 @@ class Texts:
         slots = settings.text_children
         self._turns = Turns(slots=slots, places=MOST_WAITING_FOR_ONE * settings.waiting_per_child * slots)
         self._idle: list[Reader] = []
+        self._busy = 0
         self._round: asyncio.TimerHandle | None = None
         limits = Limits(
             input_bytes=MOST_TEXT_BYTES,
@@ -160,8 +165,11 @@ class Texts:
         deadline: float,
         caller: str,
     ) -> Outcome:
-        if size > MOST_TEXT_BYTES:
+        ceilings, trust = ceilings_of(caller), trust_of(caller)
+        if size > min(MOST_TEXT_BYTES, ceilings.input_bytes or MOST_TEXT_BYTES):
             raise WorkFailed(FailureCode.TOO_LARGE)
+        if ceilings.work_seconds is not None:
+            deadline = min(deadline, time.monotonic() + ceilings.work_seconds)
         # Read when it is its turn: what waits is not held a second time.
         return await in_turn(
             self._turns,
@@ -169,25 +177,51 @@ class Texts:
             task.kind,
             deadline,
             lambda: counted(
-                self._try(task, read(size), check, deadline),
+                self._try(task, read(size), check, deadline, trust),
                 lambda outcome, _: metrics.TEXT_OUTCOMES.add(task.kind, outcome),
             ),
             places=max(1, ceil(size / LONGEST_OF_ONE_PLACE_BYTES)),
         )
 
     async def _try(
-        self, task: TextTask, text: bytes, check: Callable[[memoryview], Outcome], deadline: float
+        self,
+        task: TextTask,
+        text: bytes,
+        check: Callable[[memoryview], Outcome],
+        deadline: float,
+        trust: str = "",
     ) -> Outcome:
         message = _encoded(task)
         return await twice(
-            lambda: self._attempt(message, text, check, deadline), self._give_up_what_is_stopped, deadline
+            lambda: self._attempt(message, text, check, deadline, trust),
+            self._give_up_what_is_stopped,
+            deadline,
         )
 
     async def _attempt(
-        self, message: bytes, text: bytes, check: Callable[[memoryview], Outcome], deadline: float
+        self,
+        message: bytes,
+        text: bytes,
+        check: Callable[[memoryview], Outcome],
+        deadline: float,
+        trust: str,
+    ) -> Outcome:
+        self._busy += 1
+        try:
+            return await self._read(message, text, check, deadline, trust)
+        finally:
+            self._busy -= 1
+
+    async def _read(
+        self,
+        message: bytes,
+        text: bytes,
+        check: Callable[[memoryview], Outcome],
+        deadline: float,
+        trust: str,
     ) -> Outcome:
         try:
-            reader = await self._reader(deadline)
+            reader = await self._reader(deadline, trust)
         except TemplateFailed as failed:
             raise WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(failed)) from failed
         is_sound = crashed = False
@@ -218,16 +252,19 @@ class Texts:
                 self._lender.after_job(crashed=crashed)
         return outcome
 
-    async def _reader(self, deadline: float) -> Reader:
-        """One that has nothing to do, the latest first, or a new one."""
-        while self._idle:
-            reader = self._idle.pop()
+    async def _reader(self, deadline: float, trust: str) -> Reader:
+        """One of this trust key that has nothing to do, the latest first, or a new one."""
+        for reader in [reader for reader in reversed(self._idle) if reader.trust == trust]:
+            self._idle.remove(reader)
             if self._lender.made(reader.child):
                 return reader
             reader.close()
+        # Many trust keys do not make more children: those of others that have waited for longest go.
+        while self._idle and len(self._idle) + self._busy > self._settings.text_children:
+            self._idle.pop(0).close()
         child = await lend(self._lender, deadline)
         self._lender.refill()
-        return Reader(child, cpu_seconds=self._settings.text_cpu_seconds, on_end=self._on_end)
+        return Reader(child, cpu_seconds=self._settings.text_cpu_seconds, on_end=self._on_end, trust=trust)
 
     def _may_go_on(self, reader: Reader) -> bool:
         age = time.monotonic() - reader.born_at

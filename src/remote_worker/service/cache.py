@@ -27,6 +27,13 @@ class Key(NamedTuple):
 
     url: str
     language: str
+    trust: str = ""
+    """Only who has the same is shown it: what read the page may be in the hands of a page before."""
+
+    @property
+    def variant(self) -> str:
+        """Language and trust key as one word, in which neither can hold the mark between them."""
+        return f"{self.trust}|{self.language}" if self.trust else self.language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +59,7 @@ class Cache:
         self._most_bytes = most_bytes
         self._size_bytes = 0
         self._entries: OrderedDict[Key, Entry | Failure] = OrderedDict()
-        self._languages: dict[str, set[str]] = {}
+        self._keys: dict[str, set[Key]] = {}
         self._file = file
         self._thread = ThreadPoolExecutor(1, "cache") if file else None
         self._writes = 0
@@ -90,7 +97,7 @@ class Cache:
         file = self._file
         forgotten = self._forgotten
         try:
-            found = await self._in_thread(lambda: file.read(key.url, key.language))
+            found = await self._in_thread(lambda: file.read(key.url, key.variant))
         except FileFailed as failed:
             self._lost(failed)
             return None
@@ -104,36 +111,37 @@ class Cache:
         """Keep it; in the file too, if it may be there."""
         self._hold(key, entry, entry.size_bytes)
         if entry.is_kept:
-            self._write(lambda file: file.write(key.url, key.language, entry))
+            self._write(lambda file: file.write(key.url, key.variant, entry))
         else:
-            self._write(lambda file: file.remove(key.url, key.language))
+            self._write(lambda file: file.remove(key.url, key.variant))
 
     def remember(self, key: Key, failure: Failure) -> None:
         """Keep it in memory, in place of what was there."""
         self._hold(key, failure, failure.size_bytes)
-        self._write(lambda file: file.remove(key.url, key.language))
+        self._write(lambda file: file.remove(key.url, key.variant))
 
     async def purge(self, url: str) -> int:
         """Forget this URL in every language. Returns how many there were."""
         self._forgotten += 1
-        languages = set(self._languages.get(url, ()))
-        for language in languages:
-            self._drop(Key(url, language))
+        keys = set(self._keys.get(url, ()))
+        variants = {key.variant for key in keys}
+        for key in keys:
+            self._drop(key)
         if self._file is None:
-            return len(languages)
+            return len(variants)
         file = self._file
         try:
-            languages |= await self._in_thread(lambda: file.purge(url))
+            variants |= await self._in_thread(lambda: file.purge(url))
         except FileFailed as failed:
             self._lost(failed)
-        return len(languages)
+        return len(variants)
 
     def drop(self, key: Key) -> None:
         """Forget this one."""
         self._forgotten += 1
         if key in self._entries:
             self._drop(key)
-        self._write(lambda file: file.remove(key.url, key.language))
+        self._write(lambda file: file.remove(key.url, key.variant))
 
     def _write(self, do: Callable[[CacheFile], None]) -> None:
         """Have it done to the file, in its turn."""
@@ -150,17 +158,17 @@ class Cache:
         if size_bytes > self._most_bytes:
             return
         self._entries[key] = value
-        self._languages.setdefault(key.url, set()).add(key.language)
+        self._keys.setdefault(key.url, set()).add(key)
         self._size_bytes += size_bytes
         while self._size_bytes > self._most_bytes:
             self._drop(next(iter(self._entries)))
 
     def _drop(self, key: Key) -> None:
         self._size_bytes -= self._entries.pop(key).size_bytes
-        languages = self._languages[key.url]
-        languages.discard(key.language)
-        if not languages:
-            del self._languages[key.url]
+        keys = self._keys[key.url]
+        keys.discard(key)
+        if not keys:
+            del self._keys[key.url]
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, do)

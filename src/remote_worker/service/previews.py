@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from .. import metrics
+from ..contract.callers import Caller, trust_of
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import Fetched, FetchFailed, Hop, PageFacts, Place, Purpose, Want
@@ -174,7 +175,7 @@ class Previews:
         A URL that looks as if it worked only once is not fetched unless `force` says so.
         """
         try:
-            made = self._at_once(url, force=force, language=language) or await self._awaited(
+            made = self._at_once(url, force=force, language=language, caller=caller) or await self._awaited(
                 url, language, deadline, caller
             )
         except WorkFailed:
@@ -219,12 +220,12 @@ class Previews:
                 flight.is_purged = True
         return await self._cache.purge(place.url)
 
-    def _at_once(self, url: str, *, force: bool, language: str) -> Preview | None:
+    def _at_once(self, url: str, *, force: bool, language: str, caller: str) -> Preview | None:
         """What can be said without waiting. Raises WorkFailed."""
         place = self._fetcher.place(url)
         if not force and one_time.is_one_time(place.url):
             return self._unfetched(place)
-        return self._cached(Key(place.url, language))
+        return self._cached(Key(place.url, language, trust_of(caller)))
 
     def _cached(self, key: Key) -> Preview | None:
         found = self._cache.get(key)
@@ -244,7 +245,7 @@ class Previews:
         return None
 
     async def _awaited(self, url: str, language: str, deadline: float, caller: str) -> Preview:
-        key = Key(self._fetcher.place(url).url, language)
+        key = Key(self._fetcher.place(url).url, language, trust_of(caller))
         if key not in self._flights and self._cache.get(key) is None and await self._cache.load(key):
             found = self._cached(key)
             if found is not None:
@@ -262,7 +263,9 @@ class Previews:
 
     def _take_off(self, key: Key, deadline: float, caller: str) -> _Flight:
         flight = _Flight(key, deadline)
-        flight.task = asyncio.create_task(self._fly(key, flight, caller))
+        # What one caller may ask for at most is nothing to the others who wait for the same.
+        sharing = Caller(caller, trust=key.trust)
+        flight.task = asyncio.create_task(self._fly(key, flight, sharing))
         flight.task.add_done_callback(lambda _: self._landed(flight))
         self._flights[key] = flight
         return flight

@@ -1,4 +1,4 @@
-"""Whether an upload is let in, asked when its head is there: refusing it then costs neither side the rest."""
+"""Whether a request is let in, asked when its head is there: refusing it then costs neither side the rest."""
 
 from collections.abc import Callable, Sequence
 from os.path import commonpath
@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from ..contract.failures import WorkFailed
 from ..service.images import Images
+from .auth import Gate
 from .callers import Callers
 
 Admits = Callable[[Scope], WorkFailed | None]
@@ -15,9 +16,10 @@ Admits = Callable[[Scope], WorkFailed | None]
 
 
 class Admission:
-    """Refuses uploads that would find no place in the queue."""
+    """Refuses who may not call or has used up a quota, and uploads that would find no place in the queue."""
 
-    def __init__(self, images: Images, callers: Callers, uploads: Sequence[Route]) -> None:
+    def __init__(self, gate: Gate, images: Images, callers: Callers, uploads: Sequence[Route]) -> None:
+        self._gate = gate
         self._images = images
         self._callers = callers
         self._uploads = uploads
@@ -25,14 +27,23 @@ class Admission:
 
     def __call__(self, scope: Scope) -> WorkFailed | None:
         """Why this request is refused; then its scope has its route, for the log."""
-        if scope["method"] != "POST" or not scope["path"].startswith(self._prefix):
-            return None
-        route = next((route for route in self._uploads if route.path_regex.match(scope["path"])), None)
-        if route is None:
-            return None
         try:
-            self._images.check_room(self._callers.of(scope))
+            self._gate.check(scope)
+            self._check_room(scope)
+            # What finds no room is no request of the key's.
+            self._gate.charge(scope)
         except WorkFailed as refused:
-            scope["route"] = route
             return refused
         return None
+
+    def _check_room(self, scope: Scope) -> None:
+        if scope["method"] != "POST" or not scope["path"].startswith(self._prefix):
+            return
+        route = next((route for route in self._uploads if route.path_regex.match(scope["path"])), None)
+        if route is None:
+            return
+        try:
+            self._images.check_room(self._callers.of(scope))
+        except WorkFailed:
+            scope["route"] = route
+            raise

@@ -20,7 +20,7 @@ from ..service.presets import Presets
 from ..service.texts import Texts
 from .admission import Admission, Admits
 from .answers import json_answer
-from .auth import CAMO_DIGEST
+from .auth import CAMO_DIGEST, Gate
 from .budget import Budget
 from .callers import Callers
 from .capabilities import CapabilityEndpoint, Offered
@@ -43,6 +43,7 @@ class App(Starlette):
     """The application, with what our own server asks before it passes a request on."""
 
     admits: Admits
+    gate: Gate
 
     def build_middleware_stack(self) -> ASGIApp:
         """Our own alone. `Exchanges` answers every failure, where Starlette has a layer for each kind."""
@@ -73,14 +74,17 @@ def create_app(
     settings: WebSettings,
     limits: Limits,
     *,
+    gate: Gate | None = None,
     lifespan: Lifespan[Starlette] | None = None,
     watch: Watch | None = None,
     tell: Tell | None = None,
 ) -> App:
     """The application, for our own server or for any other that speaks ASGI.
 
+    Without a `gate` it makes its own, which raises BadKeys where there is a key file that cannot be used.
     `watch` is what `/stats` tells of, and `tell` makes the spans of requests.
     """
+    gate = gate or Gate(settings, limits)
     health = HealthEndpoints(readiness)
     callers = Callers(settings.trusted_proxies)
     budget = Budget(settings.bodies_bytes)
@@ -129,13 +133,14 @@ def create_app(
             _route("/text/render_markdown", texts.render_markdown, _UPLOAD),
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
         ],
-        middleware=[Middleware(Exchanges, settings, uses.links.via, tell), Middleware(Refusals)],
+        middleware=[Middleware(Exchanges, gate, uses.links.via, tell), Middleware(Refusals)],
         lifespan=lifespan,
     )
     # A path with a slash behind it is another path.
     app.router.redirect_slashes = False
     metrics.ROUTES.update(route.path for route in app.router.routes if isinstance(route, Route))
-    app.admits = Admission(uses.images, callers, upload_routes)
+    app.gate = gate
+    app.admits = Admission(gate, uses.images, callers, upload_routes)
     return app
 
 

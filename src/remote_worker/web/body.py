@@ -7,6 +7,7 @@ from typing import Protocol, cast
 from starlette.requests import Request
 
 from ..contract.failures import FailureCode, WorkFailed
+from .digest import BodyDigest
 from .exchange import ClientGone, exchange_of
 from .settings import WebSettings
 
@@ -53,8 +54,23 @@ async def read_body(request: Request, take: Take) -> None:
 async def read_in_time(request: Request, settings: WebSettings, take: Take) -> None:
     """Call `take` with each part of a body that is counted, and has its time in all and between its parts.
 
-    Raises what that raises, WorkFailed when the time is over, or ClientGone when the body is cut.
+    Raises what that raises, WorkFailed when the time is over or the body is not the one that its digest is
+    of, or ClientGone when the body is cut.
     """
+    digest: BodyDigest | None = request.scope["state"].get("body_digest")
+    if digest is None:
+        await _read_in_time(request, settings, take)
+        return
+
+    def take_and_digest(buffer: bytes | bytearray, start: int, stop: int) -> None:
+        digest.update(memoryview(buffer)[start:stop])
+        take(buffer, start, stop)
+
+    await _read_in_time(request, settings, take_and_digest)
+    digest.check()
+
+
+async def _read_in_time(request: Request, settings: WebSettings, take: Take) -> None:
     exchange = exchange_of(request)
     client = _client(request)
     if client is not None and client.has_whole_body:

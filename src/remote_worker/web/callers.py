@@ -1,4 +1,4 @@
-"""Who calls, as one word: the key of every share of queue, connections and memory."""
+"""Who calls, as one word: by it go the shares of queue, connections and memory."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -6,6 +6,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 
 from starlette.types import Scope
 
+from ..contract.callers import Caller
+from ..contract.limits import NO_CEILINGS
+from .auth import ceilings_of
 from .settings import Network
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
@@ -29,9 +32,15 @@ class Callers:
         self._is_proxy = functools.lru_cache(1024)(self._is_within_trusted)
 
     def of(self, scope: Scope) -> str:
-        """The caller of this request."""
+        """The caller of this request: its key where it has one, with what that may cost."""
+        state = scope.get("state", {})
+        ceilings = ceilings_of(state)
+        identity = state.get("identity")
+        if identity is not None:
+            return Caller(f"key:{identity.name}", trust=identity.trust, ceilings=ceilings)
         peer = _peer(scope)
-        return self.at(peer) or word(self._named(scope["headers"]) or peer)
+        found = self.at(peer) or word(self._named(scope["headers"]) or peer)
+        return found if ceilings is NO_CEILINGS else Caller(found, ceilings=ceilings)
 
     def address(self, scope: Scope) -> IPv4Address | IPv6Address | None:
         """The caller's whole address, None where the server does not say."""

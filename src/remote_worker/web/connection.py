@@ -24,6 +24,7 @@ from .cycle import MOST_WAITING_BYTES, READ_BYTES, Cycle
 from .door import Standing
 from .exchange import count, new_request_id
 from .stopping import Stage, stage_of
+from .tls import client_fingerprint
 
 if TYPE_CHECKING:
     from .server import Config
@@ -91,6 +92,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._head_bytes = 0
         self._unfinished_head_bytes = 0
         self._discarded_bytes: int | None = None
+        self.raw_transport: asyncio.Transport | None = None
+        """Below TLS, where there is any."""
         self._counted_bytes: int | None = None
         """What is still to come of a body whose length is known."""
         self._chunked_bytes: int | None = None
@@ -110,6 +113,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         head_seconds = self._settings.head_seconds
         if self._standing is Standing.GUEST:
             head_seconds = min(head_seconds, GUEST_SECONDS)
+        self._certificate = client_fingerprint(transport)
         self._start_clock(head_seconds, self._head_is_late)
         if self._standing is Standing.TURNED_AWAY:
             self._write_refusal(self._crowded())
@@ -154,6 +158,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
                 cycle.gone()
         super().connection_lost(exc)
         # Rings that only the garbage collector would free.
+        self.raw_transport = None
         self.cycle = self._active = None  # type: ignore[assignment]
         self._queue.clear()
         self.config.progress.set()
@@ -317,7 +322,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         else:
             self._is_idle = True
             self._start_clock(self._settings.keep_alive_seconds, self.transport.close)
-            if not self.transport.get_write_buffer_size():
+            if not self._unsent_bytes():
                 self._offer_place()
 
     def _offer_place(self) -> None:
@@ -332,11 +337,15 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def watch_writing(self) -> None:
         """From now until all is sent, see that the client takes its answer."""
-        if self._write_clock is None and self.transport.get_write_buffer_size():
+        if self._write_clock is None and self._unsent_bytes():
             self._check_writing(self.loop.time(), self.loop.time(), 0)
 
+    def _unsent_bytes(self) -> int:
+        below = 0 if self.raw_transport is None else self.raw_transport.get_write_buffer_size()
+        return below + self.transport.get_write_buffer_size()
+
     def _check_writing(self, began: float, moved: float, left_before: int) -> None:
-        now, left = self.loop.time(), self.transport.get_write_buffer_size()
+        now, left = self.loop.time(), self._unsent_bytes()
         self._write_clock = None
         if left == 0:
             if self._is_idle:
@@ -435,6 +444,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self.scope["path"] = unquote(raw_path.decode("ascii"))
         self.scope["raw_path"] = raw_path
         self.scope["query_string"] = url.query or b""
+        if self._certificate:
+            self.scope["state"]["certificate"] = self._certificate
 
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
@@ -516,7 +527,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         if self._discarded_bytes is None:
             self._discarded_bytes = 0
         with contextlib.suppress(OSError):
-            self.transport.write_eof()
+            if self.raw_transport is None:  # TLS cannot.
+                self.transport.write_eof()
         self.flow.resume_reading()
         self.watch_writing()
         self._start_clock(DRAIN_SECONDS, self.transport.close)

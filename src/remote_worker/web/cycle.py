@@ -226,7 +226,7 @@ class Cycle(RequestResponseCycle):
 
     def refuse(self, failure: WorkFailed) -> None:
         """Answer without the application. The connection goes on behind a body whose rest is short."""
-        status, headers, body = refusal(cast(Scope, self.scope), failure, self.connection.config.settings)
+        status, headers, body = refusal(cast(Scope, self.scope), failure)
         self.scope["extensions"].clear()
         self._is_rest_skipped = self.connection.can_skip_rest()
         self._begin_answer({"type": "http.response.start", "status": status, "headers": headers})

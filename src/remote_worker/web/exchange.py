@@ -20,8 +20,9 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..metrics import Step
 from ..telemetry import Event
 from ..tracing import Journey
-from . import auth, problems
-from .settings import WebSettings
+from . import problems
+from .auth import Gate
+from .keys import Identity
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODES = {404: FailureCode.NOT_FOUND, 405: FailureCode.METHOD_NOT_ALLOWED}
@@ -102,16 +103,9 @@ Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body."""
 
 
-def refusal(scope: Scope, failure: WorkFailed, settings: WebSettings) -> Refusal:
-    """What a client gets, without the application, for a request that is not let in. It is logged too.
-
-    Who may not call hears that alone.
-    """
+def refusal(scope: Scope, failure: WorkFailed) -> Refusal:
+    """What a client gets, without the application, for a request that is not let in. It is logged too."""
     headers = Headers(scope=scope)
-    try:
-        auth.check_caller(headers, settings, scope["path"])
-    except WorkFailed as foreign:
-        failure = foreign
     exchange = Exchange(_request_id(headers), code=failure.code)
     answer = problems.answer(failure, request_id=exchange.request_id, accept=headers.get("accept", ""))
     exchange.status, exchange.sent_bytes = answer.status, len(answer.body)
@@ -124,9 +118,9 @@ def refusal(scope: Scope, failure: WorkFailed, settings: WebSettings) -> Refusal
 class Exchanges:
     """Names, times, guards and logs every request; an error of ours becomes a JSON 500."""
 
-    def __init__(self, app: ASGIApp, settings: WebSettings, via: str = "", tell: Tell | None = None) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, via: str = "", tell: Tell | None = None) -> None:
         self._app = app
-        self._settings = settings
+        self._gate = gate
         self._tell = tell
         self._via = via
         """What this worker calls itself when it asks others."""
@@ -155,6 +149,7 @@ class Exchanges:
             exchange.code = "client_gone"
         finally:
             metrics.IN_PROGRESS.value -= 1
+            self._gate.count_rest(scope, exchange.received_bytes)
             _log(scope, exchange, self._tell)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
@@ -163,8 +158,11 @@ class Exchanges:
             headers = request.headers
             if self._via and any(self._via in via for via in headers.getlist("via")):
                 raise WorkFailed(FailureCode.SELF)
-            auth.check_caller(headers, self._settings, scope["path"])
-            await self._app(scope, receive, send)
+            # Our own server has asked for these two already, others cannot.
+            self._gate.check(scope)
+            self._gate.charge(scope)
+            with self._gate.running(scope):
+                await self._app(scope, receive, send)
         except ClientGone:
             raise
         except asyncio.CancelledError:
@@ -218,9 +216,12 @@ def _log(scope: Scope, exchange: Exchange, tell: Tell | None = None) -> None:
         metrics.RECEIVED.add(by=exchange.received_bytes)
     if exchange.sent_bytes:
         metrics.SENT.add(by=exchange.sent_bytes)
-    traced: dict[str, Any] = {}
+    told: dict[str, Any] = {}
+    identity: Identity | None = scope["state"].get("identity")
+    if identity is not None:
+        told["key"] = identity.name
     if tell is not None and (trace := tell(_ended(scope, exchange, route))):
-        traced["trace_id"] = trace
+        told["trace_id"] = trace
     telemetry.emit(
         Event.REQUEST,
         request_id=exchange.request_id,
@@ -231,7 +232,7 @@ def _log(scope: Scope, exchange: Exchange, tell: Tell | None = None) -> None:
         bytes_in=exchange.received_bytes,
         bytes_out=exchange.sent_bytes,
         ms=seconds * 1e3,
-        **traced,
+        **told,
     )
 
 

@@ -201,6 +201,8 @@ def answer(
         members |= {"message": message, "status": "error", "success": False}
     members |= more or {}
     headers = {"content-type": media_type}
+    if failure.code is FailureCode.UNAUTHENTICATED:
+        headers["www-authenticate"] = "Bearer"
     if failure.code in _RETRY_SECONDS:
         headers["retry-after"] = str(failure.retry_seconds or _RETRY_SECONDS[failure.code])
     return ProblemAnswer(problem.status, headers, json.dumps(members, sort_keys=True).encode())

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -10,11 +11,12 @@ from typing import cast
 
 import uvicorn
 from uvicorn._types import ASGI3Application
+from uvicorn.server import ServerState
 
 from .. import telemetry
 from ..contract.limits import MIB
 from ..telemetry import Event
-from . import auth
+from . import auth, tls
 from .app import App
 from .callers import Callers
 from .connection import COUNTED_READ_BYTES, DRAIN_SECONDS, Connection
@@ -41,11 +43,13 @@ async def serve(
     *,
     listener: socket.socket | None = None,
     on_listening: Callable[[Address], None] | None = None,
+    on_hangup: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way; a second one ends it at once.
 
     `listener` is a listening socket that a supervisor keeps: a stop begins with leaving it to our successor.
-    Raises UnsafeListening, CannotListen.
+    SIGHUP has keys and certificates read again, and calls `on_hangup`. Raises UnsafeListening, CannotListen,
+    BadCertificate.
     """
     auth.check_listening(settings)
     _keep_freed_memory()
@@ -53,6 +57,7 @@ async def serve(
     # They stay until the loop closes, because others have things to close after us.
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.renew, on_hangup)
     await server.serve([listener] if listener else None)
 
 
@@ -93,6 +98,16 @@ class Server(uvicorn.Server):
             enter(Stage.DRAINING, self.lifespan.state)
             telemetry.emit(Event.STOPPING)
         self.config.progress.set()
+
+    def renew(self, and_then: Callable[[], None] | None = None) -> None:
+        """Read keys and certificates again; what cannot be used leaves the former in force."""
+        cast(App, self.config.app).gate.read_again()
+        try:
+            self.config.secure_anew()
+        except tls.BadCertificate as bad:
+            telemetry.emit(Event.CERTIFICATE_FAILED, level=logging.ERROR, reason=str(bad))
+        if and_then is not None:
+            and_then()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -140,6 +155,7 @@ class Server(uvicorn.Server):
                 refuse_handshakes(listener)
         await asyncio.sleep(self.last_call_seconds)
         await self._close_listeners()
+        self.config.handshakes.end()
         await self._end_connections(deadline)
         self._dating.cancel()
         await self.lifespan.shutdown()
@@ -198,7 +214,7 @@ class Config(uvicorn.Config):
             cast(ASGI3Application, app),
             host=settings.host,
             port=settings.port,
-            http=Connection,
+            http=cast(type[asyncio.Protocol], self._protocol),
             ws="none",
             loop="asyncio",
             interface="asgi3",
@@ -216,3 +232,23 @@ class Config(uvicorn.Config):
         self.incoming = bytearray(COUNTED_READ_BYTES)
         self.progress = asyncio.Event()
         """Set whenever a connection has answered or ended, for who waits for that."""
+        self.secure = tls.context(settings)
+        self.handshakes = tls.Handshakes(settings.connections, settings.head_seconds)
+
+    def secure_anew(self) -> None:
+        """Take the certificates as they are now, for connections to come. Raises BadCertificate."""
+        self.secure = tls.context(self.settings)
+
+    def _protocol(
+        self,
+        config: "Config",
+        server_state: ServerState,
+        app_state: dict[str, object],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> asyncio.BaseProtocol:
+        """What a fresh connection is given to, called as uvicorn calls its protocols."""
+
+        def connection() -> Connection:
+            return Connection(config, server_state, app_state, _loop)
+
+        return connection() if self.secure is None else self.handshakes.protocol(self.secure, connection)

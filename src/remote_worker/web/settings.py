@@ -23,6 +23,16 @@ class WebSettings:
     """What `Host` may say besides loopback while there is no authentication."""
     trusted_proxies: tuple[Network, ...] = ()
     """Whose `X-Forwarded-For` says who calls."""
+    keys_file: str = ""
+    """Who may call by which secret (`keys`); empty for no keys."""
+    signature_seconds: int = 300
+    """How old a signed request may be."""
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    """Certificates in PEM of who signs those of clients. With it or a key file, who calls has to be known."""
+    tls_client_required: bool = False
+    """No connection without a certificate."""
 
     uid: str = field(default_factory=lambda: secrets.token_hex(6))
     region: str = ""
@@ -46,3 +56,8 @@ class WebSettings:
     """How long a stop then waits for requests in hand."""
     bodies_bytes: int = 512 * MIB
     """Of all uploads held in memory at once."""
+
+    @property
+    def is_authenticating(self) -> bool:
+        """Whether who calls has to show who that is."""
+        return bool(self.keys_file or self.tls_client_ca)

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB, Limits
+from .auth import ceilings_of
 from .body import read_in_time
 from .budget import Lease, Share
 from .by_url import ByUrl
@@ -66,12 +67,14 @@ class Uploads:
                     yield document
                 return
         boundary = _boundary(request)
-        most_bytes = self._limits.input_bytes + OVERHEAD_BYTES
+        ceiling = ceilings_of(request.scope["state"]).input_bytes
+        most_file_bytes = min(self._limits.input_bytes, ceiling or self._limits.input_bytes)
+        most_bytes = most_file_bytes + OVERHEAD_BYTES
         # The server has checked that these are digits.
         if int(request.headers.get("content-length", "0")) > most_bytes:
             raise WorkFailed(FailureCode.TOO_LARGE)
         with share.lease() as lease, _document() as document:
-            form = _Form(boundary, document, lease, self._limits.input_bytes)
+            form = _Form(boundary, document, lease, most_file_bytes)
             await self._read(request, form, most_bytes)
             url = form.url or url
             if url:
