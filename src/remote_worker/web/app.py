@@ -26,6 +26,7 @@ from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .links import LinkEndpoints, Links
 from .network import NetworkEndpoints, NetworkUses
+from .openapi import OpenApi, bounds
 from .settings import WebSettings
 from .stopping import Refusals
 from .text import TextEndpoints
@@ -79,6 +80,7 @@ def create_app(
     about = _About(settings)
     offered = Offered(links=uses.links, texts=uses.texts, network=uses.network)
     capabilities = CapabilityEndpoint(health.current, offered, limits, settings)
+    openapi = OpenApi(bounds(limits, uses.links.settings))
     reads: dict[str, Endpoint] = {
         "/": about.index,
         "/ping": about.ping,
@@ -92,6 +94,9 @@ def create_app(
         "/ipip/{address}": network.ipip,
         "/geo/{address}": network.geo,
         "/ens/{name}": network.ens,
+        "/openapi.json": openapi.tell,
+        "/docs": openapi.page,
+        "/docs/{name}": openapi.asset,
     }
     uploads: dict[str, Endpoint] = {
         "/images/prepare_jpeg": pictures.prepare,
@@ -114,6 +119,7 @@ def create_app(
     )
     # A path with a slash behind it is another path.
     app.router.redirect_slashes = False
+    openapi.describe([route for route in app.routes if isinstance(route, Route)])
     app.admits = Admission(uses.images, callers, upload_routes)
     return app
 
