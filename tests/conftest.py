@@ -38,6 +38,7 @@ TOOLS: dict[str, Callable[[], object]] = {
     "needs_turbojpeg": cache(lambda: find_library("turbojpeg")),
     "needs_kernel_headers": Path("/usr/include/asm-generic/unistd.h").exists,
     "needs_curl": lambda: shutil.which("curl"),
+    "needs_chromium": Path("/usr/bin/chromium").exists,
     # Only root may look into processes that are not dumpable.
     "needs_strace": lambda: os.geteuid() == 0 and shutil.which("strace"),
 }

@@ -27,8 +27,8 @@ _ABOUT = """\
 Takes a web application's risky work with strangers' pictures, links and texts off its servers.
 
 * Every path also takes `OPTIONS`, and `HEAD` where it takes `GET`. Other methods are answered with 405.
-* A picture is sent as the part `file` of a form, or named by its `url`. It has {input_bytes} bytes and
-  {pixels} pixels at most.
+* A picture is sent as the part `file` of a form, or named by its `url`. It has {input_bytes:,} bytes and
+  {pixels:,} pixels at most.
 * Every failure is JSON with a `code` from one closed list; with `Accept: application/problem+json` it has the
   form of RFC 9457.
 * Where a parameter is a switch, any word turns it on but `0`, `false`, `no`, `off` and nothing.
@@ -120,11 +120,12 @@ class OpenApi:
         self._limits = limits
         self._body = b""
         self._tag = ""
-        self._files = {name: _file(name) for name in _PAGE}
+        self._files = _files()
 
     def describe(self, routes: Collection[Route]) -> None:
         """Make the document of these routes."""
-        self._body = json.dumps(document(described(routes), self._limits), sort_keys=True).encode()
+        # In the order of the tables, in which people read it.
+        self._body = json.dumps(document(described(routes), self._limits)).encode()
         self._tag = _tag(self._body)
 
     async def tell(self, request: Request) -> Response:
@@ -133,23 +134,24 @@ class OpenApi:
 
     async def page(self, request: Request) -> Response:
         """The page."""
-        body, tag = self._files[_INDEX]
-        return _kept(request, body, tag, _PAGE_HEADERS | {"content-type": _PAGE[_INDEX]})
+        return self._file(request, _INDEX)
 
     async def asset(self, request: Request) -> Response:
         """What the page is made of besides. Raises WorkFailed."""
-        name = request.path_params["name"]
-        if name not in self._files:
+        return self._file(request, request.path_params["name"])
+
+    def _file(self, request: Request, name: str) -> Response:
+        file = self._files.get(name)
+        if file is None:
             raise WorkFailed(FailureCode.NOT_FOUND)
-        body, tag = self._files[name]
-        return _kept(request, body, tag, _PAGE_HEADERS | {"content-type": _PAGE[name]})
+        return _kept(request, file.body, file.tag, file.headers)
 
 
 _INDEX = "index.html"
-_PAGE = {
-    _INDEX: "text/html; charset=utf-8",
-    "docs.css": "text/css; charset=utf-8",
-    "docs.js": "text/javascript; charset=utf-8",
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
 }
 _PAGE_HEADERS = {
     "content-security-policy": (
@@ -161,9 +163,22 @@ _PAGE_HEADERS = {
 }
 
 
-def _file(name: str) -> tuple[bytes, str]:
-    body = (resources.files(__package__) / "trying" / name).read_bytes()
-    return body, _tag(body)
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file of the page."""
+
+    body: bytes
+    tag: str
+    headers: Mapping[str, str]
+
+
+def _files() -> dict[str, _File]:
+    """Those of the page by name. They are few and small, so they stay in memory."""
+    bodies = {file.name: file.read_bytes() for file in (resources.files(__package__) / "trying").iterdir()}
+    return {
+        name: _File(body, _tag(body), {**_PAGE_HEADERS, "content-type": _TYPES[name[name.rindex(".") :]]})
+        for name, body in bodies.items()
+    }
 
 
 def _tag(body: bytes) -> str:
