@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import api_reference
 import limits_table
 
 from remote_worker import settings
@@ -152,6 +153,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "codecs.md": codecs_page,
     "limits.md": limits_page,
+    "api.md": api_reference.page,
 }
 
 

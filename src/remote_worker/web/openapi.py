@@ -33,6 +33,8 @@ Takes a web application's risky work with strangers' pictures, links and texts o
   form of RFC 9457.
 * Where a parameter is a switch, any word turns it on but `0`, `false`, `no`, `off` and nothing.
 """
+SCHEMAS: dict[str, Schema] = {**OF_ALL, **OF_LINKS}
+"""Those that are referred to by name."""
 _SECURITY = {
     "key": {
         "type": "http",
@@ -97,7 +99,7 @@ def document(operations: Sequence[Operation], limits: Bounds) -> dict[str, Any]:
         "tags": [{"name": group.title, "description": group.about} for group in Group],
         "paths": paths,
         "components": {
-            "schemas": {**OF_ALL, **OF_LINKS},
+            "schemas": SCHEMAS,
             "headers": {
                 name: {"description": about, "schema": schema} for name, (about, schema) in HEADERS.items()
             },
