@@ -224,7 +224,8 @@ def test_its_policy_lets_nothing_in_from_elsewhere(worker: Worker) -> None:
     assert told["default-src"] == "'none'"
     assert told["script-src"] == told["style-src"] == told["connect-src"] == "'self'"
     assert "unsafe" not in policy
-    assert told["frame-ancestors"] == "'none'"
+    assert told["frame-ancestors"] == told["trusted-types"] == "'none'"
+    assert told["require-trusted-types-for"] == "'script'"
 
 
 @pytest.mark.parametrize(
