@@ -21,7 +21,7 @@ from .api.links import SHARED as OF_LINKS
 from .api.operation import EVERY_HEADER, HEADERS, JSON, NDJSON, Answer, Group, Operation, Parameter, Schema
 from .api.schemas import SHARED as OF_ALL
 from .api.schemas import ref
-from .problems import PROBLEM_TYPE, PROBLEMS, RETRY_SECONDS
+from .problems import PROBLEM_TYPE, PROBLEMS, says_when
 
 _ABOUT = """\
 Takes a web application's risky work with strangers' pictures, links and texts off its servers.
@@ -295,7 +295,7 @@ class _Responses:
 def _failure(codes: Sequence[FailureCode], more: Mapping[str, Schema]) -> dict[str, Any]:
     properties = {"code": {"enum": [str(code) for code in codes]}, **more}
     lines = [f"* `{code}`: {PROBLEMS[code].message}" for code in codes]
-    has_retry = any(code in RETRY_SECONDS for code in codes)
+    has_retry = any(map(says_when, codes))
     return {
         "description": "\n".join(lines),
         "headers": _headers((*EVERY_HEADER, *(("Retry-After",) if has_retry else ()))),

@@ -147,7 +147,7 @@ _WITH_A_WORD = {
     FailureCode.PARSE_LIMIT,
 }
 """Failures whose detail is a word or a few, whoever raises them; so is that of every fetch."""
-RETRY_SECONDS = {
+_RETRY_SECONDS = {
     FailureCode.BUSY: 1,
     FailureCode.JAIL_UNAVAILABLE: 5,
     FailureCode.FETCH_UNAVAILABLE: 5,
@@ -164,6 +164,11 @@ class ProblemAnswer:
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+def says_when(code: FailureCode) -> bool:
+    """Whether the answer has Retry-After."""
+    return code in _RETRY_SECONDS
 
 
 def rescaling(reason: str) -> str:
@@ -200,8 +205,8 @@ def answer(
         members |= {"message": message, "status": "error", "success": False}
     members |= more or {}
     headers = {"content-type": media_type}
-    if failure.code in RETRY_SECONDS:
-        headers["retry-after"] = str(failure.retry_seconds or RETRY_SECONDS[failure.code])
+    if failure.code in _RETRY_SECONDS:
+        headers["retry-after"] = str(failure.retry_seconds or _RETRY_SECONDS[failure.code])
     return ProblemAnswer(problem.status, headers, json.dumps(members, sort_keys=True).encode())
 
 
@@ -215,8 +220,8 @@ def line(failure: WorkFailed) -> dict[str, Any]:
     }
     if word := _word(failure):
         members["detail"] = word
-    if failure.code in RETRY_SECONDS:
-        members["retry_seconds"] = failure.retry_seconds or RETRY_SECONDS[failure.code]
+    if failure.code in _RETRY_SECONDS:
+        members["retry_seconds"] = failure.retry_seconds or _RETRY_SECONDS[failure.code]
     return members
 
 
