@@ -20,18 +20,37 @@ from web.serving import Answer, Reader, form, post
 PAGE = f"http://{SITE}/"
 PICTURE = f"http://{SITE}/picture.jpg"
 CORPUS = Path(__file__).resolve().parents[1] / "corpus"
+PRESETS = """
+[presets.card]
+outputs = [
+  { name = "small", width = 48, height = 48, mode = "cover", format = "webp" },
+  { name = "wide", width = 90, height = 30, mode = "pad" },
+]
+facts = ["blurhash", "thumbhash", "colors", "phash"]
+"""
 UPLOADS = {
     "/images/prepare_jpeg": ["", "?metadata=keep"],
-    "/images/fit/{box}": ["", "?format=webp&quality=80", "?animated=1", "?simple=1"],
+    "/images/fit/{box}": [
+        "",
+        "?format=webp&quality=80",
+        "?animated=1",
+        "?simple=1",
+        "?mode=pad&gravity=north&background=ffffff80",
+    ],
     "/images/rescale_avatar": ["", "?animated=1"],
     "/images/resize_avatar": [""],
-    "/images/info": [""],
+    "/images/info": ["", "?metadata=1"],
+    "/images/facts": ["", "?facts=phash,colors"],
+    "/images/preset/{name}": [""],
 }
 
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    with described_worker(tmp_path_factory.mktemp("facts")) as worker:
+    folder = tmp_path_factory.mktemp("facts")
+    settings = folder / "settings.toml"
+    settings.write_text(PRESETS)
+    with described_worker(folder, REMOTE_SETTINGS_FILE=settings) as worker:
         yield worker
 
 
@@ -63,7 +82,9 @@ def test_an_upload_is_answered_as_told(path: str, worker: Worker, document: dict
         body = form((CORPUS / name).read_bytes())
         asked = [(query, "*/*") for query in UPLOADS[path]]
         for query, accept in [*asked, ("", "image/*"), ("", "application/problem+json")]:
-            answer = send(worker, post(path.format(box="100x60") + query, body, f"Accept: {accept}"))
+            answer = send(
+                worker, post(path.format(box="100x60", name="card") + query, body, f"Accept: {accept}")
+            )
             statuses.add(answer.status)
             if found := problems(document, "POST", path, answer):
                 wrong[f"{name} {query} {accept} {answer.status}"] = found
@@ -97,6 +118,13 @@ ASKED = [
     ("GET", "/images/rescale_avatar", "/images/rescale_avatar", 200),
     ("GET", "/images/resize_avatar", "/images/resize_avatar", 200),
     ("GET", "/images/info", "/images/info", 200),
+    ("GET", "/images/facts", "/images/facts", 200),
+    ("GET", "/images/preset", "/images/preset", 200),
+    ("GET", "/images/preset/{name}", "/images/preset/card", 200),
+    ("GET", "/images/preset/{name}", "/images/preset/none", 404),
+    ("GET", "/images/distance", "/images/distance?a=0000000000000000&b=00000000000000ff", 200),
+    ("GET", "/images/distance", "/images/distance?a=0", 400),
+    ("GET", "/stats", "/stats", 200),
     ("GET", "/text/render_markdown", "/text/render_markdown", 200),
     ("GET", "/links/preview", f"/links/preview?url={PAGE}", 200),
     ("GET", "/links/preview", f"/links/preview?url={PAGE}&explain=1", 200),
@@ -110,6 +138,7 @@ ASKED = [
     ("GET", "/links/image", f"{IMAGE}&fit=10", 200),
     ("GET", "/links/image", f"{IMAGE}&avatar=24", 200),
     ("GET", "/links/image", f"{IMAGE}&info=1", 200),
+    ("GET", "/links/image", f"{IMAGE}&info=1&metadata=1", 200),
     ("GET", "/links/image", f"{IMAGE}&fit=1&info=1", 400),
     ("GET", "/links/image", f"/links/image?url={PAGE}", 502),
     ("GET", PROXY, signed("original"), 200),

@@ -19,6 +19,7 @@ from .api import OPERATIONS
 from .api.failures import EVERYWHERE, WITH_KEYS
 from .api.links import SHARED as OF_LINKS
 from .api.operation import EVERY_HEADER, HEADERS, JSON, NDJSON, Answer, Group, Operation, Parameter, Schema
+from .api.presets import SHARED as OF_PRESETS
 from .api.schemas import SHARED as OF_ALL
 from .api.schemas import ref
 from .problems import PROBLEM_TYPE, PROBLEMS, says_when
@@ -33,7 +34,7 @@ Takes a web application's risky work with strangers' pictures, links and texts o
   form of RFC 9457.
 * Where a parameter is a switch, any word turns it on but `0`, `false`, `no`, `off` and nothing.
 """
-SCHEMAS: dict[str, Schema] = {**OF_ALL, **OF_LINKS}
+SCHEMAS: dict[str, Schema] = {**OF_ALL, **OF_LINKS, **OF_PRESETS}
 """Those that are referred to by name."""
 _SECURITY = {
     "key": {
@@ -295,10 +296,11 @@ class _Responses:
 def _failure(codes: Sequence[FailureCode], more: Mapping[str, Schema]) -> dict[str, Any]:
     properties = {"code": {"enum": [str(code) for code in codes]}, **more}
     lines = [f"* `{code}`: {PROBLEMS[code].message}" for code in codes]
+    extra = ("WWW-Authenticate",) if FailureCode.UNAUTHENTICATED in codes else ()
     has_retry = any(map(says_when, codes))
     return {
         "description": "\n".join(lines),
-        "headers": _headers((*EVERY_HEADER, *(("Retry-After",) if has_retry else ()))),
+        "headers": _headers((*EVERY_HEADER, *extra, *(("Retry-After",) if has_retry else ()))),
         "content": {
             JSON: {"schema": {**ref("Failure"), "properties": properties}},
             PROBLEM_TYPE: {"schema": {**ref("Problem"), "properties": properties}},

@@ -93,5 +93,8 @@ UPLOADING = (
 )
 """Of work on a picture that is uploaded, or given by its URL."""
 
+CHECKED = (Code.REFUSED_BY_CHECK, Code.CHECK_FAILED)
+"""Of giving a picture out, where `REMOTE_EXTERNAL_CHECK_URL` is set."""
+
 SENT_JSON = (Code.UNSUPPORTED_MEDIA_TYPE, Code.BAD_PARAMETER, Code.TOO_LARGE)
 """Of a body in JSON."""

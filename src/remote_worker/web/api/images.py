@@ -2,9 +2,9 @@
 
 from ...contract.failures import FailureCode
 from ...contract.formats import FormatName
-from ...contract.messages import ALWAYS_MADE, AVATAR_SIZES, OUTPUT_FORMATS
+from ...contract.messages import ALWAYS_MADE, AVATAR_SIZES, GRAVITIES, MODES, OUTPUT_FORMATS
 from ..answers import MEDIA_TYPES
-from .failures import UPLOADING
+from .failures import CHECKED, UPLOADING
 from .operation import FORM, JSON, MULTIPART, Answer, Group, Operation, Parameter, Schema
 from .schemas import (
     BASE64,
@@ -14,6 +14,8 @@ from .schemas import (
     done,
     flag,
     json_answer,
+    members,
+    number,
     or_null,
     ref,
     text,
@@ -40,6 +42,18 @@ FORMAT = Parameter("format", "What to write; without it the upload's own format.
 QUALITY = Parameter(
     "quality", "Of the encoder; without it, one that suits the format.", whole(minimum=1, maximum=100)
 )
+PLACING = (
+    Parameter("mode", "Inside the box; over it, and cut; inside, and padded; cut unscaled.", word(*MODES)),
+    Parameter("gravity", "What stays where something is cut.", word(*GRAVITIES)),
+    Parameter(
+        "background",
+        "Behind what is padded: `rrggbb` or `rrggbbaa`.",
+        text(pattern="^([0-9a-fA-F]{6}([0-9a-fA-F]{2})?)?$"),
+    ),
+    Parameter("enlarge", "Scale up too.", ref("Switch")),
+)
+"""What else may be said of a box; then `animated` may not be."""
+METADATA = Parameter("metadata", "Tell what EXIF, XMP and the like say too.", ref("Switch"))
 ANY_PICTURE: dict[str, Schema] = {kind: {} for kind in sorted(MEDIA_TYPES.values())}
 """Bytes of a picture in any format that is written."""
 
@@ -61,6 +75,29 @@ INFO = {
     "duration_ms": or_null(whole("How long an animation takes, in milliseconds.", minimum=0)),
     "binary_size": whole("Bytes of the upload.", minimum=1),
     "mime_type": text("Told from the bytes.", examples=["image/heic"]),
+    "metadata": members(
+        {
+            "exif": {
+                "type": "object",
+                "description": "By the names of the fields.",
+                "additionalProperties": {"anyOf": [text(maxLength=200), number()]},
+            },
+            "gps": or_null(
+                members(
+                    {
+                        "latitude": number(minimum=-90, maximum=90),
+                        "longitude": number(minimum=-180, maximum=180),
+                        "altitude": or_null(number("Metres.")),
+                    }
+                )
+            ),
+            "xmp": flag("Whether there is any."),
+            "iptc": flag("Whether there is any."),
+            "comment": flag("Whether there is any."),
+            "icc": or_null(text("Of the colour profile.")),
+        },
+        description="With `metadata`.",
+    ),
 }
 
 _BOX = Parameter(
@@ -103,7 +140,7 @@ def _avatars(path: str, name: str, summary: str) -> Operation:
         body=UPLOAD,
         body_required=False,
         answers=(_AVATARS,),
-        failures=UPLOADING,
+        failures=(*UPLOADING, *CHECKED),
         curl=("-F file=@photo.jpg", path),
     )
 
@@ -142,7 +179,7 @@ OPERATIONS = (
         body=UPLOAD,
         body_required=False,
         answers=(_PREPARED,),
-        failures=(*UPLOADING, FailureCode.NOT_A_JPEG),
+        failures=(*UPLOADING, *CHECKED, FailureCode.NOT_A_JPEG),
         curl=("-H 'Accept: image/*' -F file=@photo.jpg -o clean.jpg", "/images/prepare_jpeg"),
     ),
     _usage("/images/prepare_jpeg", "prepare_jpeg"),
@@ -153,8 +190,8 @@ OPERATIONS = (
         group=Group.IMAGES,
         summary="A picture scaled down into a box",
         about=(
-            "It stands upright, is never enlarged, and carries no metadata. `Accept: image/*` answers with "
-            "the bytes. A side beyond the longest that can be written counts as that."
+            "It stands upright, is not enlarged unless that is asked for, and carries no metadata. "
+            "`Accept: image/*` answers with the bytes. A side beyond the longest counts as that."
         ),
         parameters=(
             _BOX,
@@ -162,12 +199,13 @@ OPERATIONS = (
             FORMAT,
             QUALITY,
             ANIMATED,
+            *PLACING,
             Parameter("simple", "Answer with the base64 alone, as text.", ref("Switch")),
         ),
         body=UPLOAD,
         body_required=False,
         answers=(_FITTED,),
-        failures=(*UPLOADING, FailureCode.NOT_FOUND),
+        failures=(*UPLOADING, *CHECKED, FailureCode.NOT_FOUND, FailureCode.ONLY_PRESETS),
         curl=("-H 'Accept: image/*' -F file=@photo.heic -o small.jpg", "/images/fit/800"),
     ),
     _usage("/images/fit/{box}", "fit", _BOX),
@@ -182,10 +220,10 @@ OPERATIONS = (
         group=Group.IMAGES,
         summary="What a picture's header says",
         about="No pixel is read.",
-        parameters=(BY_URL,),
+        parameters=(BY_URL, METADATA),
         body=UPLOAD,
         body_required=False,
-        answers=(json_answer("What the header says.", done(INFO)),),
+        answers=(json_answer("What the header says.", done(INFO, optional=("metadata",))),),
         failures=UPLOADING,
         curl=("-F file=@photo.heic", "/images/info"),
     ),

@@ -6,8 +6,8 @@ from ...contract.failures import FailureCode
 from ...contract.messages import AVATAR_SIZES
 from ...service.previews import LANGUAGE
 from ...service.walls import FLAGS
-from .failures import FETCHING, PREVIEWING, READING, SENT_JSON, URL
-from .images import ANIMATED, ANY_PICTURE, FORMAT, INFO, QUALITY
+from .failures import CHECKED, FETCHING, PREVIEWING, READING, SENT_JSON, URL
+from .images import ANIMATED, ANY_PICTURE, FORMAT, INFO, METADATA, PLACING, QUALITY
 from .operation import FORM, JSON, NDJSON, Answer, Group, Operation, Parameter, Schema
 from .schemas import (
     BASE64,
@@ -164,7 +164,7 @@ _FAILED = {"explain": members({"hops": listed(ref("Hop"))})}
 
 
 _JSON_PICTURE = done({"output": BASE64, "final_url": text(), "uploaded": UPLOADED})
-_JSON_INFO = done({**INFO, "final_url": text(), "uploaded": UPLOADED})
+_JSON_INFO = done({**INFO, "final_url": text(), "uploaded": UPLOADED}, optional=("metadata",))
 _PICTURE = (
     Answer(
         about="The picture; with `Accept: application/json`, or `info`, JSON.",
@@ -174,7 +174,7 @@ _PICTURE = (
     Answer(about="It is what `If-None-Match` says.", status=304, headers=("ETag", "Cache-Control")),
 )
 _IF_NONE_MATCH = Parameter("If-None-Match", "Tags of what is there already.", text(), where="header")
-_OF_PICTURES = (*FETCHING, *READING, FailureCode.BAD_PARAMETER)
+_OF_PICTURES = (*FETCHING, *READING, *CHECKED, FailureCode.BAD_PARAMETER, FailureCode.NOT_FOUND)
 _SIGNED = (*_OF_PICTURES, FailureCode.BAD_SIGNATURE, FailureCode.NOT_CONFIGURED)
 _DIGEST = Parameter(
     "digest",
@@ -198,7 +198,7 @@ def _camo(path: str, name: str, *parameters: Parameter) -> Operation:
         about="Off without `REMOTE_CAMO_KEY`. Open to any browser: the signature decides.",
         parameters=(*parameters, _IF_NONE_MATCH),
         answers=_PICTURE,
-        failures=(*_SIGNED, FailureCode.NOT_FOUND),
+        failures=_SIGNED,
         is_open=True,
     )
 
@@ -277,7 +277,7 @@ OPERATIONS = (
         name="image",
         group=Group.LINKS,
         summary="A picture by its URL, made anew",
-        about="Nothing of the site's bytes is passed on. `fit`, `avatar` and `info` exclude each other.",
+        about="No bytes of the site are passed on. `fit`, `avatar`, `info` and `preset` exclude each other.",
         parameters=(
             replace(_URL, example="https://www.python.org/static/img/python-logo.png"),
             Parameter("fit", "A box, as of `/images/fit`.", text(pattern=BOX_PATTERN), example="200"),
@@ -287,13 +287,16 @@ OPERATIONS = (
                 word(*map(str, AVATAR_SIZES)),
             ),
             Parameter("info", "What the header says, instead.", ref("Switch")),
+            METADATA,
+            Parameter("preset", "A preset of one output, alone.", text(pattern="^[a-z0-9][a-z0-9-]{0,31}$")),
             FORMAT,
             QUALITY,
             ANIMATED,
+            *PLACING,
             _IF_NONE_MATCH,
         ),
         answers=_PICTURE,
-        failures=_OF_PICTURES,
+        failures=(*_OF_PICTURES, FailureCode.ONLY_PRESETS),
         curl=("-o small.webp", "/links/image?url=https://www.python.org/static/img/python-logo.png&fit=200"),
     ),
     Operation(
@@ -315,7 +318,9 @@ OPERATIONS = (
             Parameter(
                 "operation",
                 "What is made of it.",
-                text(examples=["original", "fit:800x600,format:webp", "avatar:73"], minLength=1),
+                text(
+                    examples=["original", "fit:800x600,format:webp", "avatar:73", "preset:card"], minLength=1
+                ),
                 where="path",
             ),
             Parameter("url", "Of the picture, in base64url.", text(pattern="^[A-Za-z0-9_-]+$"), where="path"),

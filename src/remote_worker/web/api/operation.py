@@ -107,6 +107,7 @@ HEADERS: dict[str, tuple[str, Schema]] = {
         "Seconds after which it may go better.",
         {"type": "integer", "minimum": 1},
     ),
+    "WWW-Authenticate": ("How to say who calls.", {"type": "string", "examples": ["Bearer"]}),
     "ETag": (
         "The picture's tag, for `If-None-Match`.",
         {"type": "string", "examples": ['"5f2a31c0.eIjEyMyI"']},

@@ -2,8 +2,8 @@
 
 from ...contract.failures import FailureCode
 from ...contract.formats import FormatName
-from .operation import Answer, Group, Operation
-from .schemas import done, flag, json_answer, listed, members, number, text, word
+from .operation import JSON, Answer, Group, Operation
+from .schemas import done, flag, json_answer, listed, members, number, ref, text, whole, word
 
 _UPTIME = number("Seconds since the start.", minimum=0)
 _WORDS = {"type": "object", "additionalProperties": text()}
@@ -40,6 +40,7 @@ _CAPABILITIES = {
             }
         ),
     },
+    "presets": {"type": "object", "additionalProperties": ref("Preset")},
     "limits": {"type": "object", "description": "Those in effect.", "additionalProperties": number()},
     "operations": {
         "type": "object",
@@ -54,6 +55,33 @@ _CAPABILITIES = {
             optional=("sources", "sizes"),
         ),
     },
+}
+_COUNT = whole(minimum=0)
+_RUNNING = {"running": _COUNT, "slots": whole("How many may run at once.", minimum=0)}
+_QUEUE = members(
+    {
+        "waiting": _COUNT,
+        **_RUNNING,
+        "places": whole("How many may wait.", minimum=0),
+        "ready": whole("Children that wait for work.", minimum=0),
+    }
+)
+_COUNTS = {"type": "object", "additionalProperties": _COUNT}
+_STATS = {
+    "version": text(),
+    "uptime": _UPTIME,
+    "stage": word("serving", "draining", "refusing"),
+    "queue": members({"pictures": _QUEUE, "texts": _QUEUE, "fetches": members(_RUNNING)}),
+    "rates": members(
+        {
+            "seconds": number("Over how long.", minimum=0),
+            **{name: number("A second.", minimum=0) for name in ("requests", "pictures", "texts", "fetches")},
+        }
+    ),
+    "totals": members({"requests": _COUNT, "by_status": _COUNTS, "by_code": _COUNTS}),
+    "latency_ms": members({name: number(minimum=0) for name in ("p50", "p90", "p99")}),
+    "jail": members(dict.fromkeys(("starts", "kills", "crashes", "memory_peak_bytes"), _COUNT)),
+    "bytes": members({"in": _COUNT, "out": _COUNT}),
 }
 
 
@@ -79,8 +107,13 @@ OPERATIONS = (
         path="/",
         name="index",
         group=Group.WORKER,
-        summary="Nothing",
-        answers=(json_answer("An object without members.", {"type": "object"}),),
+        summary="The console, for who asks for HTML; nothing for others",
+        answers=(
+            Answer(
+                about="The page, or an object without members.",
+                contents={JSON: {"type": "object"}, "text/html": text()},
+            ),
+        ),
         is_open=True,
         curl=("", "/"),
     ),
@@ -118,6 +151,15 @@ OPERATIONS = (
         answers=(json_answer("All of it.", done(_CAPABILITIES)),),
         failures=(FailureCode.JAIL_UNAVAILABLE,),
         curl=("", "/capabilities"),
+    ),
+    Operation(
+        method="GET",
+        path="/stats",
+        name="stats",
+        group=Group.WORKER,
+        summary="What it does at the moment",
+        answers=(json_answer("Queues, rates and sums.", done(_STATS)),),
+        curl=("", "/stats"),
     ),
     Operation(
         method="GET",
