@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import api_reference
 import limits_table
 
 from remote_worker import metrics, settings
@@ -186,6 +187,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "codecs.md": codecs_page,
     "limits.md": limits_page,
     "observing.md": observing_page,
+    "api.md": api_reference.page,
 }
 
 

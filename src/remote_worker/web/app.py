@@ -29,6 +29,7 @@ from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
 from .links import LinkEndpoints, Links
 from .network import NetworkEndpoints, NetworkUses
+from .openapi import OpenApi, bounds
 from .page import Page
 from .presets import PresetEndpoints
 from .settings import WebSettings
@@ -97,6 +98,7 @@ def create_app(
     page = Page()
     offered = Offered(links=uses.links, texts=uses.texts, network=uses.network, presets=uses.presets)
     capabilities = CapabilityEndpoint(health.current, offered, limits, settings)
+    openapi = OpenApi(bounds(limits, uses.links.settings))
     reads: dict[str, Endpoint] = {
         "/": page.index,
         "/ping": about.ping,
@@ -114,6 +116,9 @@ def create_app(
         "/geo/{address}": network.geo,
         "/ens/{name}": network.ens,
         **{path: asset.answer for path, asset in page.assets().items()},
+        "/openapi.json": openapi.tell,
+        "/docs": openapi.page,
+        "/docs/{name}": openapi.asset,
     }
     uploads: dict[str, Endpoint] = {
         "/images/prepare_jpeg": pictures.prepare,
@@ -141,6 +146,7 @@ def create_app(
     metrics.ROUTES.update(route.path for route in app.router.routes if isinstance(route, Route))
     app.gate = gate
     app.admits = Admission(gate, uses.images, callers, upload_routes)
+    openapi.describe([route for route in app.routes if isinstance(route, Route)])
     return app
 
 

@@ -476,7 +476,11 @@ def _text(asked: Mapping[str, Any], name: str) -> str:
 
 def _is_asked(asked: Mapping[str, Any], name: str) -> bool:
     value = asked.get(name, False)
-    return is_on({name: str(int(value)) if isinstance(value, bool) else str(value)}, name)
+    if isinstance(value, str):
+        return is_on(asked, name)
+    if value in (False, True):  # And 0 and 1.
+        return bool(value)
+    raise WorkFailed(FailureCode.BAD_PARAMETER, f"{name} is true or false")
 
 
 def _language(asked: Mapping[str, Any]) -> str:

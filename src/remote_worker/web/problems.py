@@ -167,6 +167,11 @@ class ProblemAnswer:
     body: bytes
 
 
+def says_when(code: FailureCode) -> bool:
+    """Whether the answer has Retry-After."""
+    return code in _RETRY_SECONDS
+
+
 def rescaling(reason: str) -> str:
     """A message of fit about its box, which begins like those about the picture."""
     return f"{_LEADS['fit']}: {reason}"
