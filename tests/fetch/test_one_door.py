@@ -26,6 +26,7 @@ from remote_worker.cli.diagnosis import SAMPLES
 from remote_worker.contract.limits import Limits
 from remote_worker.settings import read
 from remote_worker.web.app import create_app
+from remote_worker.web.page import Page
 from remote_worker.web.settings import WebSettings
 
 PROGRAM = """
@@ -205,6 +206,11 @@ def calls(origin: Origin, secure: Origin) -> dict[str, list[Call]]:
         "/ipip/{address}": [get("/ipip/8.8.8.8")],
         "/geo/{address}": [get("/geo/8.8.8.8")],
         "/ens/{name}": [get("/ens/vitalik.eth")],
+        "/stats": [get("/stats")],
+        "/openapi.json": [get("/openapi.json")],
+        "/docs": [get("/docs")],
+        "/docs/{name}": [get("/docs/docs.js")],
+        **{path: [get(path)] for path in Page().assets()},
     }
 
 

@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from ..contract.failures import WorkFailed
 from ..service.images import Images
-from .auth import Gate
+from .auth import Gate, check_loop
 from .callers import Callers
 
 Admits = Callable[[Scope], WorkFailed | None]
@@ -18,8 +18,11 @@ Admits = Callable[[Scope], WorkFailed | None]
 class Admission:
     """Refuses who may not call or has used up a quota, and uploads that would find no place in the queue."""
 
-    def __init__(self, gate: Gate, images: Images, callers: Callers, uploads: Sequence[Route]) -> None:
+    def __init__(
+        self, gate: Gate, images: Images, callers: Callers, uploads: Sequence[Route], via: str = ""
+    ) -> None:
         self._gate = gate
+        self._via = via
         self._images = images
         self._callers = callers
         self._uploads = uploads
@@ -28,6 +31,7 @@ class Admission:
     def __call__(self, scope: Scope) -> WorkFailed | None:
         """Why this request is refused; then its scope has its route, for the log."""
         try:
+            check_loop(scope, self._via)
             self._gate.check(scope)
             self._check_room(scope)
             # What finds no room is no request of the key's.

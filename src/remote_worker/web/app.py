@@ -145,7 +145,7 @@ def create_app(
     app.router.redirect_slashes = False
     metrics.ROUTES.update(route.path for route in app.router.routes if isinstance(route, Route))
     app.gate = gate
-    app.admits = Admission(gate, uses.images, callers, upload_routes)
+    app.admits = Admission(gate, uses.images, callers, upload_routes, uses.links.via)
     openapi.describe([route for route in app.routes if isinstance(route, Route)])
     return app
 

@@ -95,6 +95,12 @@ def check_caller(headers: Headers, settings: WebSettings, path: str = "") -> Non
         raise WorkFailed(FailureCode.FOREIGN_ORIGIN, "the request comes from a page of another site")
 
 
+def check_loop(scope: Scope, via: str) -> None:
+    """Refuse what this worker, which is called so in `Via`, has asked for itself. Raises WorkFailed."""
+    if via and any(name == b"via" and via.encode() in value for name, value in scope["headers"]):
+        raise WorkFailed(FailureCode.SELF)
+
+
 class Gate:
     """Lets requests in, each with the identity of who calls in its scope's state, where keys are in use."""
 

@@ -21,7 +21,7 @@ from ..metrics import Step
 from ..telemetry import Event
 from ..tracing import Journey
 from . import problems
-from .auth import Gate
+from .auth import Gate, check_loop
 from .keys import Identity
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -155,10 +155,8 @@ class Exchanges:
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(request)
         try:
-            headers = request.headers
-            if self._via and any(self._via in via for via in headers.getlist("via")):
-                raise WorkFailed(FailureCode.SELF)
-            # Our own server has asked for these two already, others cannot.
+            # Our own server has asked for these three already, others cannot.
+            check_loop(scope, self._via)
             self._gate.check(scope)
             self._gate.charge(scope)
             with self._gate.running(scope):
