@@ -433,7 +433,7 @@ def test_top_shows_frames_in_a_terminal_until_it_is_interrupted(worker: Worker) 
         stderr=theirs,
         env={**os.environ, "TERM": "tmux-256color"},
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_in_the_foreground,
     )
     os.close(theirs)
     shown = _shown(ours, lambda text: text.count("pictures") >= 2)
@@ -449,10 +449,17 @@ def test_top_shows_frames_in_a_terminal_until_it_is_interrupted(worker: Worker) 
     assert "Traceback" not in shown
 
 
+def _in_the_foreground() -> None:
+    """Have the terminal for itself, and hear of Ctrl-C even where the tests are a job in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _shown(terminal: int, is_enough: Callable[[str], bool]) -> str:
     """What comes until this holds, or until the end."""
     text = ""
     while not is_enough(text):
+        assert len(text) < 1_000_000, "it does not end"
         readable, _, _ = select.select([terminal], [], [], 15)
         assert readable, text
         try:
