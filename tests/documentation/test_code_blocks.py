@@ -76,6 +76,7 @@ def folder(tmp_path: Path) -> Path:
         shutil.copy(SAMPLES / sample, tmp_path / name)
     for name in ("tests", "examples", "deploy"):
         (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path
 
 

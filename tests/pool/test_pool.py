@@ -49,7 +49,7 @@ async def until(claim: Callable[[], bool], seconds: float = 10.0) -> None:
 def children_of(pid: int) -> set[int]:
     try:
         return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return set()
 
 
@@ -57,7 +57,7 @@ def is_running(pid: int) -> bool:
     """It exists and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # The second: reaped between opening and reading.
         return False
 
 
