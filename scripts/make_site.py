@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PROJECT_PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/*.md")
-_LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"""\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?( "[^"]*")?\)""")
 _FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.M | re.S)
 _LANGUAGES = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".toml": "toml", ".json": "json", ".go": "go"}
 
@@ -83,7 +83,7 @@ def turned(markdown: str, page: str, linked: set[str], broken: list[str]) -> str
             return link[0]
         linked.add(place)
         there = posixpath.relpath(site_place(place), posixpath.dirname(site_place(page)) or ".")
-        return f"]({there}{link[2] or ''})"
+        return f"]({there}{link[2] or ''}{link[3] or ''})"
 
     return _outside_code(markdown, lambda text: _LINK.sub(turn, text))
 
