@@ -82,8 +82,9 @@ def turned(markdown: str, page: str, linked: set[str], broken: list[str]) -> str
             broken.append(f"{page}: {link[1]} is no file")
             return link[0]
         linked.add(place)
+        anchor = link[2] or _line_of((link[3] or "").strip(' "'), place)
         there = posixpath.relpath(site_place(place), posixpath.dirname(site_place(page)) or ".")
-        return f"]({there}{link[2] or ''}{link[3] or ''})"
+        return f"]({there}{anchor}{link[3] or ''})"
 
     return _outside_code(markdown, lambda text: _LINK.sub(turn, text))
 
@@ -108,8 +109,16 @@ def _outside_code(markdown: str, change: Callable[[str], str]) -> str:
 
 
 def _shown(place: str) -> str:
-    language = _LANGUAGES.get(Path(place).suffix, "")
-    return f"# {place}\n\n~~~~{language}\n{(ROOT / place).read_text()}\n~~~~\n"
+    language = _LANGUAGES.get(Path(place).suffix, "text")
+    return f'# {place}\n\n~~~~{{ .{language} linenums="1" }}\n{(ROOT / place).read_text()}\n~~~~\n'
+
+
+def _line_of(name: str, place: str) -> str:
+    """The anchor of the line on which this function of a file begins, if that is what a link's title names."""
+    if not name.isidentifier() or not place.endswith(".py"):
+        return ""
+    lines = (ROOT / place).read_text().splitlines()
+    return next((f"#__codelineno-0-{at}" for at, line in enumerate(lines, 1) if f"def {name}(" in line), "")
 
 
 def _write(path: Path, text: str) -> None:

@@ -58,6 +58,17 @@ def test_a_link_out_of_the_documentation_leads_to_the_files_own_page() -> None:
     assert linked == {"src/remote_worker/settings.py"}
 
 
+def test_a_link_whose_title_is_a_function_leads_to_its_line() -> None:
+    test = 'tests/decoder/test_fit.py "test_quality_changes_the_size"'
+    lines = (ROOT / "tests/decoder/test_fit.py").read_text().splitlines()
+
+    turned = make_site.turned(f"[yes](../{test}) [no](../tests/whole_service.py)", "docs/egress.md", set(), [])
+
+    (at,) = re.findall(r"__codelineno-0-(\d+)", turned)
+    assert lines[int(at) - 1].startswith("def test_quality_changes_the_size(")
+    assert turned.endswith("[no](source/tests/whole_service.py.md)")
+
+
 def test_what_looks_like_a_link_in_code_stays() -> None:
     text = "```\n[a](b.md)\n```\n"
 
@@ -66,6 +77,14 @@ def test_what_looks_like_a_link_in_code_stays() -> None:
 
 COMPARISON = (ROOT / "docs" / "comparison.md").read_text()
 _OURS = re.compile(r'\[[^\]]+\]\(\.\./(tests/[^ )]+) "([^"]+)"\)')
+
+
+def test_a_yes_leads_to_its_test_on_the_site(site: Path) -> None:
+    links = re.findall(r'href="?(source/tests/[^"# ]+)#(__codelineno-0-\d+)', (site / "comparison.html").read_text())
+
+    assert len(links) > 40
+    for page, line in links:
+        assert f'"{line}"' in (site / page).read_text(), page
 
 
 def rows() -> list[list[str]]:
