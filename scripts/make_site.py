@@ -114,7 +114,7 @@ def _shown(place: str) -> str:
 
 
 def _line_of(name: str, place: str) -> str:
-    """The anchor of the line on which this function of a file begins, if that is what a link's title names."""
+    """The anchor of the line on which a function of a file begins, where a link's title is its name."""
     if not name.isidentifier() or not place.endswith(".py"):
         return ""
     lines = (ROOT / place).read_text().splitlines()
