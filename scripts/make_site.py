@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PROJECT_PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/*.md")
-_LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"""\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?( "[^"]*")?\)""")
 _FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.M | re.S)
 _LANGUAGES = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".toml": "toml", ".json": "json", ".go": "go"}
 
@@ -82,8 +82,9 @@ def turned(markdown: str, page: str, linked: set[str], broken: list[str]) -> str
             broken.append(f"{page}: {link[1]} is no file")
             return link[0]
         linked.add(place)
+        anchor = link[2] or _line_of((link[3] or "").strip(' "'), place)
         there = posixpath.relpath(site_place(place), posixpath.dirname(site_place(page)) or ".")
-        return f"]({there}{link[2] or ''})"
+        return f"]({there}{anchor}{link[3] or ''})"
 
     return _outside_code(markdown, lambda text: _LINK.sub(turn, text))
 
@@ -108,8 +109,16 @@ def _outside_code(markdown: str, change: Callable[[str], str]) -> str:
 
 
 def _shown(place: str) -> str:
-    language = _LANGUAGES.get(Path(place).suffix, "")
-    return f"# {place}\n\n~~~~{language}\n{(ROOT / place).read_text()}\n~~~~\n"
+    language = _LANGUAGES.get(Path(place).suffix, "text")
+    return f'# {place}\n\n~~~~{{ .{language} linenums="1" }}\n{(ROOT / place).read_text()}\n~~~~\n'
+
+
+def _line_of(name: str, place: str) -> str:
+    """The anchor of the line on which a function of a file begins, where a link's title is its name."""
+    if not name.isidentifier() or not place.endswith(".py"):
+        return ""
+    lines = (ROOT / place).read_text().splitlines()
+    return next((f"#__codelineno-0-{at}" for at, line in enumerate(lines, 1) if f"def {name}(" in line), "")
 
 
 def _write(path: Path, text: str) -> None:

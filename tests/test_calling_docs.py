@@ -3,11 +3,13 @@
 import base64
 import hmac
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from service.doors import Door
 from web.keyrings import SECRET, one_key, write
 from web.serving import serving
@@ -38,9 +40,32 @@ def test_the_program_that_signs_is_let_in(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["output"] == "<p><em>Hello</em></p>\n"
 
 
+@pytest.mark.needs_curl
+def test_the_key_that_is_made_opens(tmp_path: Path) -> None:
+    make, call = (
+        next(text for text in blocks("sh") if word in text) for word in ("keys new", "Authorization: Bearer")
+    )
+    (tmp_path / "photo.jpg").write_bytes(b"a picture")
+
+    def told(block: str) -> subprocess.CompletedProcess[str]:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        command = ["bash", "-euc", block]
+        return subprocess.run(
+            command, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=True
+        )
+
+    key = told(make).stderr.removeprefix("key: ").strip()
+    with serving(keys_file=str(tmp_path / "keys.toml")) as service:
+        here = call.replace("http://worker:5000", service.url)
+        with_key, with_another = told(here.replace("rw_hKQ2…", key)), told(here.replace("rw_hKQ2…", key[:-1]))
+
+    assert json.loads(with_key.stdout)["success"] is True
+    assert json.loads(with_another.stdout)["code"] == "unauthenticated"
+
+
 def test_the_worked_example_is_right() -> None:
-    (text,) = (block for block in blocks("") if block.startswith('"@method": POST'))
-    (header,) = (block for block in blocks("") if block.startswith("Signature: "))
+    (text,) = (block for block in blocks("text") if block.startswith('"@method": POST'))
+    (header,) = (block for block in blocks("http") if block.startswith("Signature: "))
     (secret,) = re.findall(r"With the secret `(.*?)`", PAGE)
     base = text.removesuffix("\n").encode()
 

@@ -216,6 +216,22 @@ def test_all_frames_and_durations_are_kept(plugin: str, name: str, target: str |
     assert made.info["loop"] == 3
 
 
+@pytest.mark.parametrize("target", [None, "avif"])
+def test_an_avif_keeps_all_frames_and_durations(target: str | None) -> None:
+    result = do(Fit(width=20, height=20, format=target, animated=True), film(FRAMES, "AVIF", DURATIONS))
+
+    made = Image.open(io.BytesIO(result.pictures["output"]))
+    facts = result.facts["pictures"][0]
+    assert (facts["format"], facts["frames"], facts["height"]) == ("avif", 5, 15)
+    durations = []
+    for at, color in enumerate([RED, BLUE, (0, 255, 0), BLUE, BLUE]):
+        made.seek(at)
+        made.load()
+        durations.append(round(made.info["duration"]))
+        assert _near(made.convert("RGB").getpixel((10, 12)), color, 30)
+    assert durations == DURATIONS
+
+
 def test_a_gif_keeps_frames_that_look_alike_and_clear_pixels() -> None:
     clear = Image.new("RGBA", (16, 16), (0, 0, 0, 0))
     clear.paste((255, 0, 0, 255), (0, 0, 8, 16))

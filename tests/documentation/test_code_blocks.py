@@ -17,9 +17,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from web.keyrings import write
 
 from benchmarks.servers import free_port, worker
 from remote_worker.cli.diagnosis import SAMPLES
+from remote_worker.settings import read
+from remote_worker.web.auth import Gate
 
 from .world import world
 
@@ -31,7 +34,13 @@ PHOTOS = {
     "photo.heic": "sample.heic",
     "in.heic": "sample.heic",
     "logo.svg": "sample.svg",
+    "album/one.webp": "sample.webp",
 }
+HAVE_TESTS_OF_THEIR_OWN = {
+    "docs/client.md": "tests/client/test_client_docs.py",
+    "docs/calling.md": "tests/test_calling_docs.py",
+}
+"""Pages whose programs go on from each other, or need a worker with keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,14 @@ def blocks() -> Iterator[Block]:
 
 
 BLOCKS = list(blocks())
+TABLES = [block for block in BLOCKS if block.language == "toml"]
+PRESETS = [block for block in TABLES if "[presets." in block.text]
+KEYS = [block for block in TABLES if "[keys." in block.text]
+PROGRAMS = [
+    block
+    for block in BLOCKS
+    if block.language == "python" and not block.reason and block.page not in HAVE_TESTS_OF_THEIR_OWN
+]
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +82,9 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dic
     folder = tmp_path_factory.mktemp("world")
     with world(folder) as told:
         settings = {**told, "REMOTE_SITE_PER_SECOND": "1000", "REMOTE_SITE_BURST": "1000"}
+        (presets,) = (block for block in PRESETS if block.page == "docs/recipes.md")
+        settings["REMOTE_SETTINGS_FILE"] = str(folder / "worker.toml")
+        (folder / "worker.toml").write_text(presets.text)
         with worker(free_port(), os.sched_getaffinity(0), **settings) as server:
             yield server.address, settings
 
@@ -72,6 +92,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dic
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with what the examples read: pictures, and the project's own tests and examples."""
+    (tmp_path / "album").mkdir()
     for name, sample in PHOTOS.items():
         shutil.copy(SAMPLES / sample, tmp_path / name)
     for name in ("tests", "examples", "deploy"):
@@ -104,7 +125,7 @@ def test_a_shell_block_works(block: Block, serving: tuple[str, dict[str, str]], 
     run(["bash", "-c", prelude + text], folder, settings)
 
 
-@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "python" and not b.reason], ids=str)
+@pytest.mark.parametrize("block", PROGRAMS, ids=str)
 def test_a_python_block_works(block: Block, serving: tuple[str, dict[str, str]], folder: Path) -> None:
     address, settings = serving
     run([sys.executable, "-c", block.text.replace("http://127.0.0.1:5000", address)], folder, settings)
@@ -123,6 +144,37 @@ NOT_CODE = {"text", "mermaid", "http", "nft"}
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language in READERS], ids=str)
 def test_a_block_of_settings_or_data_can_be_read(block: Block) -> None:
     assert READERS[block.language](block.text) != {}
+
+
+@pytest.mark.parametrize("block", PRESETS, ids=str)
+def test_a_settings_file_that_is_shown_is_taken(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "worker.toml").write_text(block.text)
+
+    taken = read({"REMOTE_SETTINGS_FILE": str(tmp_path / "worker.toml")})
+
+    assert [f"[presets.{name}]" in block.text for name in taken.presets] == [True] * len(taken.presets)
+    assert len(taken.presets) == block.text.count("[presets.")
+
+
+@pytest.mark.parametrize("block", KEYS, ids=str)
+def test_a_key_file_that_is_shown_is_taken(block: Block, tmp_path: Path) -> None:
+    text = re.sub(r'"[0-9a-f]+…"', lambda cut: f'"{cut[0].strip(chr(34))[:2] * 32}"', block.text)
+
+    taken = read({"REMOTE_KEYS_FILE": write(tmp_path / "keys.toml", text)})
+
+    keys = Gate(taken.web, taken.limits).keys
+
+    assert keys is not None
+    assert len(keys.named) == block.text.count("[keys.")
+
+
+def test_every_table_that_is_shown_is_a_settings_file_or_a_key_file() -> None:
+    assert [str(block) for block in TABLES if block not in PRESETS and block not in KEYS] == []
+
+
+def test_a_page_whose_programs_are_not_run_here_has_a_test_that_reads_it() -> None:
+    for page, test in HAVE_TESTS_OF_THEIR_OWN.items():
+        assert Path(page).name in (ROOT / test).read_text()
 
 
 def test_every_block_says_what_it_is_and_none_is_left_out_without_a_reason() -> None:

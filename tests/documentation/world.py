@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import mmdb
 from fetch.certificates import Authority
 from fetch.names import Names
 from fetch.origin import answer, page
@@ -13,8 +15,18 @@ from fetch.origin import answer, page
 from remote_worker.cli.diagnosis import SAMPLES
 
 PUBLIC = "93.184.216.34"
-NAMES = ("example.com", "www.kernel.org", "www.python.org", "img.example.org", "shop.example.com")
-"""The hosts that the documentation looks at."""
+NAMES = (
+    "example.com",
+    "example.org",
+    "www.kernel.org",
+    "www.python.org",
+    "img.example.org",
+    "shop.example.com",
+    "node.example.org",
+)
+"""The hosts that the documentation looks at, and a node of Ethereum."""
+OWNER = "0x" + "d8da6bf26964af9d7eed9e03e53415d37aa96045".rjust(64, "0")
+PLACES = {"8.8.8.0/24": {"country": {"iso_code": "US", "names": {"en": "United States"}}}}
 
 
 @contextlib.contextmanager
@@ -40,12 +52,15 @@ def world(folder: Path) -> Iterator[Mapping[str, str]]:
                 REMOTE_NAMESERVERS=f"{server.address}:{server.port}",
                 REMOTE_EGRESS_PROXY=f"http://127.0.0.1:{_port(proxy)}",
                 REMOTE_EGRESS_CA_FILE=authority.write(folder / "ca.pem"),
+                REMOTE_IPIP_DB_PATH=str(folder / "places.mmdb"),
+                REMOTE_ENS_RPC_URL="https://node.example.org/",
             )
             is_up.set()
             await over.wait()
             for listening in (site, plain, proxy):
                 listening.close()
 
+    (folder / "places.mmdb").write_bytes(mmdb.database(PLACES))
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
     try:
@@ -68,6 +83,9 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         path = head.split()[1].decode()
         if path == "/robots.txt":
             writer.write(answer(b"", status="404 Not Found"))
+        elif head.startswith(b"POST"):
+            said = {"jsonrpc": "2.0", "id": 1, "result": OWNER}
+            writer.write(answer(json.dumps(said).encode(), media_type="application/json"))
         elif path.endswith((".png", ".jpg")):
             name = "sample.png" if path.endswith(".png") else "sample.jpg"
             kind = "image/png" if path.endswith(".png") else "image/jpeg"

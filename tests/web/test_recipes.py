@@ -358,6 +358,17 @@ def test_an_address_is_signed_for_a_preset(service: Service) -> None:
     assert get(service, signed("preset:none")).status == 404
 
 
+def test_an_address_is_signed_for_a_mode(service: Service) -> None:
+    answer = get(service, signed("fit:8x6,mode:cover,gravity:attention,format:webp"))
+
+    (task,) = service.decoder.tasks
+    assert answer.status == 200
+    assert isinstance(task, Recipe)
+    assert [(one.mode, one.gravity, one.width, one.format) for one in task.outputs] == [
+        ("cover", "attention", 8, "webp")
+    ]
+
+
 PICKED = ["/images/fit/8", "/images/fit/8?mode=cover", "/images/fit/8x6?format=png"]
 
 
