@@ -32,7 +32,14 @@ def of_fields(data: bytes) -> None:
 
 
 def _pass(**members: object) -> None:
-    nothing = {"exif": {}, "gps": None, "xmp": False, "iptc": False, "comment": False, "icc": None}
+    nothing: dict[str, object] = {
+        "exif": {},
+        "gps": None,
+        "xmp": False,
+        "iptc": False,
+        "comment": False,
+        "icc": None,
+    }
     told = nothing | members
     upload = {"format": "jpeg", "mime": "image/jpeg"}
     facts = json.dumps({"upload": upload, "info": {"metadata": told}}).encode()
