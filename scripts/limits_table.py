@@ -1431,6 +1431,7 @@ NO_LIMITS = {
     "decoder.png_chunks:_MOST_COLORS": "which of two ways is the shorter",
     "decoder.gif_film:_MOST": "which of two ways is the shorter",
     "decoder.encode:_MOST_AVIF_STILL_PIXELS": "which of two ways is the faster",
+    "decoder.encode:MOST_UNHURRIED_PIXELS": "which of two ways is the faster",
     "decoder.loaders.libpng:_MOST_DEFLATED": "which of two ways is the faster",
     "decoder.loaders.libpng:_MOST_BYTES": "which of two ways is the faster",
     "decoder.loaders.apng:_MOST_BYTES": "the longest palette that PNG knows",

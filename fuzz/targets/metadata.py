@@ -6,7 +6,7 @@ from collections.abc import Callable
 from remote_worker.contract import wire
 from remote_worker.contract.messages import Info
 from remote_worker.decoder import icc
-from remote_worker.decoder.metadata import exif, fields, iptc, mp4, xmp
+from remote_worker.decoder.metadata import exif, fields, iptc, mp4, xmp, xmp_place
 from remote_worker.pool import verify
 
 
@@ -24,14 +24,23 @@ def of_exif(data: bytes, scrubbed: Callable[[bytes], bytes] = exif.scrubbed) -> 
 
 def of_fields(data: bytes) -> None:
     """What a block says in words is what the host lets pass."""
-    told = {
-        "exif": fields.fields(data),
-        "gps": fields.place(data),
+    _pass(
+        exif=fields.fields(data),
+        gps=fields.place(data),
+        icc=fields.printable(icc.description(data) or ""),
+    )
+
+
+def _pass(**members: object) -> None:
+    nothing: dict[str, object] = {
+        "exif": {},
+        "gps": None,
         "xmp": False,
         "iptc": False,
         "comment": False,
-        "icc": fields.printable(icc.description(data) or ""),
+        "icc": None,
     }
+    told = nothing | members
     upload = {"format": "jpeg", "mime": "image/jpeg"}
     facts = json.dumps({"upload": upload, "info": {"metadata": told}}).encode()
     table, _, _ = wire.layout({wire.FACTS: len(facts)})
@@ -43,6 +52,7 @@ def of_xmp(data: bytes, scrubbed: Callable[[bytes], bytes] = xmp.scrubbed) -> No
     turn = xmp.orientation(data)
     assert turn is None or 1 <= turn <= 8
     xmp.has_gps(data)
+    _pass(gps=xmp_place.place(data))
     made = scrubbed(data)
     assert not xmp.has_gps(made)
     assert xmp.orientation(made) in (None, 1)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.messages import GRAVITIES, Fit, Output, Recipe
-from remote_worker.decoder import placement
+from remote_worker.decoder import operations, placement
 
 from .pictures import (
     BLUE,
@@ -376,3 +376,33 @@ def test_white_is_not_clear() -> None:
         *WHITE,
         255,
     )
+
+
+def test_of_many_pictures_in_avif_the_last_ones_are_written_in_a_hurry() -> None:
+    data = saved(noise(1400, 1400), "PNG")
+    options = {"mode": "crop", "format": "avif"}
+
+    many = do(
+        Recipe(outputs=tuple(Output(name=name, width=1400, height=1400, **options) for name in "abc")), data
+    )
+    alone = do(one(1400, 1400, **options), data)
+
+    same = alone.pictures["one"]
+    assert [many.pictures[name] == same for name in "abc"] == [True, True, False]
+
+
+@pytest.mark.parametrize("background", ["", "204060", "20406080", "20406000"])
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_a_large_picture_is_laid_down_in_pieces_that_show_no_seam(background: str, kind: str) -> None:
+    large = Image.new("RGBA", (2100, 2100), (200, 10, 30, 128))
+    canvas = (2107, 2103)
+
+    laid = operations.laid(large, canvas, (3, 2), background, has_alpha=kind == "png")
+
+    small = operations.laid(large.crop((0, 0, 5, 5)), (12, 8), (3, 2), background, has_alpha=kind == "png")
+    assert laid.size == canvas
+    assert laid.mode == small.mode
+    inside = laid.crop((3, 2, 2103, 2102))
+    assert {color for _, color in inside.getcolors() or []} == {small.getpixel((3, 2))}
+    assert laid.getpixel((2, 2)) == laid.getpixel((3, 1)) == small.getpixel((0, 0))
+    assert laid.getpixel((2103, 2101)) == laid.getpixel((2102, 2102)) == small.getpixel((0, 0))

@@ -27,7 +27,19 @@ from isolation import hijacked
 from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.limits import MIB, Limits
-from remote_worker.contract.messages import OUTPUT_FORMATS, Avatars, Fit, Info, Picture, Prepare, Reply, Task
+from remote_worker.contract.messages import (
+    FACTS,
+    OUTPUT_FORMATS,
+    Avatars,
+    Fit,
+    Info,
+    Output,
+    Picture,
+    Prepare,
+    Recipe,
+    Reply,
+    Task,
+)
 from remote_worker.pool.pool import Pool
 from remote_worker.pool.settings import PoolSettings
 from remote_worker.pool.template import ENTRY
@@ -39,6 +51,15 @@ LIMITS = Limits(decode_seconds=20, cpu_seconds=20, memory_bytes=2048 * MIB, pixe
 LATE = str(FailureCode.DEADLINE)
 CHILDREN = 3
 BOX = 300
+RECIPE = Recipe(
+    outputs=(
+        Output(name="cover", width=100, height=60, mode="cover", gravity="attention", enlarge=True),
+        Output(name="pad", width=211, height=97, mode="pad", background="20406080", format="png"),
+        Output(name="clear", width=97, height=211, mode="pad", format="webp"),
+        Output(name="crop", width=33, height=17, mode="crop", gravity="southeast"),
+    ),
+    facts=FACTS,
+)
 LEAST_SHARE, MOST_SHARE = 0.3, 0.99
 """How much of a file is left of it when it is cut."""
 MADE_AT = re.compile(rb"(mvhd|tkhd|mdhd)\x01(...).{16}", re.DOTALL)
@@ -71,7 +92,7 @@ class Compared:
 def jobs_of(path: Path, every: bool, cuts: int) -> list[Job]:
     """What is done to a file: everything, or all decoders and one encoder that its name chooses."""
     decoded: list[Task] = [Fit(width=BOX, height=BOX, animated=True), Avatars()]
-    targets: list[Task] = [Fit(width=BOX, height=BOX, format=target) for target in OUTPUT_FORMATS]
+    targets: list[Task] = [Fit(width=BOX, height=BOX, format=target) for target in OUTPUT_FORMATS] + [RECIPE]
     prepared: list[Task] = [Prepare(), Prepare(keep_metadata=True)] if path.suffix == ".jpg" else []
     chosen = random.Random(path.name)
     size = path.stat().st_size

@@ -47,7 +47,10 @@ def replies() -> list[Reply | FailureCode]:
     photo = (corpus / "jpeg" / "all-avatars.jpg").read_bytes()
     placed = (corpus / "jpeg" / "gps-exif.jpg").read_bytes()
     most = Recipe(outputs=(Output(name="pad", width=65_535, height=65_535, mode="pad"),))
-    return asyncio.run(answers((RECIPE, photo), (RECIPE, SVG), (Info(metadata=True), placed), (most, photo)))
+    wide = Recipe(outputs=(Output(name="pad", width=8000, height=8000, mode="pad", format="avif"),))
+    return asyncio.run(
+        answers((RECIPE, photo), (RECIPE, SVG), (Info(metadata=True), placed), (most, photo), (wide, photo))
+    )
 
 
 @pytest.mark.parametrize("at", [0, 1])
@@ -71,3 +74,9 @@ def test_metadata_comes_out_of_a_sealed_child(replies: list[Reply | FailureCode]
 
 def test_an_output_that_is_a_bomb_is_refused(replies: list[Reply | FailureCode]) -> None:
     assert replies[3] is FailureCode.TOO_MANY_PIXELS
+
+
+def test_an_avif_that_needs_more_memory_than_there_is_brings_no_child_down(
+    replies: list[Reply | FailureCode],
+) -> None:
+    assert replies[4] is FailureCode.TOO_MUCH_MEMORY

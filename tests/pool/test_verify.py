@@ -269,7 +269,20 @@ def test_honest_facts_pass() -> None:
 @pytest.mark.parametrize(
     ("fact", "lies"),
     [
-        ("blurhash", ["", "L" * 27, "L" * 29, "LEHV6nWB2yk8pyo0adR*.7kCMdn ", '"' * 28, 5, None, ["L" * 28]]),
+        (
+            "blurhash",
+            [
+                "",
+                "L" * 27,
+                "L" * 29,
+                "LEHV6nWB2yk8pyo0adR*.7kCMdn ",
+                "M" + 27 * "0",
+                '"' * 28,
+                5,
+                None,
+                ["L" * 28],
+            ],
+        ),
         ("thumbhash", ["", "AAAA", "A" * 36, "3OcR JYB4d3h", "<script>", 5, None, "é" * 8]),
         ("colors", [["#00ff7f"] * 9, ["#00FF7F"], ["red"], ["#00ff7f00"], [5], "#00ff7f", {}, None]),
         (

@@ -9,7 +9,7 @@ from PIL import Image
 
 from . import gif_film, png_chunks, webp_chunks
 from .color import carries_alpha
-from .encode import AVIF_OPTIONS, WRITERS, save, too_large
+from .encode import AVIF_OPTIONS, WRITERS, hold_room_for_avif, save, too_large
 from .loaders.loader import Frame
 
 ANIMATED = ("gif", "png", "webp", "avif")
@@ -154,4 +154,5 @@ class _Reel(Image.Image):
 
 
 def _by_pillow(reel: _Reel, quality: int) -> bytes:
+    hold_room_for_avif(reel.size)
     return save(reel, "AVIF", save_all=True, duration=reel.durations, quality=quality, **AVIF_OPTIONS)

@@ -1,6 +1,7 @@
 """Writers of pictures, one a format. Pixels in, bytes out, and nothing else: no metadata, no profile."""
 
 import io
+import mmap
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,16 +26,21 @@ class Writer:
     quality: int | None = None
     still_quality: int | None = None
     """Instead of `quality`, for a picture that does not move."""
+    hurry: Write | None = None
+    """Instead of `write`, where more than this picture is to be written."""
 
 
-def encode(image: Image.Image, name: str, quality: int | None, most_bytes: int) -> bytes:
+def encode(
+    image: Image.Image, name: str, quality: int | None, most_bytes: int, *, in_a_hurry: bool = False
+) -> bytes:
     """The file of this picture (L, LA, RGB or RGBA). Raises OUTPUT_TOO_LARGE."""
     writer = WRITERS[name]
     if max(image.size) > writer.longest_side:
         raise WorkFailed(FailureCode.OUTPUT_TOO_LARGE, f"{name} has no sides over {writer.longest_side}")
     if carries_alpha(image) and not writer.has_alpha:
         image = on_white(image)
-    made = writer.write(_plain(image), quality or writer.still_quality or writer.quality, most_bytes)
+    write = (in_a_hurry and writer.hurry) or writer.write
+    made = write(_plain(image), quality or writer.still_quality or writer.quality, most_bytes)
     if len(made) > most_bytes:
         raise too_large()
     return made
@@ -108,6 +114,10 @@ AVIF_OPTIONS: dict[str, Any] = {"speed": 10, "max_threads": 1}
 _AVIF_STILL_SPEED = 8
 _MOST_AVIF_STILL_PIXELS = 2_000_000
 """At speed 8 these take libaom about half a second, four times what they take at 10."""
+MOST_UNHURRIED_PIXELS = 4_000_000
+"""Of all pictures of one task. Noise of so many takes libaom two seconds at speed 8."""
+_AVIF_PIXEL_BYTES = 20
+"""Libaom takes at least 23 for each pixel; where it gets less than 18 it may fall over instead of failing."""
 _WHOLE_ALPHA = {"a:cq-level": "0"}
 """Alpha without loss, as WebP has it: at the quality of the colours clear pixels would not stay clear."""
 
@@ -116,11 +126,29 @@ def _webp(image: Image.Image, quality: int | None, _: int) -> bytes:
     return save(_colorful(image), "WEBP", quality=quality, method=WEBP_METHOD)
 
 
-def _avif(image: Image.Image, quality: int | None, _: int) -> bytes:
-    options = {**AVIF_OPTIONS, "advanced": _WHOLE_ALPHA}
-    if image.width * image.height <= _MOST_AVIF_STILL_PIXELS:
-        options["speed"] = _AVIF_STILL_SPEED
+def _avif(image: Image.Image, quality: int | None, most_bytes: int) -> bytes:
+    if image.width * image.height > _MOST_AVIF_STILL_PIXELS:
+        return _avif_in_a_hurry(image, quality, most_bytes)
+    return _avif_at(_AVIF_STILL_SPEED, image, quality)
+
+
+def _avif_in_a_hurry(image: Image.Image, quality: int | None, _: int) -> bytes:
+    return _avif_at(AVIF_OPTIONS["speed"], image, quality)
+
+
+def _avif_at(speed: int, image: Image.Image, quality: int | None) -> bytes:
+    hold_room_for_avif(image.size)
+    options = {**AVIF_OPTIONS, "advanced": _WHOLE_ALPHA, "speed": speed}
     return save(_colorful(image) if image.mode == "LA" else image, "AVIF", quality=quality, **options)
+
+
+def hold_room_for_avif(size: tuple[int, int]) -> None:
+    """Raises TOO_MUCH_MEMORY where libaom would not have enough of it."""
+    try:
+        # Nothing is written there, so no page of it comes to be.
+        mmap.mmap(-1, size[0] * size[1] * _AVIF_PIXEL_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError as error:
+        raise WorkFailed(FailureCode.TOO_MUCH_MEMORY, "for AVIF") from error
 
 
 def _tiff(image: Image.Image, _: int | None, __: int) -> bytes:
@@ -176,7 +204,9 @@ WRITERS = {
     "png": Writer(write=_png, longest_side=65_535, has_alpha=True),
     "gif": Writer(write=_gif, longest_side=65_535, has_alpha=True),
     "webp": Writer(write=_webp, longest_side=16_383, has_alpha=True, quality=79),
-    "avif": Writer(write=_avif, longest_side=65_535, has_alpha=True, quality=75, still_quality=49),
+    "avif": Writer(
+        write=_avif, longest_side=65_535, has_alpha=True, quality=75, still_quality=49, hurry=_avif_in_a_hurry
+    ),
     "tiff": Writer(write=_tiff, longest_side=65_535, has_alpha=True),
     "bmp": Writer(write=_bmp, longest_side=65_535, has_alpha=True),
     "jp2": Writer(write=_jp2, longest_side=65_535, has_alpha=True, quality=80),

@@ -14,6 +14,8 @@ class Blocks:
 
     exif: bytes | mmap.mmap = b""
     """The first TIFF structure, with or without its prefix."""
+    placed_xmp: bytes = b""
+    """The first XMP packet that speaks of coordinates."""
     has_xmp: bool = False
     has_iptc: bool = False
     has_comment: bool = False

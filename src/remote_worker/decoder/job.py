@@ -34,7 +34,7 @@ from .header import Blocks, Header
 from .headers import Buffer
 from .loaders import pillow
 from .loaders.loader import Frame, Loader
-from .metadata import fields
+from .metadata import fields, xmp_place
 from .source import Source
 
 Size = tuple[int, int]
@@ -290,6 +290,7 @@ class _Pictures:
         self._loader = loader
         self._needs_look = bool(task.facts) or any(output.gravity == _ATTENTION for output in task.outputs)
         self._started = time.process_time()
+        self._unhurried_pixels_left = encode.MOST_UNHURRIED_PIXELS
         self.plans = [placement.plan(document.display, output) for output in task.outputs]
         if not document.format.is_vector:
             _hold_still(document)
@@ -316,7 +317,18 @@ class _Pictures:
         image = operations.laid(
             image, plan.canvas, plan.corner(focus), output.background, has_alpha=has_alpha
         )
-        return kind, encode.encode(image, kind, output.quality, most_bytes)
+        in_a_hurry = self._is_in_a_hurry(plan.canvas)
+        return kind, encode.encode(image, kind, output.quality, most_bytes, in_a_hurry=in_a_hurry)
+
+    def _is_in_a_hurry(self, size: Size) -> bool:
+        """Sixteen pictures must be written in the time of one: some at leisure, the others not."""
+        pixels = size[0] * size[1]
+        if len(self.plans) == 1:
+            return False
+        if pixels > self._unhurried_pixels_left:
+            return True
+        self._unhurried_pixels_left -= pixels
+        return False
 
     @cached_property
     def look(self) -> Image.Image:
@@ -383,7 +395,7 @@ def _metadata(blocks: Blocks) -> dict[str, Any]:
     name = icc.description(blocks.profile()) if blocks.profile else None
     return {
         "exif": fields.fields(blocks.exif),
-        "gps": fields.place(blocks.exif),
+        "gps": fields.place(blocks.exif) or xmp_place.place(blocks.placed_xmp),
         "xmp": blocks.has_xmp,
         "iptc": blocks.has_iptc,
         "comment": blocks.has_comment,

@@ -1,7 +1,7 @@
 """What is done to pixels: upright, scaled into a box, cut into square avatars. Stays out of formats."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from PIL import Image
@@ -211,17 +211,31 @@ def laid(
         background = "00000000" if has_alpha else "ffffff"
     *color, alpha = bytes.fromhex(background.ljust(8, "f"))
     is_gray = image.mode in ("L", "LA") and len(set(color)) == 1
-    if alpha == 255:
-        made = Image.new("RGB", canvas, tuple(color))
-        mask = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-        made.paste(image.convert("RGB"), corner, mask)
-        return made.convert("L") if is_gray else made
-    made = Image.new("RGBA", canvas, (*color, alpha))
-    if alpha == 0:
-        made.paste(image.convert("RGBA"), corner)
-    else:
-        made.alpha_composite(image.convert("RGBA"), corner)
-    return made.convert("LA") if is_gray else made
+    is_opaque = alpha == 255
+    made = Image.new("RGB" if is_opaque else "RGBA", canvas, (*color, alpha)[: 3 + (not is_opaque)])
+    for piece, place in _pieces(image, corner):
+        if is_opaque:
+            mask = piece.getchannel("A") if piece.mode in ("LA", "RGBA") else None
+            made.paste(piece.convert("RGB"), place, mask)
+        elif alpha == 0:
+            made.paste(piece.convert("RGBA"), place)
+        else:
+            made.alpha_composite(piece.convert("RGBA"), place)
+    return made.convert("L" if is_opaque else "LA") if is_gray else made
+
+
+_PIECE_PIXELS = 1 << 22
+"""Laying a picture down makes some copies of it: of a large one only of so much at a time."""
+
+
+def _pieces(image: Image.Image, corner: tuple[int, int]) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    rows = max(1, _PIECE_PIXELS // image.width)
+    if rows >= image.height:
+        yield image, corner
+        return
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        yield image.crop((0, top, image.width, bottom)), (corner[0], corner[1] + top)
 
 
 def _nearest(value: float, error: Callable[[int], float]) -> int:

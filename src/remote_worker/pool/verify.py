@@ -27,8 +27,8 @@ from ..contract.messages import (
 _MIME = re.compile(r"image/[a-z0-9][a-z0-9.+-]{0,60}")
 _FORMAT = re.compile(r"[a-z0-9]{2,8}")
 _WORD = re.compile(r"[a-z0-9./+-]{1,64}")
-_BLURHASH = re.compile(r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]{28}")
-"""Of four by three components: a digit for how many, one for their range, four and eleven pairs."""
+_BLURHASH = re.compile(r"L[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]{27}")
+"""Of four by three components: an L says so, then one digit for their range, four and eleven pairs."""
 _THUMBHASH_BYTES = range(5, 26)
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 _PHASH = re.compile(r"[0-9a-f]{16}")

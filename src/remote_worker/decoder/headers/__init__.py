@@ -49,6 +49,7 @@ class Metadata:
         self._xmp_orientation: int | None = None
         self._exif: Buffer = b""
         self._exif_blocks = 0
+        self._placed_xmp = b""
         self._xmp_packets = 0
         self._xmp_bytes = 0
 
@@ -62,6 +63,7 @@ class Metadata:
         """What can be told in words."""
         return Blocks(
             exif=self._exif,
+            placed_xmp=self._placed_xmp,
             has_xmp=self._xmp_packets > 0,
             has_iptc=self.has_iptc,
             has_comment=self.has_comment,
@@ -90,6 +92,8 @@ class Metadata:
         self._xmp_packets += 1
         self._xmp_bytes += len(packet)
         self.has_gps = self.has_gps or xmp.has_gps(packet)
+        if not self._placed_xmp and xmp.LATITUDE.encode() in packet:
+            self._placed_xmp = packet
 
     def take_photoshop(self, block: bytes) -> None:
         """Photoshop's resources, which may carry a profile, EXIF and XMP."""

@@ -96,6 +96,7 @@ class _Segments:
         own, other = self.metadata.blocks, self.elsewhere.blocks
         return Blocks(
             exif=own.exif,
+            placed_xmp=own.placed_xmp,
             has_xmp=own.has_xmp,
             has_iptc=other.has_iptc,
             has_comment=self._has_comment,

@@ -64,6 +64,7 @@ def read(data: Buffer) -> Header:
     metadata = _metadata(file, page, pages)
     blocks = Blocks(
         exif=data,
+        placed_xmp=metadata.blocks.placed_xmp,
         has_xmp=XMP_PACKET in page,
         has_iptc=metadata.has_iptc or IPTC in page,
         profile=lambda: file.value(page, ICC_PROFILE),

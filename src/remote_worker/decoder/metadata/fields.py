@@ -87,6 +87,7 @@ class _Raw:
 _LETTERS = {1: "B", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
 _FRACTIONS = frozenset({5, 10})
 _TEXT = frozenset({2, 129})
+_BYTES_OF_ANY_KIND = 7
 _GREATEST = 1 << 53
 
 
@@ -116,7 +117,13 @@ def _entries(block: Buffer) -> Iterable[tuple[Entry, Names, _Raw]]:
 
 def _plain(raw: _Raw) -> Value | None:
     """Text, a number, or several numbers in one text."""
-    return _text(raw) if raw.kind in _TEXT else _joined(raw.numbers())
+    return _text(raw) if raw.kind in _TEXT or _is_words(raw) else _joined(raw.numbers())
+
+
+def _is_words(raw: _Raw) -> bool:
+    """Some software marks its text as bytes of any kind."""
+    text = raw.data.rstrip(b"\0")
+    return raw.kind == _BYTES_OF_ANY_KIND and len(text) > 1 and text.isascii() and text.decode().isprintable()
 
 
 def _joined(numbers: list[int | float | None]) -> Value | None:
@@ -147,9 +154,23 @@ def _coded_text(raw: _Raw) -> str:
     """Eight bytes say in which code the rest is."""
     code, text = raw.data[:8], raw.data[8:]
     if code.startswith(b"UNICODE"):
-        codec = "utf-16-le" if raw.order == "<" else "utf-16-be"
-        return printable(text.decode(codec, "replace").partition("\0")[0])
+        return printable(text.decode(_utf_16(text, raw.order), "replace").strip("\ufeff").partition("\0")[0])
+    if code.startswith(b"JIS"):
+        return ""  # Its decoder is not on board.
     return _decoded(text.partition(b"\0")[0])
+
+
+def _utf_16(text: bytes, order: str) -> str:
+    """By its mark, else by which bytes are zeros: writers do not agree whether the block's order holds."""
+    if text[:2] in _MARKS:
+        return _MARKS[text[:2]]
+    first, second = text[::2].count(0), text[1::2].count(0)
+    if first != second:
+        return "utf-16-be" if first > second else "utf-16-le"
+    return "utf-16-le" if order == "<" else "utf-16-be"
+
+
+_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
 def _speed(raw: _Raw) -> Value | None:
@@ -197,10 +218,10 @@ def _altitude(found: dict[int, _Raw]) -> float | None:
         return None
     is_below = 5 in found and _number(found[5]) in (1, 3)
     altitude = -metres if is_below else metres
-    return altitude if _ALTITUDES[0] <= altitude <= _ALTITUDES[1] else None
+    return altitude if ALTITUDES[0] <= altitude <= ALTITUDES[1] else None
 
 
-_ALTITUDES = (-100_000, 10_000_000)
+ALTITUDES = (-100_000, 10_000_000)
 """Metres, beyond which it is none."""
 
 _FIELDS: Names = {

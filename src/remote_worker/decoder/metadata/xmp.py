@@ -8,6 +8,7 @@ from collections.abc import Callable
 from xml.parsers import expat
 
 TIFF = "http://ns.adobe.com/tiff/1.0/"
+LATITUDE = "GPSLatitude"
 MOST_BYTES = 16 * 1024 * 1024
 SEPARATOR = " "
 COORDINATE = re.compile(r"(?i)latitude|longt?itude|gpscoordinates|gpsposition")
