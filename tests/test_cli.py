@@ -259,6 +259,23 @@ def test_settings_prints_every_variable_with_its_effective_value() -> None:
     assert told["REMOTE_CPU_SECONDS"] == "8"
 
 
+@pytest.mark.parametrize("command", [["settings"], ["doctor"]])
+def test_a_reader_that_has_enough_is_no_failure_to_speak_of(command: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "remote_worker", *command],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 @pytest.mark.parametrize("command", [["serve"], ["settings"], ["doctor"], ["run", "info", "a.png"]])
 def test_a_bad_setting_stops_every_command_with_its_name(command: list[str]) -> None:
     done = cli(*command, REMOTE_PROT="1")
