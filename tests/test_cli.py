@@ -226,6 +226,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "absent.png" in done.stderr
+    assert done.stderr.endswith("absent.png: No such file or directory\n")
     assert "Traceback" not in done.stderr
 
 

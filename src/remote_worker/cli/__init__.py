@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as failed:
-        words = f"{failed.filename}: {failed.strerror}" if failed.filename and failed.strerror else str(failed)
-        return _complain(words, FAILED)
+        is_of_file = failed.filename is not None and failed.strerror
+        return _complain(f"{failed.filename}: {failed.strerror}" if is_of_file else str(failed), FAILED)
 
 
 def _parser() -> argparse.ArgumentParser:

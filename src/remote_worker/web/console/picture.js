@@ -50,7 +50,7 @@ async function trySample() {
     const { body } = await ask("/console/sample.jpg", { kind: "blob", signal });
     await take(new File([body], "sample.jpg", { type: "image/jpeg" }));
   } catch (failure) {
-    if (!signal.aborted) refuse(failure, "There is no sample just now");
+    if (!signal.aborted) refuse(failure, "There is no sample");
   }
 }
 
@@ -81,7 +81,7 @@ export async function take(file, others = 0) {
     refuse(new Failure({
       message: `It has ${bytes(file.size)}, and this worker takes up to ${bytes(limits.input_bytes)}. Nothing was sent.`,
       code: "too_large",
-    }));
+    }), "This one is not taken");
     return;
   }
   say("Looking at it …");
@@ -92,13 +92,13 @@ export async function take(file, others = 0) {
     await current.run();
   } catch (failure) {
     if (signal.aborted) return;
-    refuse(failure);
+    refuse(failure, "This one is not taken");
   }
 }
 
-function refuse(failure, title = "This one is not taken", ...before) {
+function refuse(failure, title, ...before) {
   say(ending().trim());
-  byId("picture-before").replaceChildren(...before, failureCard(failure, title));
+  byId("picture-before").replaceChildren(...before, failureCard(failure, failure.code ? title : "It did not get through"));
   byId("picture-out").hidden = false;
   byId("picture-out").querySelector(".after").hidden = true;
 }
