@@ -105,7 +105,7 @@ def _try(lock: str) -> str:
 
 
 def _make(lock: str, *, fresh: bool) -> None:
-    print(f"Setting up .venv from {lock} ...", file=sys.stderr, flush=True)
+    print(f"Setting up .venv from {lock} with {_version()} ...", file=sys.stderr, flush=True)
     # An environment of the same Python is added to, not emptied: a server may be running from it.
     _run(sys.executable, "-I", "-m", "venv", *(["--clear"] if fresh else []), str(VENV))
     python = VENV / "bin" / "python"

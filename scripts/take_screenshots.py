@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
+from contextlib import ExitStack
 from io import BytesIO
 from itertools import product
 from pathlib import Path
@@ -24,13 +26,24 @@ WIDTHS = {"wide": (1360, 2400), "phone": (390, 1900)}
 COLOURS = 256
 MOST_BYTES = 300_000
 LOOKED_AT_SECONDS = 20
+PRESETS = """[presets.card]
+outputs = [
+  {name = "square", width = 240, height = 240, mode = "cover", gravity = "attention", format = "webp"},
+  {name = "wide", width = 480, height = 240, mode = "cover", format = "avif"},
+]
+"""
 
 
 def main() -> int:
     """Take all four."""
     TO.mkdir(exist_ok=True)
     port = free_port()
-    with worker(port, os.sched_getaffinity(0)), sync_playwright() as playwright:
+    with ExitStack() as stack:
+        settings = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".toml"))
+        playwright = stack.enter_context(sync_playwright())
+        settings.write(PRESETS)
+        settings.flush()
+        stack.enter_context(worker(port, os.sched_getaffinity(0), REMOTE_SETTINGS_FILE=settings.name))
         address = f"http://127.0.0.1:{port}/"
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         stop = threading.Event()

@@ -226,6 +226,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "absent.png" in done.stderr
+    assert done.stderr.endswith("absent.png: No such file or directory\n")
     assert "Traceback" not in done.stderr
 
 
@@ -257,6 +258,23 @@ def test_settings_prints_every_variable_with_its_effective_value() -> None:
     assert list(told) == [row.name for row in settings.TABLE]
     assert told["REMOTE_INPUT_BYTES"] == "1MiB"
     assert told["REMOTE_CPU_SECONDS"] == "8"
+
+
+@pytest.mark.parametrize("command", [["settings"], ["doctor"]])
+def test_a_reader_that_has_enough_is_no_failure_to_speak_of(command: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "remote_worker", *command],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("command", [["serve"], ["settings"], ["doctor"], ["run", "info", "a.png"]])

@@ -539,3 +539,149 @@ def test_without_scripts_it_says_so_kindly(browser: Browser, address: str) -> No
     tab.get_by_role("link", name="What each error means").click()
     expect(tab.get_by_role("row", name="too_large 413")).to_be_visible()
     context.close()
+
+
+SHIFTED = """() => new Promise((resolve) => {
+    new PerformanceObserver((list) => {
+        resolve(list.getEntries().reduce((sum, entry) => sum + entry.value, 0));
+    }).observe({ type: "layout-shift", buffered: true });
+    setTimeout(() => resolve(0), 100);
+})"""
+
+
+@pytest.mark.parametrize("width", [320, 1440])
+def test_nothing_moves_while_the_page_comes_up(browser: Browser, address: str, width: int) -> None:
+    with visit(browser, address, width=width) as tab:
+        expect(tab.get_by_role("region", name="The seal")).to_be_visible()
+        expect(tab.get_by_role("contentinfo")).to_be_visible()
+
+        assert tab.evaluate(SHIFTED) < 0.05  # A good page has less than 0.1.
+        lines = "(all) => all.map((e) => e.getBoundingClientRect().height)"
+        assert max(tab.get_by_role("tab").evaluate_all(lines)) < 50
+
+        tab.goto(f"{address}console/errors.html")
+        words = tab.locator(".errors tbody th, .errors tbody td:nth-child(2)")
+        assert words.count() > 60
+        assert words.evaluate_all("(all) => all.filter((e) => e.getClientRects().length > 1).length") == 0
+        assert words.evaluate_all("(all) => Math.max(...all.map((e) => e.firstChild.textContent.length))") > 3
+
+
+def test_what_a_worker_offers_is_asked_again_after_it_was_away(browser: Browser, address: str) -> None:
+    is_away = True
+
+    def gone(route: Route) -> None:
+        if is_away:
+            route.abort()
+        else:
+            route.continue_()
+
+    routes = dict.fromkeys(("images/facts", "images/preset", "console/sample.jpg", "stats"), gone)
+    with visit(browser, address, routes=routes) as tab:
+        sample = tab.get_by_role("button", name="Try a sample")
+        sample.click()
+        expect(tab.get_by_role("alert")).to_contain_text("The worker cannot be reached")
+        drop(tab, "lake.jpg", SAMPLE.read_bytes())
+        finished(tab)
+        expect(tab.get_by_role("article", name="Facts")).to_have_count(0)
+
+        is_away = False
+        sample.click()
+        expect(tab.get_by_role("article", name="Facts").locator("canvas")).to_have_count(3)
+        finished(tab)
+
+
+def test_old_figures_are_marked_as_old_while_the_worker_is_away(browser: Browser, address: str) -> None:
+    is_away = False
+
+    def told(route: Route) -> None:
+        if is_away:
+            route.abort()
+        else:
+            route.fulfill(json=STATS)
+
+    with visit(browser, address, routes={"stats": told, "readyz": told}) as tab:
+        load = tab.get_by_role("region", name="Right now")
+        expect(load).to_contain_text("serving, up 2 min")
+        is_away = True
+        expect(load).to_contain_text("no answer: this is how it was")
+        expect(tab.get_by_text("Out of reach")).to_be_visible()
+        is_away = False
+        expect(load).to_contain_text("serving, up 2 min")
+        expect(tab.get_by_text("Ready and sealed")).to_be_visible()
+
+
+def test_a_picture_of_which_nothing_can_be_made_is_one_failure(
+    browser: Browser, address: str, samples: Path
+) -> None:
+    sizes = ("16384", "1024", "480x480")
+    refused = {"/images/rescale_avatar", "/images/facts", *(f"/images/fit/{size}" for size in sizes)}
+    with visit(browser, address, refused=refused) as tab:
+        drop(tab, "cut.png", (samples / "hostile" / "cut" / "apng-animated.png").read_bytes())
+
+        expect(tab.get_by_role("alert")).to_contain_text("Nothing can be made of it")
+        expect(tab.get_by_role("alert")).to_contain_text("damaged")
+        expect(tab.locator(".failed")).to_have_count(1)
+        expect(tab.get_by_role("article", name="Original")).to_be_visible()
+
+
+def test_sizes_that_are_not_the_callers_to_pick_are_not_offered(browser: Browser, address: str) -> None:
+    def mine_alone(route: Route) -> None:
+        route.fulfill(status=403, json={"code": "only_presets", "message": "Only presets"})
+
+    fits = ("1024?format=webp", "480x480?mode=cover&gravity=attention&format=webp")
+    routes = {f"images/fit/{fit}": mine_alone for fit in fits}
+    with visit(browser, address, routes=routes, refused=("/images/fit/1024", "/images/fit/480x480")) as tab:
+        tab.get_by_role("button", name="Try a sample").click()
+        finished(tab)
+
+        expect(tab.get_by_role("article", name="Avatars")).to_be_visible()
+        expect(tab.get_by_role("article", name="Made to fit")).to_have_count(0)
+        expect(tab.get_by_label("Longest side")).to_be_hidden()
+        expect(tab.locator(".failed")).to_have_count(0)
+
+
+def test_of_many_files_the_first_is_taken_and_the_others_are_told(browser: Browser, address: str) -> None:
+    with visit(browser, address) as tab:
+        tab.evaluate(
+            """async () => {
+                const blob = await (await fetch("/console/sample.jpg")).blob();
+                const dataTransfer = new DataTransfer();
+                for (const name of ["a", "b", "c"]) dataTransfer.items.add(new File([blob], `${name}.jpg`));
+                document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+            }"""
+        )
+        finished(tab)
+
+        expect(tab.locator("#picture-says")).to_contain_text("2 more came with it and were left out")
+
+
+def test_an_address_may_be_written_as_people_do(browser: Browser, address: str, origin: Origin) -> None:
+    with visit(browser, address, refused={"/links/preview"}) as tab:
+        tab.get_by_role("tab", name="Link").click()
+        field = tab.get_by_label("Address of a page")
+        for written, asked in (("10.0.0.1/admin", "https://10.0.0.1/admin"), ("ftp://a.b/", "ftp://a.b/")):
+            field.fill(written)
+            field.press("Enter")
+            expect(tab.get_by_role("alert")).to_be_visible()
+            expect(field).to_have_value(asked)
+
+        field.fill(f"http://127.0.0.1:{origin.port}/reset?token=abcdef0123456789abcdef0123456789")
+        field.press("Enter")
+        expect(tab.get_by_role("region", name="How it went")).to_contain_text("as if it worked only once")
+
+
+def test_what_is_written_from_right_to_left_is_shown_so(browser: Browser, address: str) -> None:
+    with visit(browser, address) as tab:
+        paste(tab, "# \u0627\u0644\u0633\u0644\u0627\u0645 1.\n\nHello 2.")
+        post = tab.get_by_role("region", name="Rendered post")
+        post.get_by_role("heading").wait_for()
+
+        field = tab.get_by_label("Markdown of a post")
+        assert field.evaluate("(e) => getComputedStyle(e).direction") == "rtl"
+        sides = """(all) => all.map((e) => {
+            const range = document.createRange();
+            range.selectNodeContents(e);
+            const [text, box] = [range.getBoundingClientRect(), e.getBoundingClientRect()];
+            return text.left - box.left > box.right - text.right ? "right" : "left";
+        })"""
+        assert post.locator("h1, p").evaluate_all(sides) == ["right", "left"]

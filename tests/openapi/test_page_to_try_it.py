@@ -241,3 +241,25 @@ def test_its_files_have_their_types(name: str, kind: str, worker: Worker) -> Non
 @pytest.mark.parametrize("name", ["none.js", "..%2fopenapi.py", "%2e%2e", ".."])
 def test_no_other_file_is_given_out(name: str, worker: Worker) -> None:
     assert worker.ask("GET", f"/docs/{name}").status == 404
+
+
+def test_what_is_typed_into_a_path_leads_nowhere_else(url: str, page: Page) -> None:
+    opened(page, url, "camo_at_root")
+    curl = page.locator("#camo_at_root pre code")
+    for typed in ("https:evil.example", "//evil.example", ""):
+        page.get_by_label("digest").locator("visible=true").first.fill(typed)
+        line = curl.inner_text()
+        assert line.split("'")[-2].startswith(url.removesuffix("docs")), line
+
+
+def test_a_line_is_marked_where_the_clipboard_is_not_for_pages(url: str, page: Page) -> None:
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    opened(page, url, "ping")
+    copy = page.locator("#ping .copied button")
+
+    copy.click()
+
+    assert page.evaluate("getSelection().toString()") == page.locator("#ping pre code").inner_text()
+    assert copy.inner_text() == "Marked: Ctrl+C"
+    page.get_by_role("link", name="Console").click()
+    page.wait_for_url(url.removesuffix("docs"))

@@ -28,6 +28,8 @@ from .pictures import FORMATS_BY_SUFFIX, run
 from .serving import serve
 
 FAILED = 1
+BROKEN_PIPE = 141
+"""What a shell says of a program that SIGPIPE ended."""
 CANNOT_START = 78
 """EX_CONFIG of sysexits.h: a setting is wrong, or a layer of the seal cannot be put up."""
 
@@ -43,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     try:
         settings = read(_environment(options))
-        return _COMMANDS[options.command](options, settings)
+        status = _COMMANDS[options.command](options, settings)
+        sys.stdout.flush()
+        return status
     except BadSettings as bad:
         return _complain("\n".join(bad.problems), CANNOT_START)
     except (TemplateFailed, DoorFailed, CacheUnusable, CannotListen, BadCertificate) as failed:
@@ -52,8 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except WorkFailed as failed:
         return _complain(f"{failed.code}: {failed.detail}" if failed.detail else failed.code, FAILED)
+    except BrokenPipeError:
+        # Who read it has enough. What is still held must not fail once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except OSError as failed:
-        return _complain(str(failed), FAILED)
+        is_of_file = failed.filename is not None and failed.strerror
+        return _complain(f"{failed.filename}: {failed.strerror}" if is_of_file else str(failed), FAILED)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -42,13 +42,15 @@ export function posted(name, file, filename = "picture") {
   return { method: "POST", body: form };
 }
 
-/** Whether there is such a path here. */
-export async function exists(path) {
+const NOT_HERE = new Set([401, 403, 404, 405]);
+
+/** The answer at `path`, or null where there is none or none for this key. Throws Failure when nobody knows. */
+export async function offer(path) {
   try {
-    await ask(path);
-    return true;
+    return await ask(path);
   } catch (failure) {
-    return failure.status !== 404 && failure.status !== 405 && failure.status !== 0 && failure.status !== 401;
+    if (NOT_HERE.has(failure.status)) return null;
+    throw failure;
   }
 }
 

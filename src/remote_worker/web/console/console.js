@@ -1,6 +1,6 @@
 // The page as a whole: tabs, dropping and pasting, the key, the theme, and what the worker says of itself.
 
-import { ask, exists, hasKey, onKeyWanted, useKey } from "./api.js";
+import { ask, hasKey, offer, onKeyWanted, useKey } from "./api.js";
 import { byId } from "./dom.js";
 import * as link from "./link.js";
 import * as load from "./load.js";
@@ -11,6 +11,8 @@ import * as seal from "./seal.js";
 const TABS = ["picture", "link", "post"];
 const THEMES = { "": "as the system", light: "light", dark: "dark" };
 const READY_MILLISECONDS = 15000;
+/** What comes later than this may move what is there. */
+const SETTLED_MILLISECONDS = 1000;
 
 function open(name, isFocused = false) {
   for (const other of TABS) {
@@ -71,7 +73,7 @@ function startDropping() {
 function given(data) {
   if (data.files.length > 0) {
     open("picture");
-    void picture.take(data.files[0]);
+    void picture.take(data.files[0], data.files.length - 1);
     return;
   }
   const text = (data.getData("text/uri-list").split("\n").find((line) => line && !line.startsWith("#")) ?? data.getData("text/plain")).trim();
@@ -167,8 +169,13 @@ startKey();
 picture.start();
 link.start();
 post.start();
-void learn();
-void ready();
 setInterval(() => { if (!document.hidden) void ready(); }, READY_MILLISECONDS);
-load.start();
-void exists("/openapi.json").then((isThere) => { byId("api").hidden = !isThere; });
+const first = [
+  learn(),
+  ready(),
+  load.start(() => void ready()),
+  offer("/openapi.json").then((found) => { byId("api").hidden = found === null; }, () => {}),
+];
+// What is asked for at the start appears at once, and so pushes nothing about.
+void Promise.race([Promise.all(first), new Promise((resolve) => { setTimeout(resolve, SETTLED_MILLISECONDS); })])
+  .then(() => document.documentElement.classList.remove("settling"));

@@ -22,9 +22,12 @@ export function paste(url) {
 const say = (text) => { byId("link-says").textContent = text; };
 
 async function preview() {
-  const url = byId("link-field").value.trim();
+  const field = byId("link-field");
+  // As people write them: example.org/story.
+  if (/^[^\s:/?#]+\.[^\s:/?#]+(?:[:/?#]|$)/.test(field.value.trim())) field.value = `https://${field.value.trim()}`;
+  const url = field.value.trim();
   if (!url) {
-    byId("link-field").focus();
+    field.focus();
     return;
   }
   work.abort();
@@ -55,8 +58,8 @@ function card(told, signal) {
   const site = h("p", { class: "site" }, h("span", {}, told.site_name ?? new URL(target).host));
   const made = h("article", { class: "card unfurl", "aria-label": "The card" }, h("div", { class: "body" },
     site,
-    h("h2", {}, h("a", { href: target, target: "_blank", rel: "noopener noreferrer nofollow" }, title)),
-    told.description && h("p", {}, told.description),
+    h("h2", { dir: "auto" }, h("a", { href: target, target: "_blank", rel: "noopener noreferrer nofollow" }, title)),
+    told.description && h("p", { class: "said", dir: "auto" }, told.description),
     h("p", { class: "tags" },
       [told.type, told.author, told.published_time?.slice(0, 10), told.lang].filter(Boolean).map((text) => tag(text)),
       told.embed && tag(`player: ${told.embed.provider}`, "good"),
@@ -83,7 +86,9 @@ function way(hops, told = null) {
   return h("section", { class: "card", "aria-label": "How it went" },
     h("div", { class: "row spread" }, h("h2", {}, "How it went"),
       told?.fetch && h("p", { class: "tags" }, tag(`cache: ${told.fetch.cache}`), tag(milliseconds(told.fetch.milliseconds ?? 0)))),
-    hops.length === 0 && h("p", { class: "quiet" }, "Nothing was fetched for it this time."),
+    hops.length === 0 && h("p", { class: "quiet" }, told?.flags?.includes("one_time_link")
+      ? "It looks as if it worked only once, as the links of mails do, so it was left alone: following it may use it up. The box above has it followed all the same."
+      : "Nothing was fetched for it this time."),
     h("ol", { class: "hops" }, hops.map(hop)));
 }
 

@@ -4,28 +4,43 @@ import { ask } from "./api.js";
 import { byId, h, milliseconds, part, s } from "./dom.js";
 
 const EVERY_MILLISECONDS = 1000;
+const AWAY_MILLISECONDS = 3000;
 const REMEMBERED = 60;
 const LANES = { pictures: "Pictures", texts: "Texts", fetches: "Fetches" };
 
 const seen = [];
 let timer = 0;
 let drawing = null;
+let isAway = false;
+let changed = () => {};
 
-export function start() {
-  document.addEventListener("visibilitychange", again);
-  again();
+/** Begins to look; `onChange` is called when the worker goes out of reach or comes back. */
+export function start(onChange) {
+  changed = onChange;
+  document.addEventListener("visibilitychange", () => void again());
+  return again();
 }
 
-export function again() {
+export async function again() {
   clearTimeout(timer);
-  if (!document.hidden) void look();
+  if (!document.hidden) await look();
+}
+
+function away(isNow) {
+  if (isNow === isAway) return;
+  isAway = isNow;
+  byId("load").classList.toggle("away", isNow);
+  if (isNow) byId("load-uptime").textContent = "no answer: this is how it was";
+  changed();
 }
 
 async function look() {
   try {
     const { body } = await ask("/stats");
     show(body);
+    away(false);
   } catch (failure) {
+    away(!failure.status);
     if (failure.status) {
       // An older worker, or a key that may not look: there is nothing to come back for.
       byId("load").hidden = true;
@@ -33,7 +48,7 @@ async function look() {
     }
   }
   clearTimeout(timer);
-  if (!document.hidden) timer = setTimeout(() => void look(), EVERY_MILLISECONDS);
+  if (!document.hidden) timer = setTimeout(() => void look(), isAway ? AWAY_MILLISECONDS : EVERY_MILLISECONDS);
 }
 
 function show(stats) {

@@ -1,6 +1,6 @@
 // A picture and everything that the worker makes of it.
 
-import { ask, exists, Failure, hasKey, posted } from "./api.js";
+import { ask, Failure, hasKey, offer, posted } from "./api.js";
 import { Addresses, byId, bytes, failureCard, h, milliseconds, s, stepsOf, timingBar } from "./dom.js";
 import { removedCard } from "./metadata.js";
 import { bits, blurhash, thumbhash } from "./placeholders.js";
@@ -13,11 +13,15 @@ const MOST_PIXELS_SHOWN = 4e6;
 const MOST_BYTES_SHOWN = 4 * 1048576;
 const SHOWN_BY_BROWSERS = new Set(["jpeg", "png", "gif", "webp", "avif"]);
 
+/** How it lies before it is stood upright, by its EXIF orientation. */
+const STANDS = { 2: "mirrored", 3: "upside down", 4: "upside down and mirrored", 5: "on its side and mirrored", 6: "lies on its side", 7: "on its side and mirrored", 8: "lies on its side" };
+
 const addresses = new Addresses();
 let work = new AbortController();
 let limits = null;
 let current = null;
 let offers = null;
+let leftOut = 0;
 
 /** What /capabilities says, once it is known. */
 export function knows(capabilities) {
@@ -40,29 +44,44 @@ export function start() {
 }
 
 async function trySample() {
-  const answer = await fetch("/console/sample.jpg");
-  await take(new File([await answer.blob()], "sample.jpg", { type: "image/jpeg" }));
+  const signal = clear();
+  say("Fetching the sample …");
+  try {
+    const { body } = await ask("/console/sample.jpg", { kind: "blob", signal });
+    await take(new File([body], "sample.jpg", { type: "image/jpeg" }));
+  } catch (failure) {
+    if (!signal.aborted) refuse(failure, "There is no sample");
+  }
 }
 
 const say = (text) => { byId("picture-says").textContent = text; };
 
-/** Has the worker take this file apart. */
-export async function take(file) {
+/** Said at the end of whatever comes of it. */
+const ending = () => (leftOut ? ` ${leftOut} more came with it and ${leftOut === 1 ? "was" : "were"} left out: here it is one at a time; “remote-worker run” takes folders.` : "");
+
+/** An empty table, and the signal that ends what is put on it. */
+function clear() {
   work.abort();
   work = new AbortController();
-  const { signal } = work;
   addresses.clear();
   current = null;
+  leftOut = 0;
   byId("picture-before").replaceChildren();
   byId("picture-cards").replaceChildren();
   byId("picture-out").hidden = true;
   byId("picture").classList.add("has-picture");
+  return work.signal;
+}
+
+/** Has the worker take this file apart; `others` came with it. */
+export async function take(file, others = 0) {
+  const signal = clear();
+  leftOut = others;
   if (limits && file.size > limits.input_bytes) {
-    say("");
     refuse(new Failure({
       message: `It has ${bytes(file.size)}, and this worker takes up to ${bytes(limits.input_bytes)}. Nothing was sent.`,
       code: "too_large",
-    }));
+    }), "This one is not taken");
     return;
   }
   say("Looking at it …");
@@ -73,26 +92,25 @@ export async function take(file) {
     await current.run();
   } catch (failure) {
     if (signal.aborted) return;
-    say("");
-    refuse(failure);
+    refuse(failure, "This one is not taken");
   }
 }
 
-function refuse(failure) {
-  byId("picture-before").replaceChildren(failureCard(failure, "This one is not taken"));
+function refuse(failure, title, ...before) {
+  say(ending().trim());
+  byId("picture-before").replaceChildren(...before, failureCard(failure, failure.code ? title : "It did not get through"));
   byId("picture-out").hidden = false;
   byId("picture-out").querySelector(".after").hidden = true;
 }
 
-/** Which of the younger paths this worker has; asked once. */
+/** Which of the younger paths this worker has for this key; asked until it is known. */
 async function offered() {
-  offers ??= (async () => {
-    const hasFacts = await exists("/images/facts");
-    let presets = [];
-    if (await exists("/images/preset")) presets = names((await ask("/images/preset")).body.presets);
-    return { hasFacts, presets };
-  })();
-  return offers;
+  try {
+    offers ??= { hasFacts: (await offer("/images/facts")) !== null, presets: names((await offer("/images/preset"))?.body.presets) };
+  } catch {
+    // Out of reach or busy: the next picture asks again.
+  }
+  return offers ?? { hasFacts: false, presets: [] };
 }
 
 const names = (presets) => (Array.isArray(presets) ? presets.map((preset) => preset.name ?? preset) : Object.keys(presets ?? {})).map(String);
@@ -106,12 +124,14 @@ class Bench {
   #isChecked = false;
   #fitCard = null;
   #fitting = new AbortController();
+  #failures = [];
 
   constructor(file, { body }, signal) {
     this.#file = file;
     this.#info = body;
     this.#signal = signal;
     byId("picture-out").querySelector(".after").hidden = false;
+    byId("fit-options").hidden = false;
     byId("fit-animated-label").hidden = body.frames < 2;
   }
 
@@ -119,7 +139,8 @@ class Bench {
     const began = performance.now();
     const info = this.#info;
     this.#removed = removedCard(info, null);
-    byId("picture-before").replaceChildren(this.#original(), this.#removed);
+    const original = this.#original();
+    byId("picture-before").replaceChildren(original, this.#removed);
     const jobs = [];
     const cards = byId("picture-cards");
     const add = (title, act, kind) => {
@@ -143,7 +164,15 @@ class Bench {
       for (let job = jobs.shift(); job; job = jobs.shift()) if (await job()) made += 1;
     };
     await Promise.all(Array.from({ length: AT_ONCE }, next));
-    if (!this.#signal.aborted) say(`${made} made in ${milliseconds(performance.now() - began)}, each by a process of its own that is gone already.`);
+    if (this.#signal.aborted) return;
+    const [first, ...others] = this.#failures;
+    if (made === 0 && first && others.every(({ code, detail }) => code === first.code && detail === first.detail)) {
+      cards.replaceChildren();
+      refuse(first, "Nothing can be made of it", original);
+      return;
+    }
+    const failed = this.#failures.length > 0 ? `, ${this.#failures.length} failed,` : "";
+    say(`${made} made${failed} in ${milliseconds(performance.now() - began)}, each by a process of its own that is gone already.${ending()}`);
   }
 
   /** Once more with what the fields say now. */
@@ -167,7 +196,7 @@ class Bench {
         h("p", { class: "facts" },
           [info.format.toUpperCase(), `${info.display_width} × ${info.display_height}`, bytes(this.#file.size),
             info.frames > 1 && `${info.frames} frames`, info.bit_depth > 8 && `${info.bit_depth} bits`,
-            info.orientation > 1 && "lies on its side", info.has_alpha && "with transparency"]
+            STANDS[info.orientation], info.has_alpha && "with transparency"]
             .filter(Boolean).map((text) => h("span", {}, text)))));
     void this.#preview(frame);
     return card;
@@ -212,7 +241,15 @@ class Bench {
       return true;
     } catch (failure) {
       if (this.#signal.aborted || failure.name === "AbortError") return false;
+      if (failure.code === "only_presets") {
+        // Sizes are not this caller's to pick: then there is no such card, and nothing to set for it.
+        card.remove();
+        byId("fit-options").hidden = true;
+        return false;
+      }
+      this.#failures.push(failure);
       const failed = failureCard(failure, title);
+      failed.removeAttribute("role"); // What became of all of them is said once, at the end.
       card.replaceWith(failed);
       if (card === this.#fitCard) this.#fitCard = failed;
       return false;
@@ -288,7 +325,7 @@ class Bench {
           h("figcaption", {}, h("a", { href: address, download: `${output}.${value.format}` }, `${output}, ${value.width} × ${value.height}`, h("br"), `${String(value.format).toUpperCase()}, ${bytes(blob.size)}`)));
       }));
       card.querySelector(".frame").remove();
-      card.querySelector(".body").append(row, h("p", { class: "facts" }, [`${made.length} outputs of one decode`, milliseconds(inWorker(answer))].map((text) => h("span", {}, text))), timingBar(answer));
+      card.querySelector(".body").append(row, h("p", { class: "facts" }, [made.length === 1 ? "1 output" : `${made.length} outputs of one decode`, milliseconds(inWorker(answer))].map((text) => h("span", {}, text))), timingBar(answer));
     };
   }
 

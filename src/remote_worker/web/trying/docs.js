@@ -4,6 +4,8 @@ import { make, prose, words } from "./dom.js";
 import { Form } from "./request.js";
 import { Reader } from "./schema.js";
 
+const COPIED_MILLISECONDS = 2000;
+
 const main = document.getElementById("operations");
 const key = document.getElementById("key");
 document.getElementById("key-form").addEventListener("submit", (event) => event.preventDefault());
@@ -34,8 +36,15 @@ function operationBody(reader, path, method, operation) {
   const send = make("button", { class: "main", type: "submit" }, "Send");
   const tell = () => { curl.textContent = form.request(key.value.trim()).curl; };
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(curl.textContent);
-    copy.textContent = "Copied";
+    try {
+      await navigator.clipboard.writeText(curl.textContent);
+      copy.textContent = "Copied";
+    } catch {
+      // Without https a browser leaves the clipboard to the keyboard.
+      getSelection().selectAllChildren(curl);
+      copy.textContent = "Marked: Ctrl+C";
+    }
+    setTimeout(() => { copy.textContent = "Copy"; }, COPIED_MILLISECONDS);
   });
   const filled = make("form", { class: "body", novalidate: false },
     ...(operation.description ? prose(operation.description) : []),

@@ -68,7 +68,7 @@ export class Form {
     else if (this.reader.isSwitch(schema)) input = make("input", { id, type: "checkbox" });
     else if (told.enum) input = make("select", { id }, ...(parameter.required ? [] : [make("option", { value: "" }, "(not sent)")]), ...told.enum.map((one) => make("option", {}, String(one))));
     else if (told.type === "integer") input = make("input", { id, type: "number", min: told.minimum, max: told.maximum, step: "1" });
-    else input = make("input", { id, type: "text", spellcheck: "false", autocomplete: "off", pattern: where === "path" ? told.pattern : undefined });
+    else input = make("input", { id, type: "text", spellcheck: "false", autocomplete: "off", pattern: where === "path" ? told.pattern?.replaceAll("-]", "\\-]") : undefined }); // Browsers read it with the v flag.
     input.required = Boolean(parameter.required);
     if (parameter.example !== undefined) input.value = parameter.example;
     const shown = told.format === "binary" ? dropping(input) : input;
@@ -108,7 +108,7 @@ export class Form {
     }
     // The path is told from this page's, which may lie below a prefix.
     const base = new URL(".", location.href);
-    const url = new URL(target.slice(1), base);
+    const url = new URL(`.${target}`, base);
     return { url, options: { method: this.method, headers, body, cache: "no-store", redirect: "manual" }, curl: [...curl, quoted(url.href)].join(" ") };
   }
 
