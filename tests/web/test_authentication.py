@@ -1,11 +1,13 @@
 """Who may call once there are keys: by bearer key and by signed request, on our own server."""
 
+import asyncio
 import datetime
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from http_message_signatures import (
@@ -16,8 +18,24 @@ from http_message_signatures import (
 )
 from service.doors import Door
 from web.keyrings import BEARER, OTHER_BEARER, SECRET, digest_of, hashed, one_key, signature, write
-from web.serving import Answer, Reader, Service, ask, form, post, serving
+from web.serving import (
+    Answer,
+    Probe,
+    Reader,
+    Service,
+    SmallDecoder,
+    SmallRenderer,
+    ask,
+    form,
+    post,
+    serving,
+    small_uses,
+)
 from web.small_links import small_links
+
+from remote_worker.contract.limits import Limits
+from remote_worker.web.app import App, create_app
+from remote_worker.web.settings import WebSettings
 
 FILE = f"""
 {one_key('hmac = {"app-1" = "' + SECRET + '", "app-2" = "' + SECRET[::-1] + '"}')}
@@ -562,6 +580,73 @@ def test_what_finds_no_room_is_not_counted(tmp_path: Path) -> None:
 
         assert ask(service, post(CALL, UPLOAD, bearer(BEARER))).status == 200
         assert ask(service, post(CALL, UPLOAD, bearer(BEARER))).status == 429
+
+
+def chunked(body: bytes, *headers: str) -> bytes:
+    lines = [f"POST {CALL} HTTP/1.1", "Host: worker.example", "Content-Type: multipart/form-data; boundary=b"]
+    head = "\r\n".join([*lines, "Transfer-Encoding: chunked", *headers, "", ""]).encode()
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
+def test_a_body_in_chunks_is_let_in_while_bytes_are_left_like_any_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "keys", one_key("bytes_per_minute = 100"))
+    with serving(keys_file=path) as service:
+        first = ask(service, chunked(bytes(1000), bearer(BEARER)))
+        second = ask(service, chunked(bytes(1000), bearer(BEARER)))
+
+        assert first.status != 429
+        assert told(second) == (429, "quota_exceeded")
+        assert ask(service, get("/capabilities", bearer(BEARER))).status == 200  # It has no body.
+
+
+def test_bytes_of_a_body_that_is_refused_unread_are_given_back(tmp_path: Path) -> None:
+    path = write(tmp_path / "keys", one_key("bytes_per_minute = 3000000"))
+    with serving(keys_file=path) as service:
+        huge = post(CALL, b"", bearer(BEARER), length=10**12)
+
+        assert [ask(service, huge).status for _ in range(3)] == [413] * 3
+        assert ask(service, huge).status == 429  # What the server reads all the same is a MiB of each.
+
+
+def asked(app: App, path: str, state: dict[str, Any], *headers: tuple[bytes, bytes], root: str = "") -> int:
+    """The status that another server than ours gets."""
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        statuses.append(message.get("status", 0))
+
+    scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "query_string": b""}
+    scope |= {"path": root + path, "root_path": root, "state": state, "client": ("127.0.0.1", 1)}
+    asyncio.run(app({**scope, "headers": [(b"host", b"worker.example"), *headers]}, receive, send))
+    return statuses[0]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    uses = small_uses(SmallDecoder(), SmallRenderer(), links=small_links(Door()))
+    return create_app(uses, Probe(), WebSettings(keys_file=write(tmp_path / "keys.toml", FILE)), Limits())
+
+
+def test_a_server_that_shares_its_state_among_requests_shares_no_key(app: App) -> None:
+    state: dict[str, Any] = {}
+
+    shown = asked(app, CALL, state, (b"authorization", f"Bearer {BEARER}".encode()))
+    other = asked(app, CALL, state)
+
+    assert (shown, other, state) == (200, 401, {})
+
+
+@pytest.mark.parametrize("root", ["", "/below", "/images", "/livez"])
+def test_a_key_is_for_what_it_may_wherever_the_application_lies(app: App, root: str) -> None:
+    words = (b"authorization", f"Bearer {OTHER_BEARER}".encode())
+
+    assert asked(app, CALL, {}, words, root=root) == 403
+    assert asked(app, "/stats", {}, words, root=root) == 200
+    assert asked(app, "/stats", {}, root=root) == 401
+    assert asked(app, "/livez", {}, root=root) == 200
 
 
 def test_without_keys_nobody_is_asked_for_one() -> None:
