@@ -63,12 +63,13 @@ class Scrapes:
             if self._connections <= MOST_SCRAPES:
                 async with asyncio.timeout(SECONDS):
                     writer.write(self._answer_to(await reader.readuntil(b"\r\n\r\n")))
-                    await writer.drain()
+                    writer.close()
+                    await writer.wait_closed()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # Whoever does not ask gets no answer.
         finally:
             self._connections -= 1
-            writer.close()
+            writer.transport.abort()  # What nobody took in time does not stay.
 
     def _answer_to(self, head: bytes) -> bytes:
         first, *lines = head.decode("latin-1").split("\r\n")
