@@ -301,6 +301,8 @@ def test_what_was_signed_is_what_must_come(service: Service) -> None:
         (10, ";expires={soon}", 200),
         (10, ";expires={over}", 401),
         (302, ";expires={soon}", 401),  # it may shorten the window, not lengthen it
+        (-25, ";expires={early}", 401),  # before it was created
+        (-25, ";expires={late}", 200),
         (0, ';alg="hmac-sha256"', 200),
         (0, ';alg="hmac-sha512"', 401),
         (0, ';tag="x"', 401),
@@ -312,7 +314,7 @@ def test_a_signature_has_its_time_and_its_parameters(
     service: Service, ago: int, more: str, status: int
 ) -> None:
     now = int(time.time())
-    more = more.format(soon=now + 60, over=now - 1)
+    more = more.format(soon=now + 60, over=now - 1, early=now + 24, late=now + 25)
 
     assert ask(service, signed_post(created=now - ago, more=more)).status == status
 
