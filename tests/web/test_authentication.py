@@ -372,6 +372,13 @@ def test_a_signed_body_cannot_be_exchanged_or_slipped_in(service: Service) -> No
     assert len(other) == len(UPLOAD)  # Else its length would have told.
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", CALL), ("GET", "/capabilities")])
+def test_a_body_that_nobody_signed_is_refused_at_its_head(service: Service, method: str, path: str) -> None:
+    lines = [*signature(method, path), "Content-Length: 5", "Expect: 100-continue"]
+
+    assert told(ask(service, get(path, *lines, method=method))) == (400, "bad_digest")
+
+
 def test_a_signature_over_a_digest_that_is_weak_or_missing_is_refused(service: Service) -> None:
     for digest in ("md5=:rL0Y20zC+Fzt72VPzMSk2A==:", "sha-256=:AAAA:"):
         assert ask(service, post(CALL, UPLOAD, *signature("POST", CALL, digest=digest))).status == 400

@@ -159,6 +159,8 @@ class Gate:
                 raise WorkFailed(FailureCode.BAD_DIGEST, "Content-Digest needs sha-256 or sha-512")
             state["body_digest"] = BodyDigest(expected)
         if must_be_empty:
+            if _stated_bytes(scope):
+                raise WorkFailed(FailureCode.BAD_DIGEST)  # It need not come to be known as unsigned.
             state["body_digest"] = digest.of_nothing()
         if told.limits is not None:
             state["ceilings"] = _ceilings(told.limits)
