@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import hashlib
+import re
 import time
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from http_message_signatures import (
     algorithms,
 )
 from service.doors import Door
+from starlette.routing import Route
 from web.keyrings import BEARER, OTHER_BEARER, SECRET, digest_of, hashed, one_key, signature, write
 from web.serving import (
     Answer,
@@ -46,6 +48,9 @@ may = ["presets"]
 [keys.small]
 sha256 = ["{hashed("rw_small")}", "{hashed("rw_smaller")}"]
 input_bytes = 100
+[keys.nothing]
+sha256 = ["{hashed("rw_nothing")}"]
+may = []
 """
 UPLOAD = form(b"picture")
 CALL = "/images/info"
@@ -631,6 +636,26 @@ def asked(app: App, path: str, state: dict[str, Any], *headers: tuple[bytes, byt
     scope |= {"path": root + path, "root_path": root, "state": state, "client": ("127.0.0.1", 1)}
     asyncio.run(app({**scope, "headers": [(b"host", b"worker.example"), *headers]}, receive, send))
     return statuses[0]
+
+
+FOR_EVERY_KEY = {"/capabilities"}
+AREAS_OF_ROUTES = {"images", "links", "text", "dns", "ip", "ipip", "geo", "ens", "stats"}
+
+
+def test_every_route_is_open_or_signed_or_in_an_area(app: App) -> None:
+    nothing = (b"authorization", b"Bearer rw_nothing")
+    ways = {"address": "192.0.2.1", "name": "a", "box": "1", "signature": "s", "rest": "r", "encoded": "61"}
+    paths = {route.path: route for route in app.routes if isinstance(route, Route)}
+    statuses = {
+        path: asked(app, re.sub(r"{(\w+)(?::\w+)?}", lambda m: ways.get(m[1], "0" * 40), path), {}, nothing)
+        for path in paths
+    }
+
+    assert {path.split("/")[1] for path, status in statuses.items() if status == 403} - {"camo"} >= (
+        AREAS_OF_ROUTES
+    )
+    others = {path for path, status in statuses.items() if status != 403}
+    assert {path for path in others if asked(app, path, {}) == 401} == FOR_EVERY_KEY
 
 
 @pytest.fixture
