@@ -66,10 +66,12 @@ class Scrapes:
                     writer.close()
                     await writer.wait_closed()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # Whoever does not ask gets no answer.
+            # Whoever does not ask gets no answer, and one that is not taken does not stay.
+            if writer.transport.get_write_buffer_size():
+                writer.transport.abort()
         finally:
             self._connections -= 1
-            writer.transport.abort()  # What nobody took in time does not stay.
+            writer.close()
 
     def _answer_to(self, head: bytes) -> bytes:
         first, *lines = head.decode("latin-1").split("\r\n")
