@@ -121,3 +121,10 @@ def test_a_file_that_cannot_be_read_stops_the_start(path: Path, there: bool) -> 
         path.write_bytes(b"region = '\xff'")
     with pytest.raises(BadSettings, match="REMOTE_SETTINGS_FILE must be a TOML file"):
         read({"REMOTE_SETTINGS_FILE": str(path)})
+
+
+@pytest.mark.parametrize("value", ["[" * 10_000, "1" * 5000])
+def test_what_no_reader_of_toml_takes_stops_the_start_like_others(path: Path, value: str) -> None:
+    (problem,) = problems(path, f"connections = {value}")
+
+    assert problem.startswith("REMOTE_SETTINGS_FILE must be a TOML file that can be read, not 'FILE'")

@@ -218,7 +218,7 @@ def _members(path: str) -> dict[str, Any]:
     """What stands in the file. Raises BadSettings."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as bad:
+    except (OSError, ValueError, RecursionError) as bad:
         raise BadSettings([f"{FILE} must be a TOML file that can be read, not {path!r}: {bad}"]) from bad
 
 

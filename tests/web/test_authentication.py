@@ -1,11 +1,14 @@
 """Who may call once there are keys: by bearer key and by signed request, on our own server."""
 
+import asyncio
 import datetime
 import hashlib
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from http_message_signatures import (
@@ -15,9 +18,26 @@ from http_message_signatures import (
     algorithms,
 )
 from service.doors import Door
+from starlette.routing import Route
 from web.keyrings import BEARER, OTHER_BEARER, SECRET, digest_of, hashed, one_key, signature, write
-from web.serving import Answer, Reader, Service, ask, form, post, serving
+from web.serving import (
+    Answer,
+    Probe,
+    Reader,
+    Service,
+    SmallDecoder,
+    SmallRenderer,
+    ask,
+    form,
+    post,
+    serving,
+    small_uses,
+)
 from web.small_links import small_links
+
+from remote_worker.contract.limits import Limits
+from remote_worker.web.app import App, create_app
+from remote_worker.web.settings import WebSettings
 
 FILE = f"""
 {one_key('hmac = {"app-1" = "' + SECRET + '", "app-2" = "' + SECRET[::-1] + '"}')}
@@ -28,6 +48,9 @@ may = ["presets"]
 [keys.small]
 sha256 = ["{hashed("rw_small")}", "{hashed("rw_smaller")}"]
 input_bytes = 100
+[keys.nothing]
+sha256 = ["{hashed("rw_nothing")}"]
+may = []
 """
 UPLOAD = form(b"picture")
 CALL = "/images/info"
@@ -283,6 +306,8 @@ def test_what_was_signed_is_what_must_come(service: Service) -> None:
         (10, ";expires={soon}", 200),
         (10, ";expires={over}", 401),
         (302, ";expires={soon}", 401),  # it may shorten the window, not lengthen it
+        (-25, ";expires={early}", 401),  # before it was created
+        (-25, ";expires={late}", 200),
         (0, ';alg="hmac-sha256"', 200),
         (0, ';alg="hmac-sha512"', 401),
         (0, ';tag="x"', 401),
@@ -294,7 +319,7 @@ def test_a_signature_has_its_time_and_its_parameters(
     service: Service, ago: int, more: str, status: int
 ) -> None:
     now = int(time.time())
-    more = more.format(soon=now + 60, over=now - 1)
+    more = more.format(soon=now + 60, over=now - 1, early=now + 24, late=now + 25)
 
     assert ask(service, signed_post(created=now - ago, more=more)).status == status
 
@@ -350,6 +375,13 @@ def test_a_signed_body_cannot_be_exchanged_or_slipped_in(service: Service) -> No
     assert told(slipped_in) == (400, "bad_digest")
     assert len(service.decoder.uploads) == before
     assert len(other) == len(UPLOAD)  # Else its length would have told.
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", CALL), ("GET", "/capabilities")])
+def test_a_body_that_nobody_signed_is_refused_at_its_head(service: Service, method: str, path: str) -> None:
+    lines = [*signature(method, path), "Content-Length: 5", "Expect: 100-continue"]
+
+    assert told(ask(service, get(path, *lines, method=method))) == (400, "bad_digest")
 
 
 def test_a_signature_over_a_digest_that_is_weak_or_missing_is_refused(service: Service) -> None:
@@ -562,6 +594,93 @@ def test_what_finds_no_room_is_not_counted(tmp_path: Path) -> None:
 
         assert ask(service, post(CALL, UPLOAD, bearer(BEARER))).status == 200
         assert ask(service, post(CALL, UPLOAD, bearer(BEARER))).status == 429
+
+
+def chunked(body: bytes, *headers: str) -> bytes:
+    lines = [f"POST {CALL} HTTP/1.1", "Host: worker.example", "Content-Type: multipart/form-data; boundary=b"]
+    head = "\r\n".join([*lines, "Transfer-Encoding: chunked", *headers, "", ""]).encode()
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
+def test_a_body_in_chunks_is_let_in_while_bytes_are_left_like_any_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "keys", one_key("bytes_per_minute = 100"))
+    with serving(keys_file=path) as service:
+        first = ask(service, chunked(bytes(1000), bearer(BEARER)))
+        second = ask(service, chunked(bytes(1000), bearer(BEARER)))
+
+        assert first.status != 429
+        assert told(second) == (429, "quota_exceeded")
+        assert ask(service, get("/capabilities", bearer(BEARER))).status == 200  # It has no body.
+
+
+def test_bytes_of_a_body_that_is_refused_unread_are_given_back(tmp_path: Path) -> None:
+    path = write(tmp_path / "keys", one_key("bytes_per_minute = 3000000"))
+    with serving(keys_file=path) as service:
+        huge = post(CALL, b"", bearer(BEARER), length=10**12)
+
+        assert [ask(service, huge).status for _ in range(3)] == [413] * 3
+        assert ask(service, huge).status == 429  # What the server reads all the same is a MiB of each.
+
+
+def asked(app: App, path: str, state: dict[str, Any], *headers: tuple[bytes, bytes], root: str = "") -> int:
+    """The status that another server than ours gets."""
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        statuses.append(message.get("status", 0))
+
+    scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "query_string": b""}
+    scope |= {"path": root + path, "root_path": root, "state": state, "client": ("127.0.0.1", 1)}
+    asyncio.run(app({**scope, "headers": [(b"host", b"worker.example"), *headers]}, receive, send))
+    return statuses[0]
+
+
+FOR_EVERY_KEY = {"/capabilities"}
+AREAS_OF_ROUTES = {"images", "links", "text", "dns", "ip", "ipip", "geo", "ens", "stats"}
+
+
+def test_every_route_is_open_or_signed_or_in_an_area(app: App) -> None:
+    nothing = (b"authorization", b"Bearer rw_nothing")
+    ways = {"address": "192.0.2.1", "name": "a", "box": "1", "signature": "s", "rest": "r", "encoded": "61"}
+    paths = {route.path: route for route in app.routes if isinstance(route, Route)}
+    statuses = {
+        path: asked(app, re.sub(r"{(\w+)(?::\w+)?}", lambda m: ways.get(m[1], "0" * 40), path), {}, nothing)
+        for path in paths
+    }
+
+    assert {path.split("/")[1] for path, status in statuses.items() if status == 403} - {"camo"} >= (
+        AREAS_OF_ROUTES
+    )
+    others = {path for path, status in statuses.items() if status != 403}
+    assert {path for path in others if asked(app, path, {}) == 401} == FOR_EVERY_KEY
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    uses = small_uses(SmallDecoder(), SmallRenderer(), links=small_links(Door()))
+    return create_app(uses, Probe(), WebSettings(keys_file=write(tmp_path / "keys.toml", FILE)), Limits())
+
+
+def test_a_server_that_shares_its_state_among_requests_shares_no_key(app: App) -> None:
+    state: dict[str, Any] = {}
+
+    shown = asked(app, CALL, state, (b"authorization", f"Bearer {BEARER}".encode()))
+    other = asked(app, CALL, state)
+
+    assert (shown, other, state) == (200, 401, {})
+
+
+@pytest.mark.parametrize("root", ["", "/below", "/images", "/livez"])
+def test_a_key_is_for_what_it_may_wherever_the_application_lies(app: App, root: str) -> None:
+    words = (b"authorization", f"Bearer {OTHER_BEARER}".encode())
+
+    assert asked(app, CALL, {}, words, root=root) == 403
+    assert asked(app, "/stats", {}, words, root=root) == 200
+    assert asked(app, "/stats", {}, root=root) == 401
+    assert asked(app, "/livez", {}, root=root) == 200
 
 
 def test_without_keys_nobody_is_asked_for_one() -> None:

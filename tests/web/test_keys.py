@@ -114,6 +114,11 @@ def test_no_problem_tells_what_a_secret_is(text: str) -> None:
     assert SECRET[:8] not in "".join(problems(text)).replace("keys.app." + SECRET, "")
 
 
+@pytest.mark.parametrize("value", ["[" * 10_000, "1" * 5000])
+def test_what_no_reader_of_toml_takes_is_a_mistake_like_others(value: str) -> None:
+    assert problems(f"a = {value}") == ["it is not TOML: look at its quotes and brackets"]
+
+
 def test_a_key_is_found_by_its_hash_alone() -> None:
     keys = parse(one_key() + one_key(name="b", bearer=OTHER_BEARER), MOST)
 

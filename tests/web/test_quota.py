@@ -82,6 +82,38 @@ def test_bytes_nobody_told_of_count_once_they_have_come() -> None:
     assert wait(quotas, who, 1) == 61
 
 
+def test_a_body_of_unknown_length_waits_for_what_was_overdrawn() -> None:
+    clock = Clock()
+    quotas, who = Quotas(clock), key(bytes_per_minute=600)
+    assert wait(quotas, who, 600) == 0
+
+    with pytest.raises(WorkFailed) as refused:
+        quotas.charge(who, 0, has_body=True)
+    assert refused.value.retry_seconds == 1
+    clock.now += 0.1
+    quotas.charge(who, 0, has_body=True)
+
+
+def test_what_is_given_back_is_no_more_than_a_minute_of_bytes() -> None:
+    quotas, who = Quotas(Clock()), key(bytes_per_minute=600)
+    assert wait(quotas, who, 10**15) == 0
+
+    quotas.count(who, -2 * 10**15)
+
+    assert wait(quotas, who, 600) == 0
+    assert wait(quotas, who, 1) == 1
+
+
+def test_what_began_before_a_change_does_not_bring_the_former_quota_back() -> None:
+    quotas, former, changed = Quotas(Clock()), key(bytes_per_minute=600), key(bytes_per_minute=60)
+    assert wait(quotas, former, 1) == 0
+    assert wait(quotas, changed, 60) == 0
+
+    quotas.count(former, 10)
+
+    assert wait(quotas, changed, 1) == 1
+
+
 def test_so_many_run_at_once() -> None:
     quotas, who = Quotas(Clock()), key(at_once=2)
 

@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,7 @@ import httpx
 import pytest
 import trustme
 from web.keyrings import BEARER, one_key, write
-from web.serving import Service, form, post, serving, until
+from web.serving import Reader, Service, form, post, serving, until
 
 from remote_worker.web.settings import WebSettings
 from remote_worker.web.tls import BadCertificate, context
@@ -44,9 +45,9 @@ class Certified:
     def client(self, certificate: trustme.LeafCert | None = None) -> httpx.Client:
         return httpx.Client(verify=self.context(certificate), base_url=self.url, timeout=10, trust_env=False)
 
-    def socket(self) -> ssl.SSLSocket:
+    def socket(self, certificate: trustme.LeafCert | None = None) -> ssl.SSLSocket:
         plain = socket.create_connection(self.service.address, timeout=10)
-        return self.context().wrap_socket(plain, server_hostname="localhost")
+        return self.context(certificate).wrap_socket(plain, server_hostname="localhost")
 
 
 def fingerprint(certificate: trustme.LeafCert) -> str:
@@ -277,6 +278,47 @@ def test_certificates_are_read_again_and_a_broken_one_keeps_the_former(
 
         assert first != second
         assert shown() == second
+
+
+def test_who_shook_hands_before_the_authorities_were_read_again_does_so_anew(
+    tmp_path: Path, authority: trustme.CA
+) -> None:
+    settings = files(tmp_path, authority, "localhost")
+    ca = {"tls_client_ca": str(tmp_path / "ca.pem"), "tls_client_required": True}
+    request = b"GET /capabilities HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving(**settings, **ca) as service:
+        certified = Certified(service, tmp_path, authority, ssl.create_default_context())
+        some = authority.issue_cert("some.example")
+        with certified.socket(some) as idle, certified.socket(some) as fresh:
+            idle.sendall(request)
+            assert Reader(idle).answer().status == 200
+            until(lambda: service.connections == 2)
+            trustme.CA().cert_pem.write_to_path(ca["tls_client_ca"])
+            service.in_loop(service.server.renew)
+
+            assert idle.recv(1) == b""
+            fresh.sendall(request)
+            last = Reader(fresh)
+            assert last.answer().headers["connection"] == "close"
+            assert last.rest() == b""
+        with certified.client(some) as client, pytest.raises(httpx.TransportError):
+            client.get("/capabilities")
+
+
+def test_one_address_cannot_take_every_handshake(tmp_path: Path, authority: trustme.CA) -> None:
+    with serving(**files(tmp_path, authority, "localhost"), connections=9, head_seconds=60.0) as service:
+        certified = Certified(service, tmp_path, authority, ssl.create_default_context())
+        with ExitStack() as flood:
+            silent = [flood.enter_context(service.connect("127.0.0.2")) for _ in range(12)]
+            # Twice as many as places are left: 6 of 9.
+            assert [one.recv(1) for one in silent[6:]] == [b""] * 6
+
+            with certified.socket() as connection:
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert Reader(connection).answer().status == 200
+        until(lambda: service.connections == 0)
+        with certified.client() as client:
+            assert client.get("/livez").status_code == 200
 
 
 def test_a_server_stops_while_somebody_shakes_hands(tmp_path: Path, authority: trustme.CA) -> None:

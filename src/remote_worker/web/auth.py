@@ -11,12 +11,13 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from .. import telemetry
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.limits import NO_CEILINGS, Ceilings, Limits
+from ..contract.limits import MIB, NO_CEILINGS, Ceilings, Limits
 from ..telemetry import Event
 from . import digest, signed
 from .digest import BodyDigest
@@ -32,6 +33,8 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 LIMITS_HEADER = b"remote-limits"
 """By which a request lowers its own ceilings: `pixels=1000000, work_seconds=2.5`."""
 LONGEST_LIMITS_HEADER = 256
+UNREAD_BYTES = MIB
+"""Of a body that nobody takes so much counts all the same: the server reads it, so that its client hears."""
 _LIMIT = re.compile(r"([a-z_]{1,32})=([0-9]{1,12}(?:\.[0-9]{1,3})?)")
 _OPEN = frozenset(("/", "/livez", "/readyz", "/health", "/ping", "/hello", "/docs", "/openapi.json"))
 _OPEN_BELOW = ("/console/", "/docs/")
@@ -147,13 +150,14 @@ class Gate:
         told = _Told(scope["headers"])
         if told.is_ambiguous:
             raise WorkFailed(FailureCode.BAD_REQUEST, "a header that says who calls, or what, is there twice")
-        key, is_by_request, must_be_empty = self._who(scope, told)
+        path = get_route_path(scope)  # As the router takes it: without what the application lies below.
+        key, is_by_request, must_be_empty = self._who(scope, told, path)
         if not is_by_request:
-            check_caller(Headers(scope=scope), self._settings, scope["path"])
-        if key is None and self._settings.is_authenticating and not is_open(scope["path"]):
+            check_caller(Headers(scope=scope), self._settings, path)
+        if key is None and self._settings.is_authenticating and not is_open(path):
             raise WorkFailed(FailureCode.UNAUTHENTICATED)
         if key is not None:
-            check_area(key.identity.may, scope["path"])
+            check_area(key.identity.may, path)
             state["key"], state["identity"] = key, key.identity
         if told.digest is not None:
             expected = digest.expected(told.digest)
@@ -161,6 +165,8 @@ class Gate:
                 raise WorkFailed(FailureCode.BAD_DIGEST, "Content-Digest needs sha-256 or sha-512")
             state["body_digest"] = BodyDigest(expected)
         if must_be_empty:
+            if _stated_bytes(scope):
+                raise WorkFailed(FailureCode.BAD_DIGEST)  # It need not come to be known as unsigned.
             state["body_digest"] = digest.of_nothing()
         if told.limits is not None:
             state["ceilings"] = _ceilings(told.limits)
@@ -172,7 +178,8 @@ class Gate:
         key: Key | None = state.get("key")
         if key is None or "is_charged" in state:
             return
-        self._quotas.charge(key, _stated_bytes(scope))
+        stated = _stated_bytes(scope)
+        self._quotas.charge(key, stated or 0, has_body=stated != 0)
         state["is_charged"] = True
 
     def running(self, scope: Scope) -> AbstractContextManager[None]:
@@ -181,17 +188,19 @@ class Gate:
         return nullcontext() if key is None else self._quotas.running(key)
 
     def count_rest(self, scope: Scope, received_bytes: int) -> None:
-        """Count what came of a body whose length was not told."""
+        """Count what came of a body of unknown length, and give back what will not come of another."""
         key: Key | None = scope["state"].get("key")
-        if key is not None and received_bytes > (stated := _stated_bytes(scope)):
-            self._quotas.count(key, received_bytes - stated)
+        if key is None:
+            return
+        stated = _stated_bytes(scope) or 0
+        self._quotas.count(key, max(received_bytes, min(stated, received_bytes + UNREAD_BYTES)) - stated)
 
-    def _who(self, scope: Scope, told: "_Told") -> tuple[Key | None, bool, bool | None]:
+    def _who(self, scope: Scope, told: "_Told", path: str) -> tuple[Key | None, bool, bool | None]:
         """The key, whether the request itself shows it, and if signed whether it must have no body.
 
         A browser adds a certificate to what other sites have it send, but neither key nor signature.
         """
-        if not self._settings.is_authenticating or is_open(scope["path"]):
+        if not self._settings.is_authenticating or is_open(path):
             return None, False, None
         bearer = None if told.authorization is None else _BEARER.fullmatch(told.authorization.strip())
         is_signed = told.signature is not None or told.signature_input is not None
@@ -311,12 +320,16 @@ def _bad_limits() -> WorkFailed:
     return WorkFailed(FailureCode.BAD_PARAMETER, f"Remote-Limits is a list of name=number out of {names}")
 
 
-def _stated_bytes(scope: Scope) -> int:
-    """The body's length as its head tells; 0 where it does not."""
+def _stated_bytes(scope: Scope) -> int | None:
+    """The body's length as its head tells; None where there is one of a length that it does not tell."""
     for name, value in scope["headers"]:
         if name == b"content-length":
             return int(value) if value.isdigit() else 0
-    return 0
+        if name == b"transfer-encoding":
+            return None
+    # HTTP/2 and its like have bodies that no header tells of.
+    is_told = scope.get("http_version", "1.1") in ("1.0", "1.1")
+    return 0 if is_told or scope["method"] in ("GET", "HEAD", "OPTIONS") else None
 
 
 def _is_our_name(host: str, host_names: Collection[str]) -> bool:

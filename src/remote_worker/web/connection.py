@@ -94,6 +94,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._discarded_bytes: int | None = None
         self.raw_transport: asyncio.Transport | None = None
         """Below TLS, where there is any."""
+        self.is_last = False
+        """The request that comes, or is there, has no other behind it."""
         self._counted_bytes: int | None = None
         """What is still to come of a body whose length is known."""
         self._chunked_bytes: int | None = None
@@ -185,12 +187,22 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         else:
             self.transport.close()
 
+    def retire(self) -> None:
+        """Let a client whose certificate was checked by what no longer holds shake hands anew."""
+        if not self._certificate:
+            return
+        self.is_last = True
+        if self._is_idle:
+            self.transport.close()
+        elif self._active is not None:
+            self.cycle.keep_alive = False
+
     # What the parser calls.
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        is_last = self.cycle is not None and self._active is not None and not self.cycle.keep_alive
-        if is_last or self._discarded_bytes is not None:
+        is_behind_last = self.cycle is not None and self._active is not None and not self.cycle.keep_alive
+        if is_behind_last or self._discarded_bytes is not None:
             raise _Refused
         self._wake()  # It may come right behind a body that was skipped.
         super().on_message_begin()
@@ -234,6 +246,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             expect_100_continue=self.expect_100_continue,
             keep_alive=self.scope["http_version"] == "1.1"
             and self.parser.should_keep_alive()
+            and not self.is_last
             and self._standing is Standing.EQUAL,
             on_response=self.on_response_complete,
         ).begin(self)

@@ -132,7 +132,8 @@ class Exchanges:
             return
         request = Request(scope, receive)
         exchange = Exchange(_request_id(request.headers), journey=tracing.begin())
-        scope.setdefault("state", {})["exchange"] = exchange
+        # Some servers have one state for all requests of a connection, which may be those of several callers.
+        scope["state"] = {**scope.get("state", {}), "exchange": exchange}
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -140,6 +140,8 @@ class ImageEndpoints:
         """Square pictures in up to six sizes."""
         if request.method != "POST":
             return _usage(_AVATAR_USAGE)
+        if is_on(request.query_params, "animated"):
+            check_may_pick(request, self._settings)
 
         async def use(document: Document, deadline: float, caller: str) -> AvatarSet:
             animated = is_on(request.query_params, "animated")

@@ -121,7 +121,7 @@ def parse(text: str, most: Mapping[str, float]) -> Keys:
     """The keys in this TOML. Raises BadKeys with every problem there is."""
     try:
         told = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as broken:
+    except (ValueError, RecursionError) as broken:
         raise BadKeys([f"it is not TOML: {_place(broken)}"]) from None  # The error quotes what it found.
     reading = _Reading(most)
     reading.read(told)
@@ -135,7 +135,7 @@ def fingerprint(certificate: bytes) -> str:
     return sha256(certificate).hexdigest()
 
 
-def _place(broken: tomllib.TOMLDecodeError) -> str:
+def _place(broken: Exception) -> str:
     found = re.search(r"at (line \d+, column \d+|end of document)", str(broken))
     return f"look at {found[1]}" if found else "look at its quotes and brackets"
 

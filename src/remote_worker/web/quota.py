@@ -50,8 +50,10 @@ class Quotas:
         self._states: dict[str, _State] = {}
         self._running: Counter[str] = Counter()
 
-    def charge(self, key: Key, body_bytes: int) -> None:
+    def charge(self, key: Key, body_bytes: int, *, has_body: bool = False) -> None:
         """Take one request of so many bytes, as far as its head tells. Raises WorkFailed with when to retry.
+
+        `has_body` is told of one whose length is not known yet.
 
         A body is let in while anything is left for it, so that one larger than what is left is late and not
         lost: the next one waits until it is paid for.
@@ -66,7 +68,7 @@ class Quotas:
         if state.requests is not None:
             state.requests.fill(now)
             wait = state.requests.wait_seconds(1.0)
-        if state.size is not None and body_bytes:
+        if state.size is not None and (body_bytes or has_body):
             state.size.fill(now)
             wait = max(wait, state.size.wait_seconds(1.0))
         if wait > 0:
@@ -76,10 +78,11 @@ class Quotas:
         self.count(key, body_bytes)
 
     def count(self, key: Key, body_bytes: int) -> None:
-        """Take bytes that have come."""
-        size = self._state(key).size if key.allowance.bytes_per_minute else None
-        if size is not None:
-            size.level -= body_bytes
+        """Take bytes that have come, or give back those that will not."""
+        state = self._states.get(key.identity.name)
+        # What began before the key was changed does not count by its new quota, nor brings back the old one.
+        if state is not None and state.size is not None and state.allowance == key.allowance:
+            state.size.level = min(state.size.size, state.size.level - body_bytes)
 
     @contextmanager
     def running(self, key: Key) -> Iterator[None]:

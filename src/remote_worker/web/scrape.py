@@ -63,9 +63,12 @@ class Scrapes:
             if self._connections <= MOST_SCRAPES:
                 async with asyncio.timeout(SECONDS):
                     writer.write(self._answer_to(await reader.readuntil(b"\r\n\r\n")))
-                    await writer.drain()
+                    writer.close()
+                    await writer.wait_closed()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # Whoever does not ask gets no answer.
+            # Whoever does not ask gets no answer, and one that is not taken does not stay.
+            if writer.transport.get_write_buffer_size():
+                writer.transport.abort()
         finally:
             self._connections -= 1
             writer.close()

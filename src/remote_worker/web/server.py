@@ -106,6 +106,9 @@ class Server(uvicorn.Server):
             self.config.secure_anew()
         except tls.BadCertificate as bad:
             telemetry.emit(Event.CERTIFICATE_FAILED, level=logging.ERROR, reason=str(bad))
+        else:
+            for connection in self._connections():
+                connection.retire()
         if and_then is not None:
             and_then()
 
@@ -227,13 +230,14 @@ class Config(uvicorn.Config):
         )
         self.settings = settings
         self.admits = app.admits
-        self.door = Door(settings.connections, Callers(settings.trusted_proxies))
+        callers = Callers(settings.trusted_proxies)
+        self.door = Door(settings.connections, callers)
         # What is read is used up before the event loop reads again, so one will do.
         self.incoming = bytearray(COUNTED_READ_BYTES)
         self.progress = asyncio.Event()
         """Set whenever a connection has answered or ended, for who waits for that."""
         self.secure = tls.context(settings)
-        self.handshakes = tls.Handshakes(settings.connections, settings.head_seconds)
+        self.handshakes = tls.Handshakes(settings.connections, settings.head_seconds, callers)
 
     def secure_anew(self) -> None:
         """Take the certificates as they are now, for connections to come. Raises BadCertificate."""
@@ -248,7 +252,11 @@ class Config(uvicorn.Config):
     ) -> asyncio.BaseProtocol:
         """What a fresh connection is given to, called as uvicorn calls its protocols."""
 
-        def connection() -> Connection:
-            return Connection(config, server_state, app_state, _loop)
+        secure = self.secure
 
-        return connection() if self.secure is None else self.handshakes.protocol(self.secure, connection)
+        def connection() -> Connection:
+            made = Connection(config, server_state, app_state, _loop)
+            made.is_last = secure is not self.secure  # Renewed while it shook hands.
+            return made
+
+        return connection() if secure is None else self.handshakes.protocol(secure, connection)

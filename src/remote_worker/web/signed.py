@@ -69,6 +69,8 @@ def read(signature_input: bytes, signature: bytes) -> SignedHead:
     numbers, texts = _parameters(inputs[4])
     if "created" not in numbers or not texts.get("keyid"):
         raise _refused("the signature needs created and keyid")
+    if numbers.get("expires", numbers["created"]) < numbers["created"]:
+        raise _refused("the signature expires before it was created")
     if texts.get("alg", _ALGORITHM) != _ALGORITHM:
         raise _refused(f"the signature must be made by {_ALGORITHM}")
     try:

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from .callers import Callers
 from .keys import fingerprint
 from .settings import WebSettings
 
@@ -67,9 +69,12 @@ class Secured(Protocol):
 class Handshakes:
     """Connections in their handshake: so many at once, each within its time. Then they are the server's."""
 
-    def __init__(self, most: int, seconds: float) -> None:
-        self._most = most
+    def __init__(self, most: int, seconds: float, callers: Callers) -> None:
+        """`most` are shared as `door` shares connections: who floods leaves room for others."""
+        self._free = most
         self._seconds = seconds
+        self._callers = callers
+        self._held: Counter[str | None] = Counter()
         self._running: set[asyncio.Task[None]] = set()
 
     def protocol(self, secure: ssl.SSLContext, connection: Callable[[], Secured]) -> asyncio.BaseProtocol:
@@ -82,12 +87,24 @@ class Handshakes:
             task.cancel()
 
     def _begin(self, below: "_Handshake", secure: ssl.SSLContext, connection: Callable[[], Secured]) -> None:
-        if len(self._running) >= self._most:
+        peer = below.transport.get_extra_info("peername")
+        caller = self._callers.at(str(peer[0]) if peer else "")
+        if not self._free or (caller is not None and self._held[caller] >= 2 * self._free):
             below.transport.abort()
             return
+        self._free -= 1
+        self._held[caller] += 1
         task = asyncio.get_running_loop().create_task(self._shake(below, secure, connection))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+
+        def leave(done: asyncio.Task[None]) -> None:
+            self._running.discard(done)
+            self._free += 1
+            self._held[caller] -= 1
+            if not self._held[caller]:
+                del self._held[caller]
+
+        task.add_done_callback(leave)
 
     async def _shake(
         self, below: "_Handshake", secure: ssl.SSLContext, connection: Callable[[], Secured]

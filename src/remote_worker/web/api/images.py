@@ -140,7 +140,7 @@ def _avatars(path: str, name: str, summary: str) -> Operation:
         body=UPLOAD,
         body_required=False,
         answers=(_AVATARS,),
-        failures=(*UPLOADING, *CHECKED),
+        failures=(*UPLOADING, *CHECKED, FailureCode.ONLY_PRESETS),
         curl=("-F file=@photo.jpg", path),
     )
 
