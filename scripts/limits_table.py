@@ -966,13 +966,13 @@ _LINKS = (
     ),
     Limit(
         "requests of a preview, after which no oEmbed is asked for",
-        "service.previews:MOST_REQUESTS",
+        "service.errand:MOST_REQUESTS",
         "that part is left out",
         (f"{_CARDS}test_a_preview_asks_so_many_times_and_not_once_more",),
     ),
     Limit(
         "hosts of a preview besides the first",
-        "service.previews:MOST_OTHER_HOSTS",
+        "service.errand:MOST_OTHER_HOSTS",
         "that part is left out",
         (f"{_CARDS}test_a_preview_goes_to_so_many_hosts_and_not_to_one_more",),
     ),
