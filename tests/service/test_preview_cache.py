@@ -527,11 +527,11 @@ def test_a_file_that_another_worker_writes_to_is_not_taken_for_damaged(tmp_path:
 
 def is_held(path: Path) -> bool:
     """Whether this process has the file open."""
-    held = []
-    for number in os.listdir("/proc/self/fd"):
+    for opened in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # That of the listing itself.
-            held.append(os.readlink(f"/proc/self/fd/{number}"))
-    return str(path) in held
+            if opened.readlink() == path:
+                return True
+    return False
 
 
 _START = """
