@@ -49,6 +49,8 @@ _AREAS = (
     ("/stats/", "stats"),
 )
 """Which area a path belongs to, a slash put behind it. What is in none is for every key."""
+_OF_PRESETS = ("/images/preset/", "/images/distance/")
+"""What of the images is for presets too: they tell hashes, and no picture is needed to compare two."""
 
 
 class UnsafeListening(ValueError):
@@ -138,16 +140,17 @@ class Gate:
         state = scope.setdefault("state", {})
         if "is_let_in" in state:
             return
+        path = _path(scope)
         told = _Told(scope["headers"])
         if told.is_ambiguous:
             raise WorkFailed(FailureCode.BAD_REQUEST, "a header that says who calls, or what, is there twice")
         key, is_by_request, must_be_empty = self._who(scope, told)
         if not is_by_request:
-            check_caller(Headers(scope=scope), self._settings, scope["path"])
-        if key is None and self._settings.is_authenticating and not is_open(scope["path"]):
+            check_caller(Headers(scope=scope), self._settings, path)
+        if key is None and self._settings.is_authenticating and not is_open(path):
             raise WorkFailed(FailureCode.UNAUTHENTICATED)
         if key is not None:
-            check_area(key.identity.may, scope["path"])
+            check_area(key.identity.may, path)
             state["key"], state["identity"] = key, key.identity
         if told.digest is not None:
             expected = digest.expected(told.digest)
@@ -185,7 +188,7 @@ class Gate:
 
         A browser adds a certificate to what other sites have it send, but neither key nor signature.
         """
-        if not self._settings.is_authenticating or is_open(scope["path"]):
+        if not self._settings.is_authenticating or is_open(_path(scope)):
             return None, False, None
         bearer = None if told.authorization is None else _BEARER.fullmatch(told.authorization.strip())
         is_signed = told.signature is not None or told.signature_input is not None
@@ -270,7 +273,7 @@ def check_area(may: Collection[str], path: str) -> None:
     if not area or area in may:
         return
     if area == "images" and "presets" in may:
-        if behind.startswith("/images/preset/"):
+        if behind.startswith(_OF_PRESETS):
             return
         if behind.startswith("/images/fit/"):
             raise WorkFailed(FailureCode.ONLY_PRESETS)
@@ -303,6 +306,13 @@ def _ceilings(value: bytes) -> Ceilings:
 def _bad_limits() -> WorkFailed:
     names = ", ".join(Ceilings.__slots__)
     return WorkFailed(FailureCode.BAD_PARAMETER, f"Remote-Limits is a list of name=number out of {names}")
+
+
+def _path(scope: Scope) -> str:
+    """The path by which the routes go: another server may have put the worker below a path of its own."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def _stated_bytes(scope: Scope) -> int:
