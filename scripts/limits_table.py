@@ -640,6 +640,12 @@ _PAGES = (
         _NOT_READ,
         (f"{_PAGE}test_json_ld_is_read_up_to_a_length",),
     ),
+    Limit(
+        "JSON-LD: nested levels of a block",
+        "decoder.page.json_ld:DEEPEST_READ",
+        _NOT_READ,
+        (f"{_PAGE}test_json_ld_is_nested_sixty_four_deep_at_most",),
+    ),
     *(
         Limit(
             f"JSON-LD passed on: {about}",
@@ -791,6 +797,12 @@ _DOOR = (
         "fetch.process.resolver:LONGEST_CACHED_SECONDS",
         "it is asked for again",
         (f"{_NAMES}test_no_answer_is_kept_longer_than_a_minute",),
+    ),
+    Limit(
+        "arrays and objects of a reply within each other",
+        "fetch.messages:DEEPEST",
+        _LOST,
+        ("fetch/test_replies.py::test_a_reply_is_nested_so_deep_and_not_one_deeper",),
     ),
     Limit("a URL in a reply", "fetch.messages:LONGEST_URL", _LOST, (_TOLD,)),
     Limit("a detail or another word in a reply", "fetch.messages:LONGEST_DETAIL", _LOST, (_TOLD,)),
@@ -966,13 +978,13 @@ _LINKS = (
     ),
     Limit(
         "requests of a preview, after which no oEmbed is asked for",
-        "service.previews:MOST_REQUESTS",
+        "service.errand:MOST_REQUESTS",
         "that part is left out",
         (f"{_CARDS}test_a_preview_asks_so_many_times_and_not_once_more",),
     ),
     Limit(
         "hosts of a preview besides the first",
-        "service.previews:MOST_OTHER_HOSTS",
+        "service.errand:MOST_OTHER_HOSTS",
         "that part is left out",
         (f"{_CARDS}test_a_preview_goes_to_so_many_hosts_and_not_to_one_more",),
     ),

@@ -8,16 +8,21 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import kubernetes_validate
 import pytest
+import trustme
 import yaml
+from attacks.runtimes import RUNTIMES
 from test_stopping import serving, until
+from web.keyrings import BEARER, one_key
 
 import remote_worker
 from benchmarks import processes
@@ -39,9 +44,6 @@ OF_NO_PUBLIC_HOST = [
     *["0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"],
     *["192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3"],
 ]
-FILES_AND_LISTENERS = {
-    f"REMOTE_{name}" for name in "SETTINGS_FILE KEYS_FILE METRICS TLS_CERT TLS_KEY TLS_CLIENT_CA".split()
-}
 RESERVE_SECONDS = 5
 """What docs/operating.md adds to both waits of a stop, before whoever waits may kill."""
 
@@ -109,7 +111,7 @@ def deployed() -> Iterator[Path]:
 
 
 def test_every_variable_that_is_named_is_a_setting() -> None:
-    known = {row.name for row in TABLE} | FILES_AND_LISTENERS
+    known = {row.name for row in TABLE}
     named = {
         (name, path.name)
         for path in deployed()
@@ -136,6 +138,34 @@ def test_there_are_descriptors_for_all_connections_and_fetches() -> None:
 
     assert compose()["ulimits"]["nofile"] > wanted
     assert int(unit()["LimitNOFILE"][0]) > wanted
+
+
+SMALL = {"REMOTE_CHILDREN": "1", "REMOTE_READY": "1", "REMOTE_TEXT_CHILDREN": "1"}
+
+
+@contextmanager
+def folder_of_the_runtime() -> Iterator[Path]:
+    """A folder whose files a process of another user finds by their names, as in a volume."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def lend(file: Path) -> None:
+    """Give it as a volume with fsGroup and defaultMode 0440 does: root's, lent to the process's group."""
+    if os.geteuid() == 0:
+        os.chown(file, 0, RUNTIMES["kubernetes"].uid)
+    file.chmod(0o440 if os.geteuid() == 0 else 0o400)
+
+
+def certificate(folder: Path) -> dict[str, str]:
+    """The settings of a worker with a certificate of its own name."""
+    issued = trustme.CA().issue_cert("worker.example")
+    issued.private_key_pem.write_to_path(str(folder / "key.pem"))
+    issued.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    lend(folder / "key.pem")
+    return {"REMOTE_TLS_CERT": str(folder / "cert.pem"), "REMOTE_TLS_KEY": str(folder / "key.pem")}
 
 
 # Compose.
@@ -174,7 +204,8 @@ def test_compose_lets_only_this_machine_in_while_anyone_may_call() -> None:
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the profiles are those of x86-64")
-def test_a_worker_under_what_compose_sets_is_healthy_and_stops_well() -> None:
+@pytest.mark.parametrize("speaks_tls", [False, True], ids=["plain", "tls"])
+def test_a_worker_under_what_compose_sets_is_healthy_and_stops_well(speaks_tls: bool) -> None:
     """`runtimes` has the same: another user, no capability, no_new_privs, a root that is read-only."""
     health = shlex.join([sys.executable, "-I", str(DEPLOY / "healthcheck.py")])
     # In one shell, since the network is its own.
@@ -187,23 +218,23 @@ def test_a_worker_under_what_compose_sets_is_healthy_and_stops_well() -> None:
         kill -TERM $worker; wait $worker
     """
     launcher = ROOT / "tests" / "attacks" / "runtimes.py"
-    done = subprocess.run(
-        [sys.executable, str(launcher), "kubernetes", "sh", "-c", script],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT / "src"),
-            "REMOTE_OPEN": "1",
-            "REMOTE_HOST": "0.0.0.0",
-            "REMOTE_PORT": "5000",
-            "REMOTE_CHILDREN": "1",
-            "REMOTE_READY": "1",
-            "REMOTE_TEXT_CHILDREN": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with folder_of_the_runtime() as folder:
+        done = subprocess.run(
+            [sys.executable, str(launcher), "kubernetes", "sh", "-c", script],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT / "src"),
+                **compose()["environment"],
+                "REMOTE_HOST": "0.0.0.0",
+                "REMOTE_PORT": "5000",
+                **SMALL,
+                **(certificate(folder) if speaks_tls else {}),
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no answer" in done.stdout
@@ -388,6 +419,73 @@ def test_probes_ask_what_is_open_and_by_a_name_that_is_known() -> None:
         [{"name": "Host", "value": "localhost"}]
     ] * 3
     assert {probe["port"] for probe in probes.values()} == {"http"}
+
+
+ASK = """
+import http.client, json, sys, time
+for port, path, headers, expected in json.loads(sys.argv[1]):
+    for _ in range(200):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.putrequest("GET", path, skip_host=True)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            status = connection.getresponse().status
+        except OSError:
+            time.sleep(0.05)
+            continue
+        if status != 503:
+            break
+        time.sleep(0.05)
+    else:
+        sys.exit("no answer: " + path)
+    assert status == expected, (path, headers, status)
+print("as expected")
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the profiles are those of x86-64")
+def test_a_worker_under_what_the_chart_sets_answers_its_probes_and_who_has_a_key() -> None:
+    environment = {row["name"]: row["value"] for row in container()["env"]}
+    probes = [container()[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+    asked = [
+        (5000, probe["path"], {row["name"]: row["value"] for row in probe["httpHeaders"]}, 200)
+        for probe in probes
+    ]
+    # A probe of a load balancer, and Prometheus, come by the pod's address.
+    asked += [
+        (5000, "/readyz", {"Host": "10.1.2.3:5000"}, 200),
+        (9100, "/metrics", {"Host": "10.1.2.3:9100"}, 200),
+        (5000, "/capabilities", {"Host": "remote-worker:5000"}, 401),
+        (5000, "/capabilities", {"Host": "remote-worker:5000", "Authorization": f"Bearer {BEARER}"}, 200),
+    ]
+    with folder_of_the_runtime() as folder:
+        (folder / "keys.toml").write_text(one_key())
+        (folder / "settings.toml").write_text(one("ConfigMap")["data"]["settings.toml"])
+        for file in folder.iterdir():
+            lend(file)
+        environment["REMOTE_DRAIN_SECONDS"] = "0"  # No load balancer is waited for here.
+        environment["REMOTE_KEYS_FILE"] = str(folder / "keys.toml")
+        environment["REMOTE_SETTINGS_FILE"] = str(folder / "settings.toml")
+        ask = shlex.join([sys.executable, "-I", "-c", ASK, json.dumps(asked)])
+        script = f"""
+            {sys.executable} -m remote_worker serve & worker=$!
+            {ask}; as_expected=$?
+            kill -TERM $worker; wait $worker && exit $as_expected
+        """
+        launcher = ROOT / "tests" / "attacks" / "runtimes.py"
+        done = subprocess.run(
+            [sys.executable, str(launcher), "kubernetes", "sh", "-c", script],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), **environment, **SMALL},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "as expected" in done.stdout
 
 
 def test_everything_finds_the_pods() -> None:

@@ -19,6 +19,15 @@ from remote_worker.contract.failures import WorkFailed
 
 SAMPLES = Path(__file__).resolve().parents[1] / "src" / "remote_worker" / "decoder" / "samples"
 
+PRESET = """
+[presets.card]
+facts = ["phash"]
+outputs = [
+  {name = "small", width = 8, height = 8, mode = "cover", format = "webp"},
+  {name = "wide", width = 20, height = 10, mode = "pad", format = "png"},
+]
+"""
+
 
 @pytest.fixture
 def album(tmp_path: Path) -> Path:
@@ -68,6 +77,27 @@ def test_one_file_goes_into_a_folder_that_is_there(album: Path, tmp_path: Path) 
 
     assert done.returncode == 0, done.stderr
     assert files(tmp_path / "out") == {"one.jpg"}
+
+
+def test_a_preset_of_several_pictures_makes_a_folder_and_a_line_of_facts_each(
+    album: Path, tmp_path: Path
+) -> None:
+    settings = tmp_path / "worker.toml"
+    settings.write_text(PRESET)
+    done = cli("run", "preset", "card", album, tmp_path / "out", REMOTE_SETTINGS_FILE=str(settings))
+
+    assert files(tmp_path / "out") == {
+        f"{picture}/{output}"
+        for picture in ("one.png", "one.jpg", "deep/two")
+        for output in ("small.webp", "wide.png")
+    }
+    with Image.open(tmp_path / "out" / "deep" / "two" / "wide.png") as image:
+        assert image.size == (20, 10)
+    told = {row.pop("path"): row for row in map(json.loads, done.stdout.splitlines())}
+    assert told.keys() == {str(album / name) for name in ("one.png", "one.jpg", "deep/two.gif")}
+    assert all(row.keys() == {"phash"} and len(row["phash"]) == 16 for row in told.values())
+    assert done.stderr.splitlines()[-1] == "remote-worker: 1 of 4 failed"
+    assert done.returncode == 1
 
 
 def test_avatars_of_several_pictures_have_a_folder_each(album: Path, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 HOST = (
-    *("asgi", "cli", "settings", "telemetry", "metrics", "tracing", "reporting", "wiring", "contract"),
-    *("pool", "service", "web"),
+    *("asgi", "cli", "settings", "telemetry", "metrics", "tracing", "reporting", "isolated", "wiring"),
+    *("contract", "pool", "service", "web"),
 )
 JAILED = ("contract", "jail", "decoder")
 IMAGE_LIBRARIES = {
@@ -111,6 +111,17 @@ def packages(modules: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in modules}
 
 
+def test_every_part_is_on_one_side_of_the_walls() -> None:
+    parts = {
+        path.stem
+        for path in (SOURCE / "remote_worker").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+
+    # `__main__` calls `cli` when it is loaded; `fetch` has a part on the host's side and a process.
+    assert parts == {*HOST, *JAILED, "client", "fetch", "__main__", "__init__"}
+
+
 @pytest.mark.parametrize("part", HOST)
 def test_a_part_of_the_host_loads_neither_decoder_nor_image_library(part: str) -> None:
     loaded = loaded_after(*modules_of(part))
@@ -125,9 +136,8 @@ def test_a_part_of_the_host_loads_nothing_that_dials_for_it(part: str) -> None:
     loaded = loaded_after(*modules_of(part))
 
     assert "remote_worker" in loaded
-    assert not {
-        name for name in loaded if name.startswith(("remote_worker.fetch.process", "remote_worker.jail"))
-    }
+    elsewhere = ("remote_worker.fetch.process", "remote_worker.jail", "remote_worker.client")
+    assert not {name for name in loaded if name.startswith(elsewhere)}
     assert not {name for name in loaded if name.partition(".")[0] in DIALLING}
 
 

@@ -23,11 +23,12 @@ from .service.cache import Cache
 from .service.cache_file import CacheFile
 from .service.check import Check
 from .service.ens import Ens
+from .service.errand import Fetcher, Reader
 from .service.geo import BadDatabase, Geo
 from .service.images import Images
 from .service.network import Network
 from .service.presets import Presets
-from .service.previews import Fetcher, Previews, Reader
+from .service.previews import Previews
 from .service.signing import Camo, Signer
 from .service.texts import Texts
 from .settings import BadSettings, Settings, read_presets

@@ -54,6 +54,15 @@ BOUNDS: list[tuple[str, int, Callable[[int], object]]] = [
 ]
 
 
+def test_a_reply_is_nested_so_deep_and_not_one_deeper() -> None:
+    def nested(depth: int) -> bytes:
+        return b'[7, "fetched", ' + b"[" * (depth - 1) + b'"[[["' + b"]" * (depth - 1) + b"]"
+
+    assert messages.read(nested(8))[:2] == (7, "fetched")
+    with pytest.raises(HostileReply, match="deep"):
+        messages.read(nested(9))
+
+
 @pytest.mark.parametrize(("most", "tell"), [row[1:] for row in BOUNDS], ids=[row[0] for row in BOUNDS])
 def test_a_reply_tells_so_much_and_not_one_more(most: int, tell: Callable[[int], object]) -> None:
     tell(most)

@@ -4,9 +4,12 @@ import base64
 import csv
 import hashlib
 import hmac
+import io
 import json
 import socket
 from collections.abc import Iterator
+from email.parser import BytesParser
+from email.policy import HTTP
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +18,7 @@ import pytest
 from fetch.worker import Worker
 from openapi.conforming import errors, problems
 from openapi.worker import SITE, described_worker
+from PIL import Image
 from web.serving import Answer, Reader, form, post
 
 PAGE = f"http://{SITE}/"
@@ -91,6 +95,59 @@ def test_an_upload_is_answered_as_told(path: str, worker: Worker, document: dict
 
     assert wrong == {}
     assert {200, 422} <= statuses
+
+
+def test_the_parts_of_a_preset_are_together_what_is_told_in_json(
+    worker: Worker, document: dict[str, Any]
+) -> None:
+    body = form((CORPUS / "jpeg" / "all-avatars.jpg").read_bytes())
+    answer = send(worker, post("/images/preset/card", body, "Accept: multipart/mixed"))
+    head = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
+    first, *pictures = BytesParser(policy=HTTP).parsebytes(head + answer.body).iter_parts()  # type: ignore[attr-defined]
+
+    members = json.loads(first.get_payload(decode=True))
+    assert [picture.get_param("name", header="content-disposition") for picture in pictures] == [
+        "small",
+        "wide",
+    ]
+    for picture, (name, output) in zip(pictures, sorted(members["outputs"].items()), strict=True):
+        made = picture.get_payload(decode=True)
+        seen = Image.open(io.BytesIO(made))
+        assert (len(made), len(made)) == (output["size"], int(picture["content-length"]))
+        assert (*seen.size, Image.MIME[seen.format or ""]) == (
+            output["width"],
+            output["height"],
+            picture.get_content_type(),
+        )
+        assert picture.get_filename() == f"{name}.{output['format']}"
+        output["body"] = base64.b64encode(made).decode()
+    told = document["paths"]["/images/preset/{name}"]["post"]["responses"]["200"]["content"]
+    assert errors(document, told["application/json"]["schema"], members) == []
+
+
+def test_the_page_at_the_root_is_answered_as_told(worker: Worker, document: dict[str, Any]) -> None:
+    answer = worker.ask("GET", "/", "Accept: text/html")
+
+    assert answer.headers["content-type"].startswith("text/html")
+    assert problems(document, "GET", "/", answer) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        (["Remote-Limits: pixels=1"], 422, "too_many_pixels"),
+        (["Remote-Limits: pixels=x"], 400, "bad_parameter"),
+        (["Content-Digest: sha-256=:AAAA:"], 400, "bad_digest"),
+    ],
+)
+def test_what_headers_ask_for_is_held_and_told(
+    headers: list[str], status: int, code: str, worker: Worker, document: dict[str, Any]
+) -> None:
+    body = form((CORPUS / "jpeg" / "all-avatars.jpg").read_bytes())
+    answer = send(worker, post("/images/fit/9", body, *headers))
+
+    assert (answer.status, answer.json["code"]) == (status, code)
+    assert problems(document, "POST", "/images/fit/{box}", answer) == []
 
 
 def signed(operation: str) -> str:

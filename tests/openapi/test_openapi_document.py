@@ -15,6 +15,7 @@ from remote_worker.contract.failures import FailureCode
 from remote_worker.contract.limits import Limits
 from remote_worker.web.api import OPERATIONS
 from remote_worker.web.app import create_app
+from remote_worker.web.auth import is_open
 from remote_worker.web.openapi import failures_of
 from remote_worker.web.problems import PROBLEMS
 from remote_worker.web.settings import WebSettings
@@ -123,6 +124,29 @@ def test_what_needs_no_key_says_so(document: dict[str, Any]) -> None:
     assert open_paths == signed | probes | {"/docs", "/openapi.json"}
     assert document["paths"]["/images/info"]["post"]["responses"].keys() >= {"401", "403", "429"}
     assert "401" not in document["paths"]["/livez"]["get"]["responses"]
+
+
+def test_what_is_told_to_need_no_key_is_what_is_let_in_without(document: dict[str, Any]) -> None:
+    told = {
+        operation.path: document["paths"][operation.shown][operation.method.lower()].get("security") == []
+        for operation in OPERATIONS
+    }
+
+    assert told == {path: is_open(path.replace("{digest:digest}", 40 * "a")) for path in told}
+
+
+def test_a_refusal_for_want_of_a_key_says_how_to_show_one(document: dict[str, Any]) -> None:
+    responses = document["components"]["responses"]
+    refusals = {name for name in responses if name.startswith("Failed401")}
+
+    assert refusals
+    assert refusals == {name for name in responses if "WWW-Authenticate" in responses[name]["headers"]}
+
+
+def test_it_tells_of_the_headers_that_any_request_may_have(document: dict[str, Any]) -> None:
+    about = document["info"]["description"]
+
+    assert all(name in about for name in ("Remote-Limits", "Content-Digest", "WWW-Authenticate"))
 
 
 def test_it_tells_the_bounds_in_effect(document: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from remote_worker.decoder.formats import FORMATS, detect
 from remote_worker.fetch import policy
 from remote_worker.metrics import Counter, Histogram, Outcome, Pulse, outcome_of, quantile
 from remote_worker.pool.child import Kill
-from remote_worker.service.previews import Came
+from remote_worker.service.preview import Came
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_IN_THE_DASHBOARD = {

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -512,14 +513,25 @@ def test_a_file_that_another_worker_writes_to_is_not_taken_for_damaged(tmp_path:
     before = path.stat().st_ino
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
+    late = file_at(path, generation="other")
     try:
         with pytest.raises(CacheUnusable, match="locked"):
-            file_at(path, generation="other").open()
+            late.open()
     finally:
         other.close()
 
+    assert not is_held(path)
     assert path.stat().st_ino == before
     assert kept(path)
+
+
+def is_held(path: Path) -> bool:
+    """Whether this process has the file open."""
+    for opened in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # That of the listing itself.
+            if opened.readlink() == path:
+                return True
+    return False
 
 
 _START = """

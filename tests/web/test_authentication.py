@@ -35,8 +35,10 @@ from web.serving import (
 )
 from web.small_links import small_links
 
+from remote_worker.contract.failures import WorkFailed
 from remote_worker.contract.limits import Limits
 from remote_worker.web.app import App, create_app
+from remote_worker.web.auth import Gate, check_area, is_open
 from remote_worker.web.settings import WebSettings
 
 FILE = f"""
@@ -45,6 +47,12 @@ FILE = f"""
 [keys.sized]
 sha256 = ["{hashed("rw_sized")}"]
 may = ["presets"]
+[keys.shown]
+sha256 = ["{hashed("rw_shown")}"]
+may = ["presets", "links"]
+[keys.linked]
+sha256 = ["{hashed("rw_linked")}"]
+may = ["links"]
 [keys.small]
 sha256 = ["{hashed("rw_small")}", "{hashed("rw_smaller")}"]
 input_bytes = 100
@@ -195,7 +203,21 @@ def test_shares_go_by_key_and_not_by_address(service: Service) -> None:
         ("rw_sized", "/images/fit/10", "only_presets"),
         ("rw_sized", "/images/info", "forbidden"),
         ("rw_sized", "/images/preset/none", ""),
+        ("rw_sized", "/images/preset", ""),
+        ("rw_sized", "/images/presets", "forbidden"),
+        ("rw_sized", "/images/distance?a=00&b=00", ""),
+        ("rw_sized", "/images/facts", "forbidden"),
+        ("rw_sized", "/images/rescale_avatar", "forbidden"),
+        ("rw_sized", "/links/image?url=x&preset=none", "forbidden"),
         ("rw_sized", "/stats", "forbidden"),
+        ("rw_shown", "/links/image?url=x&fit=8", "only_presets"),
+        ("rw_shown", "/links/image?url=x&quality=8", "only_presets"),
+        ("rw_shown", "/links/image?url=x&preset=none", ""),
+        ("rw_shown", "/images/fit/8", "only_presets"),
+        ("rw_linked", "/links/image?url=x&preset=none", ""),
+        ("rw_linked", "/links/image?url=&fit=8", ""),
+        ("rw_linked", "/images/preset/none", "forbidden"),
+        ("rw_linked", "/images/distance", "forbidden"),
         (BEARER, "/images/info", ""),
         (BEARER, "/images/preset/none", ""),
     ],
@@ -205,6 +227,53 @@ def test_a_key_is_for_what_it_may(service: Service, key: str, path: str, refusal
 
     # What there is not is for the route to say.
     assert (status == 403, code if status == 403 else "") == (bool(refusal), refusal)
+
+
+def test_a_key_with_presets_alone_is_told_so(service: Service) -> None:
+    def only(key: str) -> tuple[bool, bool]:
+        listed = ask(service, get("/images/preset", bearer(key))).json["only"]
+        fit = ask(service, get("/capabilities", bearer(key))).json["operations"]["image"]["switches"]
+        return listed, "quality" not in fit
+
+    assert only("rw_sized") == (True, True)
+    assert only(BEARER) == (False, False)
+
+
+def test_every_route_is_open_or_of_an_area_or_named_here() -> None:
+    app = create_app(small_uses(SmallDecoder()), Probe(), WebSettings(), Limits())
+    for_every_key = []
+    for route in app.routes:
+        assert isinstance(route, Route)
+        path = route.path.replace("{digest:digest}", 40 * "a")
+        if is_open(path):
+            continue
+        try:
+            check_area((), path)
+        except WorkFailed:
+            continue
+        for_every_key.append(path)
+
+    assert for_every_key == ["/capabilities"]
+
+
+@pytest.mark.parametrize(("path", "code"), [("/images/info", "forbidden"), ("/text/x", ""), ("/livez", "")])
+def test_a_key_is_for_the_same_below_another_path(tmp_path: Path, path: str, code: str) -> None:
+    gate = Gate(WebSettings(keys_file=write(tmp_path / "keys.toml", FILE)))
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": f"/api{path}",
+        "root_path": "/api",
+        "query_string": b"",
+        "headers": [(b"host", b"x"), (b"authorization", f"Bearer {OTHER_BEARER}".encode())],
+    }
+
+    if code:
+        with pytest.raises(WorkFailed) as caught:
+            gate.check(scope)
+        assert caught.value.code == code
+    else:
+        gate.check(scope)
 
 
 def test_a_page_of_another_site_is_refused_unless_the_request_shows_a_key(service: Service) -> None:

@@ -105,7 +105,7 @@ def _kind(status: int) -> type[WorkerError]:
 def _told(body: bytes) -> Mapping[str, Any]:
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

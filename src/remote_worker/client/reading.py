@@ -274,7 +274,7 @@ def _filled(kind: type[T], told: Mapping[str, Any]) -> T:
 def _checked(read: Callable[[], T]) -> T:
     try:
         return read()
-    except (BadParts, ValueError, TypeError, KeyError, AttributeError, IndexError) as wrong:
+    except (BadParts, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as wrong:
         raise _bad(f"the answer is not what was asked for ({wrong})") from wrong
 
 

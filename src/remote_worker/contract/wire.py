@@ -4,13 +4,13 @@ Both are written by a process that a stranger may own, so reading checks every n
 """
 
 import json
-import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .failures import FailureCode
+from .nesting import is_deeper
 
 RECORD = struct.Struct("<HHIQ")
 """Version, outcome, 1 for a failure in the header, body length in bytes: 16 bytes in all."""
@@ -120,12 +120,11 @@ def read_facts(part: memoryview) -> dict[str, Any]:
     if len(part) > JSON_BYTES:
         raise BadReply("too much JSON")
     text = bytes(part)
-    # So many brackets at least make it too deep.
-    if text.count(b"[") + text.count(b"{") > JSON_DEPTH and _depth(text) > JSON_DEPTH:
+    if is_deeper(text, JSON_DEPTH):
         raise BadReply("JSON nested too deep")
     try:
         facts = _DECODER.decode(text.decode())
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadReply("broken JSON") from error
     if not isinstance(facts, dict):
         raise BadReply("JSON that is no object")
@@ -145,22 +144,3 @@ def _name(raw: bytes) -> str:
     if not name.isalnum() or not name.isascii():
         raise BadReply("a part without a plain name")
     return name.decode("ascii")
-
-
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-
-
-_ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-
-
-def _depth(text: bytes) -> int:
-    """How deep brackets outside of strings are nested; JSON_DEPTH + 1 when deeper, or where none match."""
-    # Strings without backslashes end at the next quote, which is told much quicker.
-    outside = _STRING.sub(b"", text) if b"\\" in text else b"".join(text.split(b'"')[::2])
-    brackets = outside.translate(_ONE_KIND, _NO_BRACKETS)
-    depth = 0
-    while brackets and depth <= JSON_DEPTH:
-        brackets = brackets.replace(b"[]", b"")
-        depth += 1
-    return depth

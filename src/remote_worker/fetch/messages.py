@@ -15,6 +15,7 @@ from typing import Any
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import Fetched, FetchFailed, Hop, Purpose, Resolved, Verdict, Want
+from ..contract.nesting import is_deeper
 from .policy import Listener
 from .settings import FetchSettings, Nameserver, Opening
 
@@ -27,6 +28,8 @@ FETCHED, FAILED, RESOLVED, CANCELLED = "fetched", "failed", "resolved", "cancell
 ERROR = "error: "
 """How the detail of a fault of our own begins."""
 
+DEEPEST = 8
+"""Arrays and objects of a reply within each other: an honest one has six."""
 LONGEST_URL = 8192
 LONGEST_DETAIL = 300
 LONGEST_HEADER = 8192
@@ -158,9 +161,11 @@ def resolved_as_json(resolved: Resolved) -> list[object]:
 
 def read(message: bytes) -> tuple[int, str, list[Any]]:
     """The number, the word and the rest of a reply. Raises HostileReply."""
+    if is_deeper(message, DEEPEST):
+        raise HostileReply("nested too deep")
     try:
         told = _DECODER.decode(message.decode())
-    except (ValueError, RecursionError) as broken:
+    except ValueError as broken:
         raise HostileReply("no JSON") from broken
     if not (
         isinstance(told, list)

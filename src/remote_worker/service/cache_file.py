@@ -129,8 +129,6 @@ class CacheFile:
 
     def _make_anew(self, reason: str) -> None:
         telemetry.emit(Event.CACHE_RECREATED, reason=reason)
-        with suppress(AttributeError):
-            self._database.close()
         for ending in ("-wal", "-shm", ""):
             Path(f"{self._path}{ending}").unlink(missing_ok=True)
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -140,6 +138,13 @@ class CacheFile:
         self._database = sqlite3.connect(
             self._path, timeout=_LONGEST_OPENING_SECONDS, isolation_level=None, check_same_thread=False
         )
+        try:
+            self._prepare(is_new=is_new)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _prepare(self, *, is_new: bool) -> None:
         do = self._database.execute
         if is_new:
             do(f"PRAGMA page_size = {_PAGE_BYTES}")

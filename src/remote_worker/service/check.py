@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import logging
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import Fetched, Purpose, Want
 from ..contract.messages import Info, Output, Recipe, Reply, Task
 from ..telemetry import Event
+from . import told
 from .hashes import PHASH
 from .settings import CheckSettings
 
@@ -148,17 +148,10 @@ async def both(making: "asyncio.Task[Reply]", checking: "asyncio.Task[None]") ->
 
 def _read(fetched: Fetched) -> Mapping[str, Any]:
     """The answer, in which `allow` is true or false. Raises WorkFailed."""
-    if fetched.status != 200 or fetched.is_cut or fetched.body.size_bytes > MOST_CHECK_BYTES:
-        raise WorkFailed(FailureCode.CHECK_FAILED, f"an answer of status {fetched.status}, or a long one")
-    descriptor = fetched.body.read_only_fd()
     try:
-        text = os.pread(descriptor, MOST_CHECK_BYTES, 0)
-    finally:
-        os.close(descriptor)
-    try:
-        answer = wire.read_facts(memoryview(text))
-    except wire.BadReply as broken:
-        raise WorkFailed(FailureCode.CHECK_FAILED, "an answer that is no JSON object") from broken
+        answer = told.read(fetched, MOST_CHECK_BYTES)
+    except told.NothingTold as nothing:
+        raise WorkFailed(FailureCode.CHECK_FAILED, str(nothing)) from nothing
     if not isinstance(answer.get("allow"), bool):
         raise WorkFailed(FailureCode.CHECK_FAILED, "an answer whose allow is neither true nor false")
     return answer

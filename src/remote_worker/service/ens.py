@@ -1,7 +1,6 @@
 """Who owns a name of the Ethereum Name Service: asked of the registry, through a node the operator named."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from Crypto.Hash import keccak
 from ..contract import wire
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import Fetched, Purpose, Want
+from . import told
 
 REGISTRY = "0x00000000000c2e074ec69a0dfb2997ba6c7d2e1e"
 """On the main network; EIP-137."""
@@ -135,17 +135,10 @@ def _keccak(data: bytes) -> bytes:
 
 def _answer(fetched: Fetched) -> Mapping[str, Any]:
     """The JSON-RPC answer, whose sender may be anybody who got between. Raises WorkFailed."""
-    if fetched.status != 200 or fetched.is_cut or fetched.body.size_bytes > MOST_ANSWER_BYTES:
-        raise WorkFailed(FailureCode.ENS_FAILED, "the endpoint gave no JSON-RPC answer")
-    descriptor = fetched.body.read_only_fd()
     try:
-        text = os.pread(descriptor, MOST_ANSWER_BYTES, 0)
-    finally:
-        os.close(descriptor)
-    try:
-        answer = wire.read_facts(memoryview(text))
-    except wire.BadReply as broken:
-        raise WorkFailed(FailureCode.ENS_FAILED, "the endpoint gave no JSON-RPC answer") from broken
+        answer = told.read(fetched, MOST_ANSWER_BYTES)
+    except told.NothingTold as nothing:
+        raise WorkFailed(FailureCode.ENS_FAILED, "the endpoint gave no JSON-RPC answer") from nothing
     if answer.get("jsonrpc") != "2.0" or answer.get("id") != 1:
         raise WorkFailed(FailureCode.ENS_FAILED, "the endpoint gave no JSON-RPC answer")
     error = answer.get("error")

@@ -52,6 +52,8 @@ _AREAS = (
     ("/stats/", "stats"),
 )
 """Which area a path belongs to, a slash put behind it. What is in none is for every key."""
+_OF_PRESETS = ("/images/preset/", "/images/distance/")
+"""What of the images is for presets too: they tell hashes, and no picture is needed to compare two."""
 
 
 class UnsafeListening(ValueError):
@@ -147,6 +149,7 @@ class Gate:
         state = scope.setdefault("state", {})
         if "is_let_in" in state:
             return
+        path = _path(scope)
         told = _Told(scope["headers"])
         if told.is_ambiguous:
             raise WorkFailed(FailureCode.BAD_REQUEST, "a header that says who calls, or what, is there twice")
@@ -285,7 +288,7 @@ def check_area(may: Collection[str], path: str) -> None:
     if not area or area in may:
         return
     if area == "images" and "presets" in may:
-        if behind.startswith("/images/preset/"):
+        if behind.startswith(_OF_PRESETS):
             return
         if behind.startswith("/images/fit/"):
             raise WorkFailed(FailureCode.ONLY_PRESETS)

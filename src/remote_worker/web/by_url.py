@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from ..contract.document import Document
 from ..contract.links import Fetched, Purpose, Want
-from ..service.previews import Fetcher
+from ..service.errand import Fetcher
 from .budget import Share
 from .work import while_wanted
 

@@ -21,6 +21,7 @@ from .health import Health
 from .links import Links
 from .network import NetworkUses
 from .presets import described
+from .presets_only import may_pick
 from .settings import WebSettings
 
 _SWITCH = ["0", "1"]
@@ -92,21 +93,22 @@ class CapabilityEndpoint:
         self._health = health
         self._offered = offered.operations()
         self._presets = offered.presets
-        self._may_pick = not settings.only_presets
+        self._settings = settings
         times = {name: getattr(settings, name) for name in _TIMES}
         self._limits = {**asdict(limits), **times, **offered.limits()}
 
-    async def tell(self, _: Request) -> Response:
+    async def tell(self, request: Request) -> Response:
         """All of it. Raises WorkFailed as long as no template has told what it can do."""
         health = await self._health()
         if health is None or not health.formats:
             raise WorkFailed(FailureCode.JAIL_UNAVAILABLE)
+        is_picking = may_pick(request, self._settings)
         return json_answer(
             {
                 "accept": _ACCEPT,
                 "formats": {name: _format(report) for name, report in health.formats.items()},
                 "limits": self._limits,
-                "operations": _on_pictures(health.formats, may_pick=self._may_pick) | self._offered,
+                "operations": _on_pictures(health.formats, is_picking=is_picking) | self._offered,
                 "presets": described(self._presets),
                 "status": "ok",
                 "success": True,
@@ -132,7 +134,7 @@ def _operation(
     return {"path": path, "available": available, "switches": switches or {}, **more}
 
 
-def _on_pictures(formats: Mapping[str, FormatReport], *, may_pick: bool) -> dict[str, Any]:
+def _on_pictures(formats: Mapping[str, FormatReport], *, is_picking: bool) -> dict[str, Any]:
     """By name: the path, whether it works at all with what is on, and its switches' values."""
 
     def works(name: str) -> bool:
@@ -156,7 +158,7 @@ def _on_pictures(formats: Mapping[str, FormatReport], *, may_pick: bool) -> dict
         ),
         "fit": _operation(
             "/images/fit/{width}x{height}",
-            available=is_any and may_pick,
+            available=is_any and is_picking,
             switches={**making, "simple": _SWITCH},
             sources=_SOURCES,
         ),
@@ -177,7 +179,7 @@ def _on_pictures(formats: Mapping[str, FormatReport], *, may_pick: bool) -> dict
             "/links/image",
             available=is_any,
             switches={
-                **(making if may_pick else {}),
+                **(making if is_picking else {}),
                 "avatar": AVATAR_SIZES,
                 "info": _SWITCH,
                 "metadata": _SWITCH,

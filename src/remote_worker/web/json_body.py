@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from starlette.requests import Request
 
+from ..contract import nesting
 from ..contract.failures import FailureCode, WorkFailed
 from .body import read_in_time
 from .budget import Lease
@@ -17,10 +18,7 @@ MOST_VALUES = 10_000
 """Commas and opening brackets outside strings: each costs up to 70 bytes of memory for one byte sent."""
 
 _MEDIA_TYPE = re.compile(r"\s*application/(?:json|[\w.-]+\+json)\s*(?:;.*)?", re.IGNORECASE | re.ASCII)
-# One that is not closed goes to the end: looked for again from each of its quotes, it would cost the square.
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _TOO_LARGE = "the body has too many bytes"
-_BRACKET = re.compile(rb"[\[\]{}]")
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -55,19 +53,13 @@ async def read_json(request: Request, settings: WebSettings, lease: Lease, *, mo
 def parse(body: bytes | bytearray) -> Any:
     """The value that these bytes are. Raises WorkFailed."""
     opening = body.count(b"[") + body.count(b"{")
-    if opening > DEEPEST or opening + body.count(b",") > MOST_VALUES:
-        _check_shape(_STRING.sub(b"", body))
+    if opening + body.count(b",") > MOST_VALUES:
+        bare = nesting.without_strings(body)
+        if bare.count(b",") + bare.count(b"[") + bare.count(b"{") > MOST_VALUES:
+            raise WorkFailed(FailureCode.BAD_REQUEST, "the body has too many values")
+    if nesting.is_deeper(body, DEEPEST):
+        raise WorkFailed(FailureCode.BAD_REQUEST, "the body is nested too deep")
     try:
         return _DECODER.decode(body.decode())
-    except (ValueError, RecursionError) as broken:
+    except ValueError as broken:
         raise WorkFailed(FailureCode.BAD_REQUEST, "the body is not JSON") from broken
-
-
-def _check_shape(bare: bytes | bytearray) -> None:
-    if bare.count(b",") + bare.count(b"[") + bare.count(b"{") > MOST_VALUES:
-        raise WorkFailed(FailureCode.BAD_REQUEST, "the body has too many values")
-    depth = 0
-    for bracket in _BRACKET.findall(bare):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > DEEPEST:
-            raise WorkFailed(FailureCode.BAD_REQUEST, "the body is nested too deep")

@@ -20,9 +20,11 @@ from ..contract.limits import LONGEST_SIDE
 from ..contract.links import Fetched, FetchFailed
 from ..contract.messages import AVATAR_SIZES, Fit, Output, Picture
 from ..service import freshness
+from ..service.errand import Fetcher
 from ..service.images import Images
 from ..service.presets import Presets
-from ..service.previews import LANGUAGE, Fetcher, Previews, explained_hop
+from ..service.preview import explained_hop
+from ..service.previews import LANGUAGE, Previews
 from ..service.settings import LinkSettings
 from ..service.signing import Camo, Signed, Signer
 from .answers import json_answer, pictures_in_json, raw_picture

@@ -32,6 +32,10 @@ Takes a web application's risky work with strangers' pictures, links and texts o
   {pixels:,} pixels at most.
 * Every failure is JSON with a `code` from one closed list; with `Accept: application/problem+json` it has the
   form of RFC 9457.
+* `Remote-Limits: pixels=1000000, work_seconds=2.5` lowers the limits for one picture or post.
+* `Content-Digest` (RFC 9530, `sha-256` or `sha-512`) is compared with the body before anything is decoded.
+* Where the worker has keys, all needs one but what says otherwise; without one the answer is 401 with
+  `WWW-Authenticate`.
 * Where a parameter is a switch, any word turns it on but `0`, `false`, `no`, `off` and nothing.
 """
 SCHEMAS: dict[str, Schema] = {**OF_ALL, **OF_LINKS, **OF_PRESETS}

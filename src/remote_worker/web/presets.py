@@ -16,6 +16,7 @@ from .exchange import exchange_of
 from .images import ImageEndpoints
 from .negotiation import wants_parts, wants_picture
 from .parameters import facts
+from .presets_only import may_pick
 from .settings import WebSettings
 
 _OK = {"status": "ok", "success": True}
@@ -36,9 +37,10 @@ class PresetEndpoints:
         self._pictures = pictures
         self._settings = settings
 
-    async def listed(self, _: Request) -> Response:
-        """All presets, and what each makes."""
-        return json_answer({**_OK, "presets": described(self._presets), "only": self._settings.only_presets})
+    async def listed(self, request: Request) -> Response:
+        """All presets, what each makes, and whether the caller has nothing else."""
+        only = not may_pick(request, self._settings)
+        return json_answer({**_OK, "presets": described(self._presets), "only": only})
 
     async def make(self, request: Request) -> Response:
         """The pictures and facts of one preset."""

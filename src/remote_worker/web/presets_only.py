@@ -9,9 +9,14 @@ PICKING, PRESETS = "images", "presets"
 """What a key may."""
 
 
-def check_may_pick(request: Request, settings: WebSettings) -> None:
-    """Raises WorkFailed if sizes and formats are the operator's alone to pick, here or for this key."""
+def may_pick(request: Request, settings: WebSettings) -> bool:
+    """Whether sizes and formats are not the operator's alone to pick, neither here nor for this key."""
     identity = request.scope["state"].get("identity")
     has_presets_alone = identity is not None and PRESETS in identity.may and PICKING not in identity.may
-    if settings.only_presets or has_presets_alone:
+    return not (settings.only_presets or has_presets_alone)
+
+
+def check_may_pick(request: Request, settings: WebSettings) -> None:
+    """Raises WorkFailed if they are."""
+    if not may_pick(request, settings):
         raise WorkFailed(FailureCode.ONLY_PRESETS)

@@ -176,6 +176,15 @@ def test_json_ld_is_cut_in_depth_members_and_nodes() -> None:
     assert sum(len(row) for row in kept(wide)) == 979  # 1000 nodes: the list, its 20 rows, and what is left
 
 
+@pytest.mark.parametrize("text", ['"[[[["', r'"\\\"{{{"', '"\ud83d\ude00"'])
+def test_json_ld_is_nested_sixty_four_deep_at_most(text: str) -> None:
+    def nested(depth: int) -> str:
+        return ld('{"@type": "Article", "a": ' + "[" * (depth - 1) + text + "]" * (depth - 1) + "}")
+
+    assert facts_of(nested(64))["raw"]["json_ld"][0]["@type"] == "Article"
+    assert "json_ld" not in facts_of(nested(65))["raw"]
+
+
 def test_json_ld_of_ten_thousand_levels_is_no_json_ld() -> None:
     assert "json_ld" not in facts_of(ld("[" * 10_000 + "]" * 10_000))["raw"]
 

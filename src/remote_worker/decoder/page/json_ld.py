@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ...contract.nesting import is_deeper
 from . import values
 
 MOST_BLOCKS = 200
@@ -16,6 +17,8 @@ MOST_CHARACTERS = 256 * 1024
 MOST_NODES = 1000
 MOST_MEMBERS = 50
 """Of an object or a list."""
+DEEPEST_READ = 64
+"""A block that is nested deeper is not read."""
 DEEPEST = 5
 """What is nested deeper is left out: with what is around it, that is the depth of a reply."""
 
@@ -65,10 +68,13 @@ def read(blocks: Sequence[str]) -> list[Any]:
         left -= len(block)
         if left < 0 or len(read) == MOST_KEPT:
             break
+        text = _unwrapped(block)
+        if is_deeper(text.encode("utf-8", "surrogatepass"), DEEPEST_READ):
+            continue
         try:
             # Raw line breaks in strings are common, and harmless.
-            value = json.loads(_unwrapped(block), strict=False, parse_constant=_refuse)
-        except (ValueError, RecursionError):
+            value = json.loads(text, strict=False, parse_constant=_refuse)
+        except ValueError:
             continue
         if isinstance(value, dict | list):
             read.append(value)

@@ -4,20 +4,18 @@ Its `html` never leaves: a frame is made anew from our own list of providers.
 """
 
 import json
-import re
 from typing import Any
 from xml.parsers import expat
 
 from ...contract import pages
 from ...contract.failures import FailureCode, WorkFailed
+from ...contract.nesting import is_deeper
 from ...contract.texts import ReadOembed
 from ..reading import Read
 from .values import Addresses, clean, whole
 
 MOST_BYTES = 128 * 1024
 DEEPEST = 32
-_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-_BRACKET = re.compile(r"[\[\]{}]")
 
 
 def read(task: ReadOembed, data: bytes) -> Read:
@@ -52,14 +50,11 @@ def _is_xml(media_type: str, data: bytes) -> bool:
 
 def _json(data: bytes) -> dict[str, Any]:
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
-    depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > DEEPEST:
-            raise WorkFailed(FailureCode.DAMAGED, "nested too deep")
+    if is_deeper(data, DEEPEST):
+        raise WorkFailed(FailureCode.DAMAGED, "nested too deep")
     try:
         said = json.loads(text, strict=False, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise WorkFailed(FailureCode.DAMAGED, "no JSON") from error
     if not isinstance(said, dict):
         raise WorkFailed(FailureCode.DAMAGED, "no object")

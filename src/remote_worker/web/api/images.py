@@ -13,13 +13,13 @@ from .schemas import (
     UPLOADED,
     done,
     flag,
+    how_used,
     json_answer,
     members,
     number,
     or_null,
     ref,
     text,
-    usage,
     whole,
     word,
 )
@@ -145,19 +145,6 @@ def _avatars(path: str, name: str, summary: str) -> Operation:
     )
 
 
-def _usage(path: str, name: str, *parameters: Parameter) -> Operation:
-    return Operation(
-        method="GET",
-        path=path,
-        name=f"{name}_usage",
-        group=Group.IMAGES,
-        summary="How it is used, in words",
-        parameters=parameters,
-        answers=(usage(),),
-        failures=(FailureCode.NOT_FOUND,) if parameters else (),
-    )
-
-
 OPERATIONS = (
     Operation(
         method="POST",
@@ -182,7 +169,7 @@ OPERATIONS = (
         failures=(*UPLOADING, *CHECKED, FailureCode.NOT_A_JPEG),
         curl=("-H 'Accept: image/*' -F file=@photo.jpg -o clean.jpg", "/images/prepare_jpeg"),
     ),
-    _usage("/images/prepare_jpeg", "prepare_jpeg"),
+    how_used("/images/prepare_jpeg", "prepare_jpeg", Group.IMAGES),
     Operation(
         method="POST",
         path="/images/fit/{box}",
@@ -208,11 +195,11 @@ OPERATIONS = (
         failures=(*UPLOADING, *CHECKED, FailureCode.NOT_FOUND, FailureCode.ONLY_PRESETS),
         curl=("-H 'Accept: image/*' -F file=@photo.heic -o small.jpg", "/images/fit/800"),
     ),
-    _usage("/images/fit/{box}", "fit", _BOX),
+    how_used("/images/fit/{box}", "fit", Group.IMAGES, _BOX),
     _avatars("/images/rescale_avatar", "rescale_avatar", "Square PNG avatars in up to six sizes"),
-    _usage("/images/rescale_avatar", "rescale_avatar"),
+    how_used("/images/rescale_avatar", "rescale_avatar", Group.IMAGES),
     _avatars("/images/resize_avatar", "resize_avatar", "The same, by its other name"),
-    _usage("/images/resize_avatar", "resize_avatar"),
+    how_used("/images/resize_avatar", "resize_avatar", Group.IMAGES),
     Operation(
         method="POST",
         path="/images/info",
@@ -227,5 +214,5 @@ OPERATIONS = (
         failures=UPLOADING,
         curl=("-F file=@photo.heic", "/images/info"),
     ),
-    _usage("/images/info", "info"),
+    how_used("/images/info", "info", Group.IMAGES),
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...contract.failures import FailureCode
-from .operation import JSON, Answer, Schema
+from .operation import JSON, Answer, Group, Operation, Parameter, Schema
 
 
 def ref(name: str) -> Schema:
@@ -72,9 +72,18 @@ def json_answer(about: str, schema: Schema) -> Answer:
     return Answer(about=about, contents={JSON: schema})
 
 
-def usage(about: str = "How the endpoint is used, in words.") -> Answer:
+def how_used(path: str, name: str, group: Group, *parameters: Parameter) -> Operation:
     """What an upload endpoint answers to GET."""
-    return json_answer(about, ref("Usage"))
+    return Operation(
+        method="GET",
+        path=path,
+        name=f"{name}_usage",
+        group=group,
+        summary="How it is used, in words",
+        parameters=parameters,
+        answers=(json_answer("How the endpoint is used, in words.", ref("Usage")),),
+        failures=(FailureCode.NOT_FOUND,) if parameters else (),
+    )
 
 
 def _of(kind: str, about: str, more: Mapping[str, Any]) -> Schema:

@@ -4,7 +4,7 @@ from ...contract.failures import FailureCode
 from ...contract.texts import MOST_TEXT_BYTES
 from .failures import SENT_JSON
 from .operation import JSON, Group, Operation, Parameter
-from .schemas import done, flag, json_answer, members, ref, text, usage, word
+from .schemas import done, flag, how_used, json_answer, members, ref, text, word
 
 OPERATIONS = (
     Operation(
@@ -56,12 +56,5 @@ OPERATIONS = (
             "/text/render_markdown",
         ),
     ),
-    Operation(
-        method="GET",
-        path="/text/render_markdown",
-        name="render_markdown_usage",
-        group=Group.TEXT,
-        summary="How it is used, in words",
-        answers=(usage(),),
-    ),
+    how_used("/text/render_markdown", "render_markdown", Group.TEXT),
 )
