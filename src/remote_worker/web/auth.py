@@ -180,7 +180,9 @@ class Gate:
     def running(self, scope: Scope) -> AbstractContextManager[None]:
         """The request is under way. Raises WorkFailed when so many of its key are already."""
         key: Key | None = scope["state"].get("key")
-        return _FREELY if key is None else self._quotas.running(key)
+        if key is None or not key.allowance.at_once:
+            return _FREELY
+        return self._quotas.running(key)
 
     def count_rest(self, scope: Scope, received_bytes: int) -> None:
         """Count what came of a body whose length was not told."""
