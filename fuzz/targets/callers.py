@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from multipart import parse_options_header
-from starlette.datastructures import Headers
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.web import auth, negotiation
@@ -13,7 +12,7 @@ from ..choices import Choices
 
 _SETTINGS = WebSettings(host_names=("images.example",))
 _PLAIN = frozenset({"localhost", "images.example", "::1", "[::1]"})
-Check = Callable[[Headers, WebSettings, str], None]
+Check = Callable[[auth.Told, WebSettings, str], None]
 
 
 def host(data: bytes, check_caller: Check = auth.check_caller) -> None:
@@ -23,7 +22,7 @@ def host(data: bytes, check_caller: Check = auth.check_caller) -> None:
     if choices.flag():
         raw.append((b"origin", choices.take(choices.number(0, 40))))
     try:
-        check_caller(Headers(raw=raw), _SETTINGS, "/")
+        check_caller(auth.Told(raw), _SETTINGS, "/")
     except WorkFailed as failed:
         assert failed.code is FailureCode.FOREIGN_ORIGIN
         return

@@ -256,7 +256,11 @@ def _word(value: Field) -> str:
     """The value as it is when it is one plain word, else quoted with everything unprintable escaped."""
     if type(value) is int:
         return str(value)
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3f}"  # Digits, `nan` or `inf`: plain in any case.
+    text = str(value)
+    if not text:
+        return '""'
     if _PLAIN.fullmatch(text):
         return text
     return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'

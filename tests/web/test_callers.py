@@ -1,11 +1,10 @@
 """Who may call while there is no authentication."""
 
 import pytest
-from starlette.datastructures import Headers
 from web.serving import Service, ask, form, post, serving
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
-from remote_worker.web.auth import UnsafeListening, check_caller, check_listening
+from remote_worker.web.auth import Told, UnsafeListening, check_caller, check_listening
 from remote_worker.web.settings import WebSettings
 
 CLOSED = WebSettings(host_names=("Images.internal",))
@@ -14,7 +13,10 @@ OPEN = WebSettings(host="0.0.0.0", open=True)
 
 def is_let_in(settings: WebSettings, **headers: str) -> bool:
     try:
-        check_caller(Headers({name.replace("_", "-"): value for name, value in headers.items()}), settings)
+        check_caller(
+            Told([(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]),
+            settings,
+        )
     except WorkFailed as failed:
         if failed.code is not FailureCode.FOREIGN_ORIGIN:
             raise

@@ -26,6 +26,8 @@ class Limits:
 
     def lowered(self, ceilings: Mapping[str, float]) -> Self:
         """The same with each of these that is lower, by name; none is raised."""
+        if not ceilings:
+            return self
         return replace(self, **{name: min(getattr(self, name), most) for name, most in ceilings.items()})
 
 
@@ -44,6 +46,8 @@ class Ceilings:
 
     def given(self) -> dict[str, float]:
         """Those that there are, by name."""
+        if self is NO_CEILINGS:  # As of almost every caller.
+            return {}
         return {row.name: most for row in fields(self) if (most := getattr(self, row.name)) is not None}
 
     def of_limits(self) -> dict[str, float]:

@@ -11,8 +11,6 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
-from starlette._utils import get_route_path
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from .. import telemetry
@@ -80,23 +78,22 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-def check_caller(headers: Headers, settings: WebSettings, path: str = "") -> None:
+def check_caller(told: "Told", settings: WebSettings, path: str = "") -> None:
     """Refuse a request that a web page of another site may have sent. Raises WorkFailed.
 
     Signed addresses are made for such pages, and their signature decides.
     """
     if _SIGNED.fullmatch(path):
         return
-    hosts = headers.getlist("host")
     # Only HTTP/1.0 comes without a Host, and no browser speaks that.
-    host = hosts[0].lower() if hosts else "localhost"
+    host = told.hosts[0].decode("latin-1").lower() if told.hosts else "localhost"
     is_any_name = settings.open or settings.is_authenticating
     if not is_any_name and not _is_our_name(host, settings.host_names):
         raise WorkFailed(FailureCode.FOREIGN_ORIGIN, "the Host header names another host")
-    if any(not _is_same_host(origin.lower(), host) for origin in headers.getlist("origin")):
+    if any(not _is_same_host(origin.decode("latin-1").lower(), host) for origin in told.origins):
         raise WorkFailed(FailureCode.FOREIGN_ORIGIN, "the Origin header names another site")
     # `same-site` is another port or another name of this machine, so it is foreign like its Origin.
-    if any(site not in ("same-origin", "none") for site in headers.getlist("sec-fetch-site")):
+    if any(site not in (b"same-origin", b"none") for site in told.sites):
         raise WorkFailed(FailureCode.FOREIGN_ORIGIN, "the request comes from a page of another site")
 
 
@@ -150,13 +147,12 @@ class Gate:
         if "is_let_in" in state:
             return
         path = _path(scope)
-        told = _Told(scope["headers"])
+        told = Told(scope["headers"])
         if told.is_ambiguous:
             raise WorkFailed(FailureCode.BAD_REQUEST, "a header that says who calls, or what, is there twice")
-        path = get_route_path(scope)  # As the router takes it: without what the application lies below.
         key, is_by_request, must_be_empty = self._who(scope, told, path)
         if not is_by_request:
-            check_caller(Headers(scope=scope), self._settings, path)
+            check_caller(told, self._settings, path)
         if key is None and self._settings.is_authenticating and not is_open(path):
             raise WorkFailed(FailureCode.UNAUTHENTICATED)
         if key is not None:
@@ -175,6 +171,10 @@ class Gate:
             state["ceilings"] = _ceilings(told.limits)
         state["is_let_in"] = True
 
+    def has_let_in(self, scope: Scope) -> bool:
+        """Whether the request's head was looked at already."""
+        return "is_let_in" in scope["state"]
+
     def charge(self, scope: Scope) -> None:
         """Count the request, once, against what its key may. Raises WorkFailed."""
         state = scope["state"]
@@ -188,7 +188,9 @@ class Gate:
     def running(self, scope: Scope) -> AbstractContextManager[None]:
         """The request is under way. Raises WorkFailed when so many of its key are already."""
         key: Key | None = scope["state"].get("key")
-        return nullcontext() if key is None else self._quotas.running(key)
+        if key is None or not key.allowance.at_once:
+            return _FREELY
+        return self._quotas.running(key)
 
     def count_rest(self, scope: Scope, received_bytes: int) -> None:
         """Count what came of a body of unknown length, and give back what will not come of another."""
@@ -198,7 +200,7 @@ class Gate:
         stated = _stated_bytes(scope) or 0
         self._quotas.count(key, max(received_bytes, min(stated, received_bytes + UNREAD_BYTES)) - stated)
 
-    def _who(self, scope: Scope, told: "_Told", path: str) -> tuple[Key | None, bool, bool | None]:
+    def _who(self, scope: Scope, told: "Told", path: str) -> tuple[Key | None, bool, bool | None]:
         """The key, whether the request itself shows it, and if signed whether it must have no body.
 
         A browser adds a certificate to what other sites have it send, but neither key nor signature.
@@ -219,7 +221,7 @@ class Gate:
             return key, True, None
         return self._certified(scope["state"].get("certificate", "")), False, None
 
-    def _signer(self, scope: Scope, head: signed.SignedHead, told: "_Told") -> Key:
+    def _signer(self, scope: Scope, head: signed.SignedHead, told: "Told") -> Key:
         now = self._clock()
         self._replays.check_time(head, now)
         if head.covers_digest and told.digest is None:
@@ -248,10 +250,13 @@ class Gate:
         return Key(identity=Identity(name=name, trust=name))
 
 
-class _Told:
-    """The headers by which a request says who calls; found in one round."""
+class Told:
+    """The headers by which a request says who calls, and from where; found in one round."""
 
-    __slots__ = ("authorization", "digest", "is_ambiguous", "limits", "signature", "signature_input")
+    __slots__ = (
+        "authorization", "digest", "hosts", "is_ambiguous", "limits", "origins", "signature",
+        "signature_input", "sites",
+    )  # fmt: skip
 
     def __init__(self, headers: Collection[tuple[bytes, bytes]]) -> None:
         self.authorization: bytes | None = None
@@ -260,10 +265,18 @@ class _Told:
         self.digest: bytes | None = None
         self.limits: bytes | None = None
         self.is_ambiguous = False
+        self.hosts: list[bytes] = []
+        self.origins: list[bytes] = []
+        self.sites: list[bytes] = []
         for name, value in headers:
             attribute = _HEADERS.get(name)
-            if attribute is not None:
-                self.is_ambiguous = self.is_ambiguous or getattr(self, attribute) is not None
+            if attribute is None:
+                continue
+            known = getattr(self, attribute)
+            if isinstance(known, list):
+                known.append(value)
+            else:
+                self.is_ambiguous = self.is_ambiguous or known is not None
                 setattr(self, attribute, value)
 
 
@@ -273,7 +286,13 @@ _HEADERS = {
     b"signature-input": "signature_input",
     digest.HEADER: "digest",
     LIMITS_HEADER: "limits",
+    b"host": "hosts",
+    b"origin": "origins",
+    b"sec-fetch-site": "sites",
 }
+
+
+_FREELY = nullcontext()
 
 
 def is_open(path: str) -> bool:
@@ -321,6 +340,13 @@ def _ceilings(value: bytes) -> Ceilings:
 def _bad_limits() -> WorkFailed:
     names = ", ".join(Ceilings.__slots__)
     return WorkFailed(FailureCode.BAD_PARAMETER, f"Remote-Limits is a list of name=number out of {names}")
+
+
+def _path(scope: Scope) -> str:
+    """The path as the router takes it: without what the application lies below at another server."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
 
 
 def _stated_bytes(scope: Scope) -> int | None:

@@ -24,7 +24,7 @@ from . import problems
 from .auth import Gate, check_loop
 from .keys import Identity
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _CODES = {404: FailureCode.NOT_FOUND, 405: FailureCode.METHOD_NOT_ALLOWED}
 
 
@@ -106,7 +106,7 @@ Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
 def refusal(scope: Scope, failure: WorkFailed) -> Refusal:
     """What a client gets, without the application, for a request that is not let in. It is logged too."""
     headers = Headers(scope=scope)
-    exchange = Exchange(_request_id(headers), code=failure.code)
+    exchange = Exchange(_request_id(scope), code=failure.code)
     answer = problems.answer(failure, request_id=exchange.request_id, accept=headers.get("accept", ""))
     exchange.status, exchange.sent_bytes = answer.status, len(answer.body)
     _log(scope, exchange)
@@ -131,7 +131,7 @@ class Exchanges:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        exchange = Exchange(_request_id(request.headers), journey=tracing.begin())
+        exchange = Exchange(_request_id(scope), journey=tracing.begin())
         # Some servers have one state for all requests of a connection, which may be those of several callers.
         scope["state"] = {**scope.get("state", {}), "exchange": exchange}
 
@@ -156,10 +156,11 @@ class Exchanges:
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(request)
         try:
-            # Our own server has asked for these three already, others cannot.
-            check_loop(scope, self._via)
-            self._gate.check(scope)
-            self._gate.charge(scope)
+            # Our own server has asked already, others cannot.
+            if not self._gate.has_let_in(scope):
+                check_loop(scope, self._via)
+                self._gate.check(scope)
+                self._gate.charge(scope)
             with self._gate.running(scope):
                 await self._app(scope, receive, send)
         except ClientGone:
@@ -184,9 +185,11 @@ class Exchanges:
             await (await answer_failure(request, failed))(scope, receive, send)
 
 
-def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
-    return given if _SANE_ID.fullmatch(given) else new_request_id()
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return value.decode("ascii") if _SANE_ID.fullmatch(value) else new_request_id()
+    return new_request_id()
 
 
 def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
@@ -200,9 +203,10 @@ def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
 
 def _marked(headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[bytes, bytes]]:
     """With our marks; an answer that says itself how it may be kept is left to it."""
-    own = list(headers)
-    has_own = any(name == b"cache-control" for name, _ in own)
-    return [*own, *(mark for mark in _marks(exchange) if not (has_own and mark[0] == b"cache-control"))]
+    own, marks = list(headers), _marks(exchange)
+    if any(name == b"cache-control" for name, _ in own):
+        marks = [mark for mark in marks if mark[0] != b"cache-control"]
+    return own + marks
 
 
 def _log(scope: Scope, exchange: Exchange, tell: Tell | None = None) -> None:
