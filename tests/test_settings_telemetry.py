@@ -5,7 +5,10 @@ import io
 import json
 import logging
 import os
+import pty
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -302,3 +305,22 @@ def test_traces_that_would_silently_go_nowhere_stop_the_start(given: dict[str, s
 )
 def test_traces_that_are_sent_are_taken(given: dict[str, str]) -> None:
     assert read(given).outside.traces is True
+
+
+def test_a_terminal_that_nobody_reads_holds_nothing_up() -> None:
+    """Ctrl-S, or a window that is not looked at: a terminal takes some kilobytes, and then waits."""
+    program = (
+        "from remote_worker import telemetry\n"
+        "telemetry.configure()\n"
+        "for number in range(2000): telemetry.emit(telemetry.Event.SERVING, port=number, words='x' * 90)\n"
+    )
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run([sys.executable, "-c", program], stderr=theirs, timeout=20, check=False)
+        told = os.read(ours, 65536)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert done.returncode == 0
+    assert b" info serving port=0 " in told
