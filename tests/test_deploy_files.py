@@ -28,7 +28,8 @@ import remote_worker
 from benchmarks import processes
 from remote_worker.fetch.settings import FetchSettings
 from remote_worker.jail.privileges import FETCHER
-from remote_worker.settings import TABLE
+from remote_worker.settings import TABLE, BadSettings
+from remote_worker.settings import read as read_settings
 from remote_worker.web.settings import WebSettings
 from scripts.try_image import Step, read
 
@@ -409,6 +410,26 @@ def test_a_pod_is_restricted_as_the_pod_security_standard_asks() -> None:
         *["configMap", "emptyDir", "secret"]
     }
     assert pod()["automountServiceAccountToken"] is False
+
+
+def test_what_a_pod_is_told_is_taken_by_the_worker() -> None:
+    told = {row["name"]: row["value"] for row in container()["env"]}
+    files = {"REMOTE_KEYS_FILE", "REMOTE_SETTINGS_FILE"}
+
+    settings = read_settings({**told, **dict.fromkeys(files, ""), "REMOTE_OPEN": "on"})
+    with pytest.raises(BadSettings, match="REMOTE_METRICS_OPEN"):
+        read_settings({**told, **dict.fromkeys(files, ""), "REMOTE_OPEN": "on", "REMOTE_METRICS_OPEN": ""})
+
+    assert settings.telemetry.metrics.port == next(
+        port["containerPort"] for port in container()["ports"] if port["name"] == "metrics"
+    )
+
+
+def test_the_job_of_every_release_is_the_one_that_the_alerts_are_about() -> None:
+    label = one("ServiceMonitor")["spec"]["jobLabel"]
+    jobs = set(re.findall(r'job="([^"]+)"', (DEPLOY / "alerts.yml").read_text()))
+
+    assert {one("Service")["metadata"]["labels"][label]} == jobs
 
 
 def test_probes_ask_what_is_open_and_by_a_name_that_is_known() -> None:

@@ -5,7 +5,10 @@ import io
 import json
 import logging
 import os
+import pty
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -266,3 +269,58 @@ def test_secrets_of_other_makers_are_in_no_text_of_the_settings() -> None:
     assert settings.outside.sentry_dsn == "http://secret@s/1"
     assert "secret@s" not in repr(settings)
     assert dict(effective(settings))["REMOTE_TOP_KEY"] == "(hidden)"
+
+
+TRACED = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT must be"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://"}, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT must be"),
+        ({**TRACED, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL must be"),
+        ({**TRACED, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "TRACES_PROTOCOL must be"),
+        ({**TRACED, "OTEL_EXPORTER_OTLP_HEADERS": "Authorization Bearer word"}, "OTLP_HEADERS must be"),
+        ({**TRACED, "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "a=b,word"}, "TRACES_HEADERS must be"),
+        ({**TRACED, "OTEL_EXPORTER_OTLP_HEADERS": 'a="word"'}, "OTLP_HEADERS must be"),
+    ],
+)
+def test_traces_that_would_silently_go_nowhere_stop_the_start(given: dict[str, str], named: str) -> None:
+    with pytest.raises(BadSettings, match=named) as refused:
+        read(given)
+
+    assert "word" not in str(refused.value)
+    assert read({**given, "OTEL_SDK_DISABLED": "true"}).outside.traces is False
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        TRACED,
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector/v1/traces"},
+        {**TRACED, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+        {**TRACED, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer rw_1=, x-tenant=a%20b,"},
+    ],
+)
+def test_traces_that_are_sent_are_taken(given: dict[str, str]) -> None:
+    assert read(given).outside.traces is True
+
+
+def test_a_terminal_that_nobody_reads_holds_nothing_up() -> None:
+    """Ctrl-S, or a window that is not looked at: a terminal takes some kilobytes, and then waits."""
+    program = (
+        "from remote_worker import telemetry\n"
+        "telemetry.configure()\n"
+        "for number in range(2000): telemetry.emit(telemetry.Event.SERVING, port=number, words='x' * 90)\n"
+    )
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run([sys.executable, "-c", program], stderr=theirs, timeout=20, check=False)
+        told = os.read(ours, 65536)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert done.returncode == 0
+    assert b" info serving port=0 " in told

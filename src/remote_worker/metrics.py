@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import accumulate
+from itertools import accumulate, product
 
 from .contract.addresses import V4, V6
 from .contract.failures import FailureCode
@@ -127,9 +127,12 @@ class Counter(Metric):
 
     kind = "counter"
 
-    def __init__(self, name: str, about: str, **labels: Collection[str]) -> None:
+    def __init__(self, name: str, about: str, *, from_zero: bool = False, **labels: Collection[str]) -> None:
+        """`from_zero` tells of every combination from the start: else its first one is no increase."""
         super().__init__(name, about, **labels)
-        self._counts: dict[tuple[Label, ...], float] = {} if labels else {(): 0}
+        self._counts: dict[tuple[Label, ...], float] = {}
+        if from_zero or not labels:
+            self._counts = dict.fromkeys(product(*labels.values()), 0)
 
     def add(self, *values: Label, by: float = 1) -> None:
         """Add to the one with these labels."""
@@ -215,7 +218,9 @@ REQUEST_SECONDS = Histogram(
     "request_duration_seconds", "From a request's head to the end of its answer.", route=ROUTES
 )
 IN_PROGRESS = Gauge("requests_in_progress", "Requests without their whole answer.")
-ERRORS = Counter("errors", "Requests that failed, by code.", code=(*FailureCode, "client_gone"))
+ERRORS = Counter(
+    "errors", "Requests that failed, by code.", from_zero=True, code=(*FailureCode, "client_gone")
+)
 SPAN_SECONDS = Histogram(
     "request_span_duration_seconds", "What the time of requests went into.", span=tuple(Step)
 )
@@ -224,18 +229,28 @@ SENT = Counter("sent_bytes", "Bytes of answers' bodies.")
 DECODES = Counter(
     "decode_outcomes",
     "Pictures worked on, by the format of what came.",
+    from_zero=True,
     format=(*FormatName, "unknown"),
     outcome=tuple(Outcome),
 )
-TEXT_OUTCOMES = Counter("text_outcomes", "Pages and posts read.", kind=TEXTS, outcome=tuple(Outcome))
+TEXT_OUTCOMES = Counter(
+    "text_outcomes", "Pages and posts read.", from_zero=True, kind=TEXTS, outcome=tuple(Outcome)
+)
 SANDBOX_SECONDS = Histogram(
     "sandbox_start_seconds", "From asking for a sealed child until it is there.", template=tuple(Template)
 )
-TEMPLATE_STARTS = Counter("template_starts", "Templates that got warm and sealed.", template=tuple(Template))
-TEMPLATE_LOSSES = Counter(
-    "template_losses", "Templates that were lost without being replaced on purpose.", template=tuple(Template)
+TEMPLATE_STARTS = Counter(
+    "template_starts", "Templates that got warm and sealed.", from_zero=True, template=tuple(Template)
 )
-SANDBOX_KILLS = Counter("sandbox_kills", "Children that the host killed at work, by why.", reason=KILLS)
+TEMPLATE_LOSSES = Counter(
+    "template_losses",
+    "Templates that were lost without being replaced on purpose.",
+    from_zero=True,
+    template=tuple(Template),
+)
+SANDBOX_KILLS = Counter(
+    "sandbox_kills", "Children that the host killed at work, by why.", from_zero=True, reason=KILLS
+)
 SANDBOX_RETRIES = Counter("sandbox_retries", "Work that was lost to nothing it did, and tried again.")
 CHILD_MEMORY = Histogram(
     "child_memory_peak_bytes",
@@ -248,11 +263,18 @@ CHILD_CPU = Histogram(
 )
 FETCHES = Counter("fetches", "Fetches that ended.", purpose=tuple(Purpose), outcome=("ok", *FailureCode))
 FETCH_SECONDS = Histogram("fetch_phase_seconds", "Phases of each request to a third party.", phase=PHASES)
-EGRESS_DENIED = Counter("egress_denied", "URLs that were not dialled, by the rule.", reason=DENIALS)
-EGRESS_REPORTED = Counter(
-    "egress_reported", "Addresses that REMOTE_EGRESS_REPORT let through, by the rule.", reason=DENIALS
+EGRESS_DENIED = Counter(
+    "egress_denied", "URLs that were not dialled, by the rule.", from_zero=True, reason=DENIALS
 )
-CACHE_LOOKUPS = Counter("cache_lookups", "Previews asked for, by what was known.", result=LOOKUPS)
+EGRESS_REPORTED = Counter(
+    "egress_reported",
+    "Addresses that REMOTE_EGRESS_REPORT let through, by the rule.",
+    from_zero=True,
+    reason=DENIALS,
+)
+CACHE_LOOKUPS = Counter(
+    "cache_lookups", "Previews asked for, by what was known.", from_zero=True, result=LOOKUPS
+)
 LOOP_LAG = Histogram("event_loop_lag_seconds", "How late a timer of the event loop rang, once a second.")
 QUEUE_WAITING = Gauge("queue_depth", "Work that waits for its turn.", queue=("pictures", "texts"))
 QUEUE_RUNNING = Gauge("workers_busy", "Work that has its child.", queue=("pictures", "texts", "fetches"))

@@ -127,6 +127,7 @@ def read(environment: Mapping[str, str]) -> Settings:
             given.problems.append(_unknown(name, rows, PREFIX))
         else:
             given.take(row, environment[name], ENVIRONMENT, name)
+    given.problems += tracing.problems(environment)
     if given.problems:
         raise BadSettings(given.problems)
     parts = {part: kind(**given.values[part]) for part, kind in PARTS.items()}

@@ -130,9 +130,9 @@ class Unhurried:
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        self._descriptor = _without_waiting(descriptor) if os.isatty(descriptor) else descriptor
         self._ready = select.poll()
-        self._ready.register(descriptor, select.POLLOUT)
+        self._ready.register(self._descriptor, select.POLLOUT)
         self._lost = 0
 
     def write(self, line: str) -> None:
@@ -154,13 +154,21 @@ class Unhurried:
     def _take(self, data: bytes) -> bool:
         # A pipe or socket that is writable takes so much without waiting: pipe(7).
         for start in range(0, len(data), select.PIPE_BUF):
+            piece = data[start : start + select.PIPE_BUF]
             try:
-                if not self._ready.poll(0):
+                if not self._ready.poll(0) or os.write(self._descriptor, piece) != len(piece):
                     return False
-                os.write(self._descriptor, data[start : start + select.PIPE_BUF])
             except OSError:
                 return False
         return True
+
+
+def _without_waiting(terminal: int) -> int:
+    """The same terminal, for us alone: one that was stopped (Ctrl-S) says it is ready, and then waits."""
+    try:
+        return os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return terminal
 
 
 class _Form(logging.Formatter):

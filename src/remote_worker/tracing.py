@@ -10,7 +10,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
@@ -27,6 +27,11 @@ MOST_STEPS = 64
 END_SECONDS = 3.0
 """For the last spans to leave at a stop."""
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+PROTOCOLS = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+PROTOCOL = "http/protobuf"
+HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+_URL = re.compile(r"https?://[^/]", re.IGNORECASE)
+_HEADER = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*=[ !#-+\--:<-\[\]-~]*)?")
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _SAMPLED = 0x01
 
@@ -97,6 +102,23 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
     is_off = environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     is_none = environment.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower() != "otlp"
     return not (is_off or is_none) and any(environment.get(name, "").strip() for name in ENDPOINTS)
+
+
+def problems(environment: Mapping[str, str]) -> Iterator[str]:
+    """What the SDK would take without a word, or log with a secret in it, and then send nothing."""
+    if not is_wanted(environment):
+        return
+    for name in ENDPOINTS:
+        url = environment.get(name, "").strip()
+        if url and not _URL.match(url):
+            yield f"{name} must be an http or https URL, such as http://127.0.0.1:4318"
+    for name in PROTOCOLS:
+        protocol = environment.get(name, "").strip()
+        if protocol not in ("", PROTOCOL):
+            yield f"{name} must be {PROTOCOL}, not {protocol!r}: port 4318 of most collectors"
+    for name in HEADERS:
+        if not all(_HEADER.fullmatch(pair.strip()) for pair in environment.get(name, "").split(",")):
+            yield f"{name} must be name=value pairs, with commas between them"
 
 
 class Tracer:

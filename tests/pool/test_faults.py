@@ -14,6 +14,7 @@ import pytest
 from pool.test_pool import (
     LIMITS,
     PICTURE,
+    SAMPLE,
     attack,
     children_of,
     code_of,
@@ -27,10 +28,11 @@ from pool.test_pool import (
     with_pool,
 )
 
+from hold.chaos.faults import set_soft_limit
 from remote_worker.contract.document import Document
 from remote_worker.contract.failures import FailureCode
 from remote_worker.contract.limits import Limits
-from remote_worker.contract.messages import Info
+from remote_worker.contract.messages import Fit, Info
 from remote_worker.pool.child import ChildLost, Kill
 from remote_worker.pool.pool import Pool
 from remote_worker.pool.settings import PoolSettings
@@ -366,6 +368,27 @@ def test_a_template_that_cannot_fork_is_asked_twice_and_kept(heard: Heard) -> No
             assert code is FailureCode.JAIL_UNAVAILABLE
             assert heard.words.count("child_retried") == 1
             assert template_pid(pool) == template
+
+    asyncio.run(run())
+
+
+def test_a_good_picture_is_not_called_damaged_where_no_thread_can_be_started() -> None:
+    """HEIC is decoded in a thread. A user, or a container, may have as many as there can be."""
+    heic = SAMPLE.with_name("sample.heic").read_bytes()
+    fit = Fit(width=16, height=16)
+
+    async def run() -> None:
+        async with Pool(PoolSettings(children=1, ready=1), LIMITS) as pool:
+            with Document.of(heic) as whole, Document.of(heic[:-200]) as cut:
+                assert await pool.decode(fit, whole, deadline=soon())
+                assert await code_of(pool.decode(fit, cut, deadline=soon())) is FailureCode.DAMAGED
+                child = await only_child(pool)
+                if Path(f"/proc/{child}").stat().st_uid == 0:
+                    pytest.skip("this limit does not hold for root")
+                set_soft_limit(child, "nproc", "0")
+                code = await code_of(pool.decode(fit, whole, deadline=soon()))
+
+            assert code is FailureCode.FORMAT_UNAVAILABLE
 
     asyncio.run(run())
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import math
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from remote_worker import metrics
 from remote_worker.contract.failures import FailureCode
@@ -45,6 +48,24 @@ def test_a_counter_counts_each_combination_by_itself(counter: Counter) -> None:
 
     assert dict(counter.items()) == {("apple", "1"): 3, ("pear", "2"): 2}
     assert counter.total == 5
+
+
+def test_what_alerts_are_about_is_told_before_it_happens() -> None:
+    """Prometheus sees no increase in a series that begins with its first event."""
+    alerts = (ROOT / "deploy" / "alerts.yml").read_text()
+    about = [
+        one
+        for one in metrics.EVERY
+        if isinstance(one, Counter) and f"{one.name}_total" in alerts and one is not metrics.REQUESTS
+    ]
+
+    assert {one.name.removeprefix(metrics.PREFIX) for one in about} == {
+        *("errors", "decode_outcomes", "template_losses", "egress_denied"),
+    }
+    for one in about:
+        combinations = math.prod(len(values) for values in one.labels.values())
+        assert len([labels for labels, _ in one.items() if metrics.OTHER not in labels]) == combinations
+    assert ("internal",) in dict(metrics.ERRORS.items())
 
 
 def test_no_stranger_makes_a_new_label(counter: Counter) -> None:
@@ -192,6 +213,75 @@ def test_the_dashboard_imports_cleanly() -> None:
         for target in panel.get("targets", ()):
             assert target["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
             assert target["expr"].count("(") == target["expr"].count(")")
+
+
+@pytest.mark.needs_promtool
+def test_prometheus_takes_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    """As rules, after Grafana has put in its variables."""
+    board = json.loads((ROOT / "deploy" / "grafana.json").read_text())
+    told = {"$job": ".+", "$instance": "127.0.0.1:9464", "$__rate_interval": "1m"}
+    expressions = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    for name, value in told.items():
+        expressions = [expression.replace(name, value) for expression in expressions]
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(expressions)]
+    path = tmp_path / "rules.json"  # YAML, too.
+    path.write_text(json.dumps({"groups": [{"name": "board", "rules": rules}]}))
+    checked = subprocess.run(
+        ["promtool", "check", "rules", str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert "$" not in "".join(expressions)
+    assert checked.returncode == 0, checked.stderr
+    assert f"{len(rules)} rules found" in checked.stdout
+
+
+SERIES = {
+    "RemoteWorkerDown": ({'up{job="remote-worker",instance="a"}': "0x30"}, {"job": "remote-worker"}),
+    "RemoteWorkerFails": ({'remote_worker_errors_total{code="internal",instance="a"}': "0+1x30"}, {}),
+    "RemoteWorkerDecodersCrash": (
+        {'remote_worker_decode_outcomes_total{format="png",outcome="crash",instance="a"}': "0x13 0+6x16"},
+        {"format": "png"},
+    ),
+    "RemoteWorkerProbesTheInside": (
+        {'remote_worker_egress_denied_total{reason="metadata",instance="a"}': "0+5x30"},
+        {"reason": "metadata"},
+    ),
+    "RemoteWorkerQueueIsLong": (
+        {
+            'remote_worker_queue_depth{queue="texts",instance="a"}': "51x30",
+            'remote_worker_queue_places{queue="texts",instance="a"}': "100x30",
+        },
+        {"queue": "texts"},
+    ),
+}
+
+
+@pytest.mark.needs_promtool
+@pytest.mark.parametrize("alert", SERIES)
+def test_an_alert_rings_for_what_it_is_about(alert: str, tmp_path: Path) -> None:
+    series, labels = SERIES[alert]
+    groups = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())
+    rules = groups["groups"][0]["rules"]
+    for rule in rules:
+        del rule["annotations"]
+    (tmp_path / "rules.json").write_text(json.dumps(groups))
+    (severity,) = [rule["labels"]["severity"] for rule in rules if rule["alert"] == alert]
+    quiet = [{"series": name, "values": "1x30" if "up{" in name else "0x30"} for name in series]
+    loud = [{"series": name, "values": values} for name, values in series.items()]
+    expected = [{"exp_labels": {"severity": severity, "instance": "a", **labels}}]
+
+    for given, rings in ((loud, expected), (quiet, [])):
+        path = tmp_path / "test.json"
+        test = {
+            "interval": "1m",
+            "input_series": given,
+            "alert_rule_test": [{"eval_time": "25m", "alertname": alert, "exp_alerts": rings}],
+        }
+        path.write_text(json.dumps({"rule_files": ["rules.json"], "tests": [test]}))
+        done = subprocess.run(
+            ["promtool", "test", "rules", str(path)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_alerts_are_on_metrics_that_there_are() -> None:

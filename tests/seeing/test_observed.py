@@ -423,7 +423,10 @@ def test_top_prints_one_frame_for_scripts(worker: Worker) -> None:
     assert re.search(r"^requests +\d+\.\d a second, \d+ in all +2xx \d+", done.stdout, re.MULTILINE)
 
 
-def test_top_shows_frames_in_a_terminal_until_it_is_interrupted(worker: Worker) -> None:
+@pytest.mark.parametrize(("ending", "status"), [("\x03", 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_top_shows_frames_in_a_terminal_until_it_is_ended(
+    worker: Worker, ending: str | signal.Signals, status: int
+) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     process = subprocess.Popen(
@@ -437,14 +440,17 @@ def test_top_shows_frames_in_a_terminal_until_it_is_interrupted(worker: Worker) 
     )
     os.close(theirs)
     shown = _shown(ours, lambda text: text.count("pictures") >= 2)
-    os.write(ours, b"\x03")  # Ctrl-C, as a terminal sends it.
+    if isinstance(ending, str):
+        os.write(ours, ending.encode())  # Ctrl-C, as a terminal sends it.
+    else:
+        process.send_signal(ending)
     shown += _shown(ours, lambda _: False)
-    status = process.wait(10)
+    ended = process.wait(10)
     os.close(ours)
 
-    assert status == 0
+    assert ended == status
     assert shown.startswith("\x1b[?1049h")  # The other screen, and back: what was there stays.
-    assert "\x1b[?1049l" in shown
+    assert "\x1b[?25h\x1b[?1049l" in shown
     assert "serving" in shown
     assert "Traceback" not in shown
 

@@ -1,18 +1,22 @@
 """The address of the metrics: what it answers, to whom, and how much of its time one may take."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import CollectorRegistry
 
-from remote_worker.metrics import Load
+from remote_worker import metrics
+from remote_worker.metrics import Counter, Histogram, Load
 from remote_worker.telemetry import Listening
 from remote_worker.web import scrape
 from remote_worker.web.listening import CannotListen
-from remote_worker.web.scrape import MOST_HEAD_BYTES, MOST_SCRAPES, Scrapes
+from remote_worker.web.scrape import MOST_HEAD_BYTES, MOST_SCRAPES, Exposed, Scrapes
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +115,85 @@ def test_an_address_that_is_taken_stops_the_start_and_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(CannotListen, match=f"REMOTE_METRICS=127.0.0.1:{port}"):
             asyncio.run(listen(port))
+
+
+class Page:
+    """Scrapes whose page is as large as that of a worker that has seen everything, without a listener."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        routes = tuple(f"/route/{number}" for number in range(45))
+        seconds = Histogram("page_seconds", "Seconds.", route=routes)
+        requests = Counter("page_requests", "Requests.", route=routes, status=metrics.STATUSES)
+        metrics.EVERY[-2:] = []
+        for number, route in enumerate(routes):
+            seconds.observe(number / 10, route)
+            for status in (200, 404, 503):
+                requests.add(route, status, by=number)
+        monkeypatch.setattr(metrics, "EVERY", [seconds, requests, *metrics.EVERY])
+        self.scrapes = Scrapes(Listening("127.0.0.1", 0), Load, host_names=(), is_open=False)
+
+    async def ask(self, accept: str) -> tuple[bytes, int]:
+        """The page, and how often others had their turn while it was made."""
+        task = asyncio.create_task(self.scrapes._answer_to(get(more=f"Accept: {accept}\r\n")))
+        turns = 0
+        while not task.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return task.result().partition(b"\r\n\r\n")[2], turns
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
+def test_a_large_page_is_made_in_pieces_and_is_what_the_library_writes_in_one(
+    monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    page = Page(monkeypatch)
+    written, turns = asyncio.run(page.ask(accept))
+    registry = CollectorRegistry()
+    whole = {}
+    for piece in Exposed(Load).collect():
+        if piece.name in whole:
+            whole[piece.name].samples += piece.samples
+        else:
+            whole[piece.name] = piece
+    registry.register(type("Whole", (), {"collect": lambda _: list(whole.values())})())
+    in_one = choose_encoder(accept)[0](registry).removesuffix(b"# EOF\n")
+
+    assert written.count(b"\n") > 1000
+    assert written.startswith(in_one)
+    assert turns > written.count(b"\n") / 128
+    assert [line.split(b"{")[0].split(b" ")[0][:8] for line in written[len(in_one) :].splitlines()].count(
+        b"process_"
+    ) == len(metrics.PROCESS)
+
+
+def test_who_asks_and_takes_nothing_keeps_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much lies between both ends as the system allows; the rest of a page must not wait for ever."""
+
+    async def ask() -> tuple[int, int]:
+        page = Page(monkeypatch)
+        monkeypatch.setattr(page.scrapes, "_page", too_much)
+        async with page.scrapes:
+            before = len(os.listdir("/proc/self/fd"))
+            with socket.socket() as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(connection, page.scrapes.addresses[0])
+                await asyncio.get_running_loop().sock_sendall(connection, get())
+                async with asyncio.timeout(10):
+                    while not asked:
+                        await asyncio.sleep(0)
+                    while page.scrapes._connections:
+                        await asyncio.sleep(0.005)
+                    await asyncio.sleep(0)
+                return before, len(os.listdir("/proc/self/fd")) - 1
+
+    asked = []
+
+    async def too_much(_: object) -> bytes:
+        asked.append(1)
+        return bytes(32 * 2**20)
+
+    monkeypatch.setattr(scrape, "SECONDS", 0.2)
+    before, after = asyncio.run(ask())
+
+    assert after == before

@@ -60,6 +60,19 @@ def test_a_frame_tells_the_numbers() -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [48, 60, 72, 200])
+def test_where_there_is_little_room_the_bar_gives_way_and_the_numbers_stay(width: int) -> None:
+    drawn = io.StringIO()
+    Console(file=drawn, width=width).print(frame("http://w", STATS))
+    rows = [line.split() for line in drawn.getvalue().splitlines() if line.startswith(("pictures", "texts"))]
+
+    assert [row[:2] + row[-3:] for row in rows] == [
+        ["pictures", "4/4", "12/64", "0", "12.5"],
+        ["texts", "1/8", "0/512", "3", "0.0"],
+    ]
+    assert ("#" * 20 in drawn.getvalue()) is (width >= 72)
+
+
 def test_what_a_worker_says_does_not_steer_the_terminal() -> None:
     lines = text(STATS | {"stage": "\x1b]0;owned\x07", "version": "[bold]1[/bold]"})
 

@@ -6,6 +6,7 @@ loaded only here.
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -49,6 +50,8 @@ def top(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _watch(worker: "Worker", seconds: float) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)  # Through the block that gives the terminal its screen and cursor back.
     with Live(screen=True, auto_refresh=False) as live:
         try:
             while True:
@@ -62,8 +65,13 @@ def _watch(worker: "Worker", seconds: float) -> None:
             return
 
 
+def _leave(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
 def _own(settings: Settings) -> str:
-    return f"http://{Listening(settings.web.host, settings.web.port)}"
+    scheme = "https" if settings.web.tls_cert else "http"
+    return f"{scheme}://{Listening(settings.web.host, settings.web.port)}"
 
 
 def _key(options: argparse.Namespace, settings: Settings) -> str:
@@ -143,7 +151,8 @@ def _head(url: str, stats: Mapping[str, Any]) -> Text:
 def _queues(stats: Mapping[str, Any]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("work", "busy", "", "waiting", "ready", "per second"):
-        table.add_column(name, justify="left" if name in ("work", "") else "right", no_wrap=True)
+        # Where there is little room, the bar gives way first.
+        table.add_column(name, justify="left" if name in ("work", "") else "right", no_wrap=name != "")
     for name in _ROWS:
         queue = stats["queue"][name]
         running, slots = int(queue["running"]), int(queue["slots"])
@@ -156,7 +165,8 @@ def _queues(stats: Mapping[str, Any]) -> Table:
 
 def _bar(running: int, slots: int) -> Text:
     filled = min(_BAR_CELLS, -(-running * _BAR_CELLS // slots)) if slots > 0 else 0
-    return Text("#" * filled + "." * (_BAR_CELLS - filled), style="red" if running >= slots > 0 else "green")
+    cells = "#" * filled + "." * (_BAR_CELLS - filled)
+    return Text(cells, "red" if running >= slots > 0 else "green", no_wrap=True, overflow="crop")
 
 
 def _numbers(stats: Mapping[str, Any]) -> Table:

@@ -76,7 +76,7 @@ def _totals() -> dict[str, Any]:
     return {
         "requests": int(metrics.REQUESTS.total),
         "by_status": by_status,
-        "by_code": {code: int(count) for (code,), count in sorted(metrics.ERRORS.items())},
+        "by_code": {code: int(count) for (code,), count in sorted(metrics.ERRORS.items()) if count},
     }
 
 
