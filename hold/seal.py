@@ -15,7 +15,7 @@ from .point import Given, Row
 
 _ATTACKS = PROJECT / "tests" / "attacks"
 
-# Runtime of tests/attacks/runtimes.py: in words, whether Landlock is offered there.
+# Runtime of tests/runtimes.py: in words, whether Landlock is offered there.
 _SEALED = {
     "docker": ("Docker, root", True),
     "docker-no-new-privileges": ("Docker, root, no-new-privileges", True),
@@ -81,7 +81,7 @@ def _refused(name: str, words: str, part: str) -> Row:
 
 
 def _under(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(_ATTACKS / "runtimes.py"), name, sys.executable, *arguments]
+    command = [sys.executable, str(_ATTACKS.parent / "runtimes.py"), name, sys.executable, *arguments]
     environment = {"PATH": os.environ["PATH"], "REMOTE_PORT": "0", "KEY": "a key that only the host holds"}
     return subprocess.run(
         command, capture_output=True, text=True, timeout=300, check=False, env=environment, cwd=PROJECT

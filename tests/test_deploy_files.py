@@ -20,7 +20,7 @@ import kubernetes_validate
 import pytest
 import trustme
 import yaml
-from attacks.runtimes import RUNTIMES
+from runtimes import RUNTIMES
 from test_stopping import serving, until
 from web.keyrings import BEARER, one_key
 
@@ -218,7 +218,7 @@ def test_a_worker_under_what_compose_sets_is_healthy_and_stops_well(speaks_tls: 
         touch /usr/is-written 2>/dev/null && exit 5
         kill -TERM $worker; wait $worker
     """
-    launcher = ROOT / "tests" / "attacks" / "runtimes.py"
+    launcher = ROOT / "tests" / "runtimes.py"
     with folder_of_the_runtime() as folder:
         done = subprocess.run(
             [sys.executable, str(launcher), "kubernetes", "sh", "-c", script],
@@ -243,7 +243,7 @@ def test_a_worker_under_what_compose_sets_is_healthy_and_stops_well(speaks_tls: 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a space of processes of its own is root's to make")
 def test_as_the_first_process_of_a_container_a_worker_leaves_nothing_dead_behind(tmp_path: Path) -> None:
-    under = (sys.executable, str(ROOT / "tests" / "attacks" / "runtimes.py"), "kubernetes")
+    under = (sys.executable, str(ROOT / "tests" / "runtimes.py"), "kubernetes")
     few = {"REMOTE_CHILDREN": "1", "REMOTE_READY": "2", "REMOTE_TEXT_CHILDREN": "1"}
     with serving(tmp_path / "log", run=under, **few) as worker:
         (first,) = processes.children(worker.process.pid)
@@ -495,7 +495,7 @@ def test_a_worker_under_what_the_chart_sets_answers_its_probes_and_who_has_a_key
             {ask}; as_expected=$?
             kill -TERM $worker; wait $worker && exit $as_expected
         """
-        launcher = ROOT / "tests" / "attacks" / "runtimes.py"
+        launcher = ROOT / "tests" / "runtimes.py"
         done = subprocess.run(
             [sys.executable, str(launcher), "kubernetes", "sh", "-c", script],
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), **environment, **SMALL},
