@@ -65,7 +65,9 @@ class Step(StrEnum):
     SANDBOX = "sandbox"
     """Until there is a sealed child for it."""
     DECODE = "decode"
-    """A picture, in its child: reading, working and writing, as the host's clock sees it."""
+    """A picture, in its child, until it is written."""
+    ENCODE = "encode"
+    """Still pictures, written by the child. Both are the host's measure together; the shares, its word."""
     READ = "read"
     """A page or a post, in its child."""
 

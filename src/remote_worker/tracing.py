@@ -75,11 +75,26 @@ def begin() -> Journey:
 
 def took(step: Step, began: float, hops: Sequence[Hop] = (), code: str = "") -> None:
     """A step ends that began at this `time.perf_counter` value."""
-    seconds = time.perf_counter() - began
-    metrics.SPAN_SECONDS.observe(seconds, step)
+    _note(Past(step, began, time.perf_counter() - began, hops, code))
+
+
+def worked(began: float, encode_seconds: float) -> None:
+    """A child is done with a picture that it got at `began`.
+
+    How long it took is what our clock says; how much of that was writing is the child's word.
+    """
+    took = time.perf_counter() - began
+    encode = min(encode_seconds, took)
+    _note(Past(Step.DECODE, began, took - encode))
+    if encode:
+        _note(Past(Step.ENCODE, began + took - encode, encode))
+
+
+def _note(past: Past) -> None:
+    metrics.SPAN_SECONDS.observe(past.seconds, past.step)
     journey = _journey.get()
     if journey is not None and len(journey) < MOST_STEPS:
-        journey.append(Past(step, began, seconds, hops, code))
+        journey.append(past)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -399,3 +399,20 @@ def test_all_the_fields_that_may_be_told_pass() -> None:
         verify.reply(Info(metadata=True), told(METADATA | {"exif": fields})).info["metadata"]["exif"]
         == fields
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"), [(0, 0.0), (1, 1e-6), (2_500_000, 2.5), (2**53 - 1, (2**53 - 1) / 1e6)]
+)
+def test_how_long_a_child_says_that_it_wrote_is_taken_for_a_number(told: int, seconds: float) -> None:
+    facts = {"upload": UPLOAD, "pictures": [claim("output", "png", 8, 8)], "encode_us": told}
+
+    assert verify.reply(FIT, body(facts, output=picture("png", (8, 8)))).encode_seconds == seconds
+
+
+@pytest.mark.parametrize("told", [-1, 2**53, 1.5, True, "5", None, [1]])
+def test_a_time_that_cannot_be_is_refused(told: object) -> None:
+    facts = {"upload": UPLOAD, "pictures": [claim("output", "png", 8, 8)], "encode_us": told}
+
+    with pytest.raises(verify.HostileReply):
+        verify.reply(FIT, body(facts, output=picture("png", (8, 8))))

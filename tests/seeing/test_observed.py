@@ -180,6 +180,7 @@ def test_an_upload_is_a_tree_of_spans_below_its_callers(worker: Worker) -> None:
         "queue",
         "sandbox",
         "decode",
+        "encode",
     ]
     assert {span.parent_span_id for span in below} == {root.span_id}
     inside = [root.start_time_unix_nano, root.end_time_unix_nano]
@@ -256,7 +257,7 @@ def test_an_answer_says_what_its_time_went_into(worker: Worker) -> None:
 
     names = [entry.partition(";")[0] for entry in timing.split(", ")]
     spent = {name: float(took) for name, took in re.findall(r"(\w+);dur=([0-9.]+)", timing)}
-    assert names == ["upload", "queue", "sandbox", "decode", "total"]
+    assert names == ["upload", "queue", "sandbox", "decode", "encode", "total"]
     assert sum(spent.values()) - spent["total"] <= spent["total"] + 0.5
 
 
@@ -265,7 +266,7 @@ def test_known_requests_are_counted(worker: Worker) -> None:
         "requests_total": {"route": "/images/fit/{box}", "method": "POST", "status": "200"},
         "decode_outcomes_total": {"format": "png", "outcome": "ok"},
         "request_duration_seconds_count": {"route": "/images/fit/{box}"},
-        "request_span_duration_seconds_count": {"span": "decode"},
+        "request_span_duration_seconds_count": {"span": "encode"},
     }
     before = {name: worker.value(name, **labels) for name, labels in counted.items()}
     worker.fit()

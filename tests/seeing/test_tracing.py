@@ -219,3 +219,17 @@ def test_a_collector_that_hangs_holds_up_no_stop(monkeypatch: pytest.MonkeyPatch
                 tracer.tell(ended())
 
         asyncio.run(asyncio.wait_for(stop(), 10))
+
+
+@pytest.mark.parametrize("told", [0.001, 3600.0])
+def test_a_child_says_how_its_time_is_shared_but_not_how_long_it_was(told: float) -> None:
+    journey = tracing.begin()
+    began = time.perf_counter() - 5.0
+
+    tracing.worked(began, told)
+
+    whole = time.perf_counter() - began
+    spent = tracing.seconds_of(journey)
+    assert 5.0 <= spent[Step.DECODE] + spent[Step.ENCODE] <= whole
+    assert spent[Step.ENCODE] == pytest.approx(min(told, whole), abs=whole - 5.0)
+    assert spent[Step.DECODE] >= 0

@@ -197,9 +197,13 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What came out of the jail, checked: `mime` is the upload's, `pictures` go by part name."""
+    """What came out of the jail, checked: `mime` is the upload's, `pictures` go by part name.
+
+    `encode_seconds` is the child's own word for how long it wrote pictures.
+    """
 
     format: str
     mime: str
     pictures: Mapping[str, Picture]
     info: Mapping[str, Any]
+    encode_seconds: float = 0.0

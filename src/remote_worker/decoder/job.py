@@ -71,6 +71,17 @@ class Made:
 
     pictures: dict[str, Body] = field(default_factory=dict)
     facts: list[dict[str, Any]] = field(default_factory=list)
+    encode_seconds: float = 0.0
+    """Spent on writing still pictures. The frames of an animation are read while it is written."""
+
+    def written(
+        self, image: Image.Image, kind: str, quality: int | None, most_bytes: int, *, in_a_hurry: bool = False
+    ) -> bytes:
+        """A still picture's file; how long writing it took counts. Raises WorkFailed."""
+        began = time.perf_counter()
+        body = encode.encode(image, kind, quality, most_bytes, in_a_hurry=in_a_hurry)
+        self.encode_seconds += time.perf_counter() - began
+        return body
 
     def add(self, name: str, kind: str, size: Size, body: Body, frames: int = 1) -> None:
         """One picture."""
@@ -154,7 +165,7 @@ def _fit(task: Fit, document: Document) -> Result:
         document.format.fit_with_alpha if color.carries_alpha(image) else document.format.fit
     )
     switches.hold_on(kind)
-    made.add("output", kind, size, encode.encode(image, kind, task.quality, document.limits.output_bytes))
+    made.add("output", kind, size, made.written(image, kind, task.quality, document.limits.output_bytes))
     return _result(document, made)
 
 
@@ -202,7 +213,7 @@ def _avatars(task: Avatars, document: Document) -> Result:
         pictures = _squares(document, decoded.image, decoded.box, decoded.orientation)
     left = document.limits.output_bytes
     for side, picture in sorted(pictures.items()):
-        body = encode.encode(picture, "png", None, left)
+        body = made.written(picture, "png", None, left)
         left -= len(body)
         made.add(f"avatar{side}", "png", (side, side), body)
     return _result(document, made)
@@ -267,8 +278,8 @@ def _recipe(task: Recipe, document: Document) -> Result:
         switches.hold_on(
             *([output.format] if output.format else (document.format.fit, document.format.fit_with_alpha))
         )
-    pictures = _Pictures(task, document, _loader(document))
     made = Made()
+    pictures = _Pictures(task, document, _loader(document), made)
     left = document.limits.output_bytes
     for output, plan in zip(task.outputs, pictures.plans, strict=True):
         kind, body = pictures.made(output, plan, left)
@@ -285,8 +296,9 @@ class _Pictures:
     Holds the limits for all that will be made.
     """
 
-    def __init__(self, task: Recipe, document: Document, loader: Loader) -> None:
+    def __init__(self, task: Recipe, document: Document, loader: Loader, made: Made) -> None:
         self._document = document
+        self._written = made.written
         self._loader = loader
         self._needs_look = bool(task.facts) or any(output.gravity == _ATTENTION for output in task.outputs)
         self._started = time.process_time()
@@ -318,7 +330,7 @@ class _Pictures:
             image, plan.canvas, plan.corner(focus), output.background, has_alpha=has_alpha
         )
         in_a_hurry = self._is_in_a_hurry(plan.canvas)
-        return kind, encode.encode(image, kind, output.quality, most_bytes, in_a_hurry=in_a_hurry)
+        return kind, self._written(image, kind, output.quality, most_bytes, in_a_hurry=in_a_hurry)
 
     def _is_in_a_hurry(self, size: Size) -> bool:
         """Sixteen pictures must be written in the time of one: some at leisure, the others not."""
@@ -458,7 +470,8 @@ def _upload(document: Document) -> dict[str, str]:
 
 
 def _result(document: Document, made: Made) -> Result:
-    return Result(made.pictures, {"upload": _upload(document), "pictures": made.facts})
+    facts = {"upload": _upload(document), "pictures": made.facts, "encode_us": int(made.encode_seconds * 1e6)}
+    return Result(made.pictures, facts)
 
 
 HANDLERS: dict[type, Callable[[Any, Document], Result]] = {

@@ -18,7 +18,7 @@ from ..contract.formats import OFF, FormatName, FormatReport
 from ..contract.limits import NO_CEILINGS, Ceilings, Limits
 from ..contract.messages import Fit, Reply, Task
 from ..contract.signatures import PICTURES, Template, looks_like, template_of
-from ..metrics import QueueLoad, Step
+from ..metrics import QueueLoad
 from ..telemetry import Event
 from . import verify
 from .child import CRASHES, ChildLost
@@ -228,16 +228,18 @@ class Pool:
         try:
             child = await lend(lender, deadline)
             until = min(deadline, time.monotonic() + limits.decode_seconds)
-            began = time.perf_counter()
+            began, encode_seconds = time.perf_counter(), 0.0
             try:
                 record, body = await child.work(
                     task, document, output_bytes=limits.output_bytes, until=until, ceilings=ceilings
                 )
+                if record.failure is not None:
+                    raise WorkFailed(record.failure, in_header=record.in_header)
+                reply = verify.reply(task, body)
+                encode_seconds = reply.encode_seconds
+                return reply
             finally:
-                tracing.took(Step.DECODE, began)
-            if record.failure is not None:
-                raise WorkFailed(record.failure, in_header=record.in_header)
-            return verify.reply(task, body)
+                tracing.worked(began, encode_seconds)
         except TemplateFailed as failed:
             raise WorkFailed(FailureCode.JAIL_UNAVAILABLE, str(failed)) from failed
         except ChildLost as lost:

@@ -58,6 +58,7 @@ def reply(task: Task, body: bytes | memoryview) -> Reply:
             mime=_matching(_MIME, upload["mime"]),
             pictures=pictures,
             info=_info(task, facts.get("info", {})),
+            encode_seconds=_seconds(facts.get("encode_us", 0)),
         )
     except (wire.BadReply, LookupError, TypeError, ValueError, AttributeError, struct.error) as error:
         raise HostileReply(str(error)) from error
@@ -212,6 +213,12 @@ _METADATA: dict[str, Callable[[Any], bool]] = {
     "comment": _is_flag,
     "icc": lambda value: value is None or _is_text(value),
 }
+
+
+def _seconds(microseconds: object) -> float:
+    if not 0 <= (told := _whole(microseconds)) < _MOST_NUMBER:
+        raise HostileReply("a time that cannot be")
+    return told / 1e6
 
 
 def _whole(value: object) -> int:
