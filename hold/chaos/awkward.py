@@ -222,7 +222,12 @@ def _pipelines(client: Client, question: Question, learnt: Learnt) -> str:
         answer = client.answer()
         if answer is None:
             return f"answer {number + 1} of {PIPELINED} did not come"
-        verdict, said = judge(answer, learnt[question], memory_is_short=client.record.memory_is_short)
+        verdict, said = judge(
+            answer,
+            learnt[question],
+            memory_is_short=client.record.memory_is_short,
+            threads_are_short=client.record.threads_are_short,
+        )
         if verdict not in (Verdict.RIGHT, Verdict.REFUSED):
             return f"answer {number + 1} is {verdict}: {said}"
         if answer.headers.get("connection") == "close":

@@ -220,6 +220,7 @@ def _short_of(option: str, name: str, value: str) -> Callable[[Scene], None]:
         templates = [pid for pid in service.templates() if pid != service.fetcher()]
         before = {template: soft_limit(template, name) for template in templates}
         scene.record.memory_is_short = option != "nproc"
+        scene.record.threads_are_short = option == "nproc"
         for template in before:
             for pid in (template, *service.children(template)):
                 set_soft_limit(pid, option, value)
@@ -234,7 +235,7 @@ def _short_of(option: str, name: str, value: str) -> Callable[[Scene], None]:
 
 
 def _end_shortage(record: Record) -> None:
-    record.memory_is_short = False
+    record.memory_is_short = record.threads_are_short = False
 
 
 def _log_reader_leaves(scene: Scene) -> None:

@@ -40,6 +40,8 @@ class Record:
         self._events: list[Event] = []
         self.memory_is_short = False
         """While it is, a decode may end for want of memory."""
+        self.threads_are_short = False
+        """While they are, no HEIC can be decoded."""
         self.others_are_gone = False
         """While they are, no preview can be made."""
 
@@ -139,13 +141,17 @@ class Load:
 
     def _ask(self, caller: Caller, connection: http.client.HTTPConnection, question: Question) -> Event:
         asked = time.monotonic()
-        was_short, were_gone = self._record.memory_is_short, self._record.others_are_gone
+        record = self._record
+        was_short, were_gone = record.memory_is_short, record.others_are_gone
+        were_short = record.threads_are_short
         try:
             answer = ask(connection, question)
-            is_short = was_short or self._record.memory_is_short
-            are_gone = were_gone or self._record.others_are_gone
             verdict, said = judge(
-                answer, self._learnt[question], memory_is_short=is_short, others_are_gone=are_gone
+                answer,
+                self._learnt[question],
+                memory_is_short=was_short or record.memory_is_short,
+                threads_are_short=were_short or record.threads_are_short,
+                others_are_gone=were_gone or record.others_are_gone,
             )
         except TimeoutError as late:
             verdict, said = Verdict.HANG, repr(late)

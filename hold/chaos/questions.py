@@ -31,6 +31,8 @@ _PASSING = {"start", "end", "cost", "request_id", "fetch"}
 """Members of an answer that differ each time."""
 _HONEST = {(503, "busy"), (503, "jail_unavailable"), (503, "fetch_unavailable"), (504, "deadline")}
 """What a request may be told that is lost to no fault of its own, as status and code."""
+_WITHOUT_THREADS = (415, "format_unavailable")
+"""HEIC, which is decoded in a thread of its own."""
 _WITHOUT_MEMORY = {(422, "too_much_memory"), (422, "decoder_crashed"), (422, "damaged")}
 """Honest too while we keep memory from the decoders: they cannot know why there is none, and some libraries
 abort without it, or call the picture broken."""
@@ -117,7 +119,12 @@ class Answer:
 
 
 def judge(
-    answer: Answer, alone: Essence, *, memory_is_short: bool = False, others_are_gone: bool = False
+    answer: Answer,
+    alone: Essence,
+    *,
+    memory_is_short: bool = False,
+    threads_are_short: bool = False,
+    others_are_gone: bool = False,
 ) -> tuple[Verdict, str]:
     """What the answer is worth to whom got `alone` from the quiet service, and what it was in short."""
     code = str(answer.json.get("code", "")) if answer.status != 200 else ""
@@ -129,6 +136,8 @@ def judge(
     if answer.essence() == alone:
         return Verdict.RIGHT, said
     if memory_is_short and (answer.status, code) in _WITHOUT_MEMORY:
+        return Verdict.REFUSED, said
+    if threads_are_short and (answer.status, code) == _WITHOUT_THREADS:
         return Verdict.REFUSED, said
     if others_are_gone and (answer.status, code) in _WITHOUT_OTHERS:
         return Verdict.REFUSED, said
