@@ -62,12 +62,7 @@ class Interpreter:
         return False
 
     def end(self) -> None:
-        """Hang up, kill its whole process group, and reap it."""
-        if self.control.fileno() >= 0:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self.control)
-            loop.remove_writer(self.control)
-            self.control.close()
+        """Kill its whole process group, reap it, then hang up: what heard of that first could end by itself."""
         if self.status is None:
             # While it is not reaped, nobody else has its number; what it left behind goes as well.
             with contextlib.suppress(ProcessLookupError):
@@ -77,3 +72,8 @@ class Interpreter:
             with contextlib.suppress(ChildProcessError):
                 while True:
                     os.waitpid(-self.pid, 0)
+        if self.control.fileno() >= 0:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self.control)
+            loop.remove_writer(self.control)
+            self.control.close()

@@ -183,7 +183,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, dead: Spot) -> Iterator[Worl
                 REMOTE_CAMO_KEY=CAMO_KEY,
                 REMOTE_PREVIEW_SECONDS=4,
                 REMOTE_PREVIEWS_SECONDS=3,
-                REMOTE_DNS_SECONDS=0.6,
+                REMOTE_DNS_SECONDS=1.0,
                 REMOTE_CONNECT_SECONDS=0.6,
                 REMOTE_TLS_SECONDS=0.6,
                 REMOTE_FIRST_BYTE_SECONDS=0.6,
