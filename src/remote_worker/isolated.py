@@ -62,7 +62,7 @@ class Interpreter:
         return False
 
     def end(self) -> None:
-        """Kill its whole process group, reap it, then hang up: what heard of that first could end by itself."""
+        """Kill its whole process group, reap it, then hang up: what hears of that first may end by itself."""
         if self.status is None:
             # While it is not reaped, nobody else has its number; what it left behind goes as well.
             with contextlib.suppress(ProcessLookupError):
