@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from ctypes.util import find_library
 from functools import cache
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = os.environ.get("TESTS_REQUIRE_TOOLS") == "1"
@@ -89,6 +90,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for mark in item.iter_markers():
             if mark.name in TOOLS.keys() - NOT_PACKAGED and not TOOLS[mark.name]():
                 pytest.fail(f"{mark.name}: the tool is not installed; see scripts/install-test-tools")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """A decoder sets Pillow's limit for its whole process, and within a test that is everybody's."""
+    limit = Image.MAX_IMAGE_PIXELS
+    try:
+        return (yield)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
