@@ -196,6 +196,11 @@ def test_host_names_are_a_list_with_commas() -> None:
     assert read({"REMOTE_HOST_NAMES": " a.example, b.example ,"}).web.host_names == ("a.example", "b.example")
 
 
+@pytest.mark.parametrize("name", ["REMOTE_PROXY_KEYS", "REMOTE_HOST_NAMES", "REMOTE_EGRESS_ALLOW"])
+def test_a_list_of_commas_alone_was_to_hold_something(name: str) -> None:
+    assert problem(**{name: " , ,"}).startswith(f"{name} must be a list")
+
+
 def test_a_value_cannot_smuggle_in_a_line() -> None:
     assert problem(REMOTE_REGION="a\nSet-Cookie: x") == "REMOTE_REGION must be text, not 'a\\nSet-Cookie: x'"
 

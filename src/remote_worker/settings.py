@@ -338,7 +338,9 @@ def _text(_: Row, text: str) -> str:
 
 
 def _list(row: Row, text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in _text(row, text).split(",") if word.strip())
+    words = tuple(word.strip() for word in _text(row, text).split(",") if word.strip())
+    # A list of nothing but commas was to hold something: a key that is not there would be missed silently.
+    return words if words or not text.strip() else _refuse()
 
 
 def _formats(row: Row, text: str) -> tuple[FormatName, ...]:

@@ -1,6 +1,7 @@
 """Who calls, as one word: by it go the shares of queue, connections and memory."""
 
 import functools
+import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -12,6 +13,8 @@ from .auth import ceilings_of
 from .settings import Network
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
+_NODE = re.compile(r"\[([0-9a-fA-F:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+"""An address as a URL has it, with a port if it has one (RFC 7239, 6)."""
 NOBODY = "unknown"
 """The word where the server in front of the application does not say who calls."""
 
@@ -63,16 +66,23 @@ class Callers:
         """
         lists = [value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for"]
         for text in reversed(",".join(lists).split(",")):
+            named = _without_port(text.strip())
             try:
-                address = _address(text.strip())
+                address = _address(named)
             except ValueError:
                 return None
             if not self._is_proxy(address):
-                return text.strip()
+                return named
         return None
 
     def _is_within_trusted(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in trusted for trusted in self._trusted)
+
+
+def _without_port(text: str) -> str:
+    """Some proxies (Azure's, IIS) name the port too: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    found = _NODE.fullmatch(text)
+    return (found[1] or found[2]) if found else text
 
 
 def _peer(scope: Scope) -> str:
