@@ -1,6 +1,7 @@
 """What one caller may ask for at most, held in the jail beside the worker's own limits."""
 
 import asyncio
+import io
 import time
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from remote_worker.pool.settings import PoolSettings
 CORPUS = Path(__file__).parents[1] / "corpus"
 STILL = CORPUS / "jpeg" / "all-avatars.jpg"
 FIT = Fit(width=64, height=64)
+WHOLE = Fit(width=3000, height=3000)
 Case = tuple[str, Task, Path, float]
 
 
-async def came(pool: Pool, task: Task, path: Path, **ceilings: float) -> FailureCode | int:
+async def came(pool: Pool, task: Task, picture: Path | bytes, **ceilings: float) -> FailureCode | int:
     """How many bytes came of it, or its failure."""
     caller = Caller("key:a", ceilings=Ceilings(**ceilings))  # type: ignore[arg-type]
-    with Document.of(path.read_bytes()) as document:
+    with Document.of(picture if isinstance(picture, bytes) else picture.read_bytes()) as document:
         try:
             reply = await pool.decode(task, document, deadline=time.monotonic() + 20, caller=caller)
         except WorkFailed as failed:
@@ -80,11 +82,18 @@ def test_each_ceiling_holds_and_its_neighbour_passes(samples: Path) -> None:
 
 @pytest.mark.parametrize("ceiling", ["decode_seconds", "work_seconds"])
 def test_time_is_held_from_outside(ceiling: str) -> None:
+    from PIL import Image
+
+    # Much work, so that nothing has come of it when a busy machine looks at the clock at last.
+    written = io.BytesIO()
+    Image.effect_noise((3000, 2000), 80).save(written, "JPEG")
+    large = written.getvalue()
+
     async def run() -> tuple[object, object]:
         async with Pool(PoolSettings(children=1, ready=1, formats=("jpeg",)), Limits()) as pool:  # type: ignore[arg-type]
             return (
-                await came(pool, FIT, STILL, **{ceiling: 20.0}),
-                await came(pool, FIT, STILL, **{ceiling: 0.0001}),
+                await came(pool, WHOLE, large, **{ceiling: 20.0}),
+                await came(pool, WHOLE, large, **{ceiling: 0.0001}),
             )
 
     inside, past = asyncio.run(run())
