@@ -109,7 +109,7 @@ def dump_memory() -> None:
             return fit(task, document)
         made = job.Made()
         made.add("output", "bmp", (DUMP_SIDE, DUMP_SIDE), dump(spans, document.data))
-        return job._result(document, made)
+        return made.result(document)
 
     template.seal_template = look_and_seal
     job.HANDLERS[Fit] = run
