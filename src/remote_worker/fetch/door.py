@@ -106,11 +106,6 @@ class Door:
         return self._process.layers if self._process else {}
 
     @property
-    def is_ready(self) -> bool:
-        """Whether there is a process to ask."""
-        return self._process is not None
-
-    @property
     def pid(self) -> int:
         """Of the process, 0 while there is none."""
         return self._process.pid if self._process else 0
