@@ -1077,7 +1077,7 @@ _LINKS = (
     ),
     Limit(
         "characters of a site's ETag that is used",
-        "web.links:LONGEST_VALIDATOR",
+        "web.validators:LONGEST_VALIDATOR",
         "it is not used",
         (f"{_BY_URL}test_a_sites_tag_is_used_up_to_a_length",),
     ),

@@ -1,10 +1,8 @@
 """The endpoints under /links/: previews, alone and many at once, and pictures by their URL."""
 
 import asyncio
-import base64
 import hashlib
 import json
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,13 +38,12 @@ from .presets_only import check_may_pick
 from .problems import JSON_TYPE, line
 from .settings import WebSettings
 from .stopping import REASON
+from .validators import asked_with, opened, tag_of, tags_of
 from .work import GRACE_SECONDS, while_wanted
 
 NDJSON_TYPE = "application/x-ndjson"
 BYTES_PER_URL = 4096
 """Of a batch's body."""
-LONGEST_VALIDATOR = 200
-"""Characters of an ETag that is passed on; a longer one is a site's mistake."""
 _RECIPE = "1"
 """Changes whenever the same picture would be made otherwise: caches must not mix both."""
 _PICTURE_HEADERS = {
@@ -55,8 +52,6 @@ _PICTURE_HEADERS = {
     "cross-origin-resource-policy": "cross-origin",
     "accept-ranges": "none",
 }
-_ETAG = re.compile(r'(?:W/)?"[!#-~]*"')
-_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,13 +212,13 @@ class LinkEndpoints:
         # Only the picture itself has a tag, not what tells of it in JSON.
         has_tag = not isinstance(wanted, _Header) and not wants_json(request.headers.get("accept", ""))
         known = request.headers.get("if-none-match", "") if has_tag else ""
-        validators = _validators(known, recipe)
+        validators = asked_with(known, recipe)
         async with self._by_url.fetched(request, url, share, **validators) as fetched:
             headers = {**_PICTURE_HEADERS, "cache-control": self._cache_control(fetched, expires)}
-            tag = _tag(recipe, fetched.headers)
+            tag = tag_of(recipe, fetched.headers)
             if fetched.status == 304:
-                tag = tag or next(one for one in _tags(known) if _opened(one, recipe))
-            if tag and (fetched.status == 304 or tag in _tags(known)):
+                tag = tag or next(one for one in tags_of(known) if opened(one, recipe))
+            if tag and (fetched.status == 304 or tag in tags_of(known)):
                 return Response(status_code=304, headers={**headers, "etag": tag, "vary": "Accept"})
             return await self._made(request, wanted, fetched, share, headers, tag, known)
 
@@ -268,7 +263,7 @@ class LinkEndpoints:
         exchange.decode_seconds = time.perf_counter() - began
         tag = tag or f'"{_recipe(wanted)}.{await asyncio.to_thread(_digest, picture.body)}"'
         headers["etag"] = tag
-        if tag in _tags(known):
+        if tag in tags_of(known):
             return Response(status_code=304, headers={**headers, "vary": "Accept"})
         if wants_json(request.headers.get("accept", "")):
             return pictures_in_json({"output": picture.body, **_came_from(fetched, mime)}, share)
@@ -420,38 +415,6 @@ def _recipe(wanted: _Wanted) -> str:
 
 def _digest(data: bytes | memoryview) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def _tag(recipe: str, headers: Mapping[str, str]) -> str:
-    """An ETag out of which the site's own validator can be had again; empty where the site has none."""
-    for letter, name, pattern in (("e", "etag", _ETAG), ("m", "last-modified", _HTTP_DATE)):
-        value = headers.get(name, "")
-        if len(value) <= LONGEST_VALIDATOR and pattern.fullmatch(value):
-            return f'"{recipe}.{letter}{base64.urlsafe_b64encode(value.encode()).decode().rstrip("=")}"'
-    return ""
-
-
-def _opened(tag: str, recipe: str) -> dict[str, str]:
-    """The validator to ask the site with, if this tag is one of ours for this recipe."""
-    begin, _, rest = tag.strip('"').partition(".")
-    if begin != recipe or not rest or len(rest) > 2 * LONGEST_VALIDATOR:
-        return {}
-    try:
-        value = base64.b64decode(rest[1:] + "=" * (-len(rest[1:]) % 4), b"-_", validate=True).decode("ascii")
-    except ValueError:
-        return {}
-    if rest[0] == "e" and _ETAG.fullmatch(value):
-        return {"etag": value}
-    return {"last_modified": value} if rest[0] == "m" and _HTTP_DATE.fullmatch(value) else {}
-
-
-def _validators(if_none_match: str, recipe: str) -> dict[str, str]:
-    return next((found for tag in _tags(if_none_match) if (found := _opened(tag, recipe))), {})
-
-
-def _tags(header: str) -> list[str]:
-    """The tags of If-None-Match, whose comparison is the weak one."""
-    return [tag.strip().removeprefix("W/") for tag in header.split(",")] if header else []
 
 
 def _came_from(fetched: Fetched, mime: str) -> dict[str, Any]:
