@@ -954,7 +954,7 @@ _LINKS = (
     ),
     Limit(
         "a batch's body, bytes for each URL it may have and one more",
-        "web.links:BYTES_PER_URL",
+        "web.previews:BYTES_PER_URL",
         FailureCode.TOO_LARGE,
         (f"{_LINKED}test_a_batch_body_is_bounded",),
     ),
