@@ -582,7 +582,7 @@ def test_what_nobody_would_fetch_is_no_place_to_show(url: str, refused: FailureC
 )
 def test_a_door_that_cannot_be_put_up_says_why(settings: dict[str, str], reason: str) -> None:
     async def run() -> None:
-        async with Door(FetchSettings(**settings)):  # type: ignore[arg-type]
+        async with Door(FetchSettings(**settings)):
             pass
 
     with pytest.raises(DoorFailed, match=reason):
