@@ -10,7 +10,7 @@ import httpx
 from benchmarks import servers
 from benchmarks.servers import PROJECT
 from remote_worker.contract.formats import FormatName
-from remote_worker.decoder import codecs
+from remote_worker.decoder import codec_versions, codecs
 
 from .point import Given, Row
 
@@ -41,7 +41,7 @@ def _packages() -> Row:
 
 
 def _libraries() -> Row:
-    folders = codecs.PACKAGES.glob("pillow*.libs")
+    folders = codec_versions.PACKAGES.glob("pillow*.libs")
     bundled = {re.split(r"-[0-9a-f]{8}", file.name)[0] for folder in folders for file in folder.iterdir()}
     named = {name for codec in codecs.CODECS for name in codec.files}
     told = codecs.versions()

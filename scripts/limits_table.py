@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remote_worker import settings
 from remote_worker.contract.failures import FailureCode
 from remote_worker.contract.limits import MIB
+from remote_worker.settings import table, values
 from remote_worker.web.problems import PROBLEMS
 
 PAST: dict[FailureCode, str] = {code: f"{problem.status} `{code}`" for code, problem in PROBLEMS.items()}
@@ -43,9 +43,9 @@ class Limit:
     @property
     def value(self) -> object:
         """As it is in the code."""
-        if self.place.startswith(settings.PREFIX):
+        if self.place.startswith(table.PREFIX):
             row = _rows()[self.place]
-            return getattr(settings.PARTS[row.part](), row.field)
+            return getattr(table.PARTS[row.part](), row.field)
         module, _, path = self.place.partition(":")
         found: object = importlib.import_module(f"remote_worker.{module}")
         for name in path.split("."):
@@ -55,9 +55,9 @@ class Limit:
     @property
     def shown(self) -> str:
         """The value for people."""
-        if self.place.startswith(settings.PREFIX):
+        if self.place.startswith(table.PREFIX):
             row = _rows()[self.place]
-            return row.default or settings.shown(row, self.value)
+            return row.default or values.shown(row, self.value)
         value = self.value
         if isinstance(value, int) and "BYTES" in self.place and value % 1024 == 0:
             return f"{value // MIB} MiB" if value % MIB == 0 else f"{value // 1024} KiB"
@@ -69,8 +69,8 @@ class Limit:
         return PAST[self.past] if isinstance(self.past, FailureCode) else self.past
 
 
-def _rows() -> dict[str, settings.Row]:
-    return {row.name: row for row in settings.TABLE}
+def _rows() -> dict[str, table.Row]:
+    return {row.name: row for row in table.TABLE}
 
 
 def markdown(limits: tuple[Limit, ...]) -> str:
@@ -954,7 +954,7 @@ _LINKS = (
     ),
     Limit(
         "a batch's body, bytes for each URL it may have and one more",
-        "web.links:BYTES_PER_URL",
+        "web.previews:BYTES_PER_URL",
         FailureCode.TOO_LARGE,
         (f"{_LINKED}test_a_batch_body_is_bounded",),
     ),
@@ -1077,7 +1077,7 @@ _LINKS = (
     ),
     Limit(
         "characters of a site's ETag that is used",
-        "web.links:LONGEST_VALIDATOR",
+        "web.validators:LONGEST_VALIDATOR",
         "it is not used",
         (f"{_BY_URL}test_a_sites_tag_is_used_up_to_a_length",),
     ),

@@ -16,7 +16,7 @@ from remote_worker.web.problems import PROBLEMS
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SETTINGS_HEAD = """# Settings
 
-<!-- Made by scripts/make-docs from src/remote_worker/settings.py; edit there. -->
+<!-- Made by scripts/make-docs from src/remote_worker/settings/table.py; edit there. -->
 
 Every setting is an environment variable that begins with `REMOTE_`. They are read once, at start. A variable
 of that prefix that is not in this table, or a value that does not fit, stops the start with status 78, and

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from remote_worker import __version__
-from remote_worker.decoder import codecs
+from remote_worker.decoder import codec_versions, codecs
 
 PROJECT = Path(__file__).resolve().parent.parent
 LOCK = PROJECT / "requirements.lock"
@@ -76,7 +76,7 @@ def _parts(wheel: str) -> Iterator[Component]:
     """What the wheel brings: the codecs of our table, and the other crates that it lists itself."""
     versions = codecs.versions()
     ours = {codec.name: codec for codec in codecs.CODECS if _plain(codec.wheel) == wheel}
-    listed = list(codecs.listed(wheel)) if wheel in _WITH_LISTS else []
+    listed = list(codec_versions.listed(wheel)) if wheel in _WITH_LISTS else []
     for codec in ours.values():
         version = versions[codec.name]
         urls = [

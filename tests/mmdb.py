@@ -8,6 +8,22 @@ from typing import Any
 MARKER = b"\xab\xcd\xefMaxMind.com"
 SEPARATOR = bytes(16)
 
+IPIP = {
+    "country": "中国",
+    "province": "上海",
+    "city": "上海",
+    "org": "",
+    "isp": "电信",
+    "latitude": "31.231706",
+    "longitude": "121.472644",
+    "timezone": "Asia/Shanghai",
+    "tz_diff": "UTC+8",
+    "cn_division_code": "310000",
+    "calling_code": "86",
+    "country_code": "CN",
+    "continent_code": "AP",
+}
+"""A record as ipip.net's databases have it."""
 _MAP, _ARRAY, _BOOLEAN = 7, 11, 14
 _DOUBLE, _UINT32, _UTF8, _UINT16, _UINT64 = 3, 6, 2, 5, 9
 

@@ -56,7 +56,7 @@ def test_every_setting_that_it_names_is_there() -> None:
 def test_its_reader_of_mixed_answers_reads_ours() -> None:
     parts = {"small": (memoryview(b"\r\n--"), "webp"), "large": (memoryview(bytes(range(256))), "png")}
     answer = pictures_in_parts({}, parts, Budget(2**20).share("c"))
-    body = b"".join(answer._parts)  # type: ignore[attr-defined]
+    body = b"".join(answer._parts)
 
     found = program(0)["pictures"](answer.headers["content-type"], body)
 

@@ -28,9 +28,11 @@ IMAGE_LIBRARIES = {
 FETCHING_HOST = (
     "fetch/door",
     "fetch/messages",
+    "fetch/outcomes",
     "fetch/policy",
     "fetch/running",
     "fetch/settings",
+    "fetch/sharing",
     "fetch/url",
 )
 PARSERS = {"cmarkgfm", "nh3", "maxminddb"}

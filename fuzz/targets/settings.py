@@ -1,6 +1,7 @@
 """Settings: any environment gives settings that read back the same, or says what is wrong with it."""
 
 from remote_worker import settings
+from remote_worker.settings.table import TABLE
 
 from ..choices import Choices
 
@@ -25,7 +26,7 @@ VALUES = (
 def read_back(data: bytes) -> None:
     """What `effective` shows of settings gives the same settings again."""
     choices = Choices(data)
-    rows = settings.TABLE
+    rows = TABLE
     environment = {}
     for _ in range(choices.number(0, 6)):
         name = choices.one_of(rows).name if choices.number(0, 9) else "REMOTE_" + choices.text(12)

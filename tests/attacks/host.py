@@ -255,7 +255,7 @@ class Posts:
         attacker, sibling = await self._fresh(), await self._fresh()
         try:
             with contextlib.suppress(ChildLost):
-                attack = encode_task(Attack(name=name, number=sibling.child.pid))  # type: ignore[arg-type]
+                attack = encode_task(Attack(name=name, number=sibling.child.pid))
                 record, _ = await attacker.work(attack, self.document, until=deadline())
                 if record.failure is HARMED:
                     return "HARM"

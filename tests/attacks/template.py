@@ -44,7 +44,7 @@ def enter_pictures() -> None:
     from remote_worker.decoder import job  # Not for text: no image library is in its memory.
 
     messages.TASKS["attack"] = Attack  # type: ignore[assignment]  the open registry takes a test's kind
-    job.HANDLERS[Attack] = run  # type: ignore[index,assignment]
+    job.HANDLERS[Attack] = run
 
 
 def enter_texts() -> None:
@@ -53,8 +53,8 @@ def enter_texts() -> None:
 
     handlers = reading.handlers
     attack = reading.Handler(run, lambda: None)
-    reading.handlers = lambda: {**handlers(), "attack": attack}  # type: ignore[assignment]
-    texts.TEXT_TASKS["attack"] = Attack  # type: ignore[assignment]
+    reading.handlers = lambda: {**handlers(), "attack": attack}
+    texts.TEXT_TASKS["attack"] = Attack
 
 
 if "text" in sys.argv:

@@ -16,7 +16,7 @@ from .scripted import CALLS, Call
 @pytest.fixture(params=CALLS)
 def call(request: pytest.FixtureRequest) -> Call:
     """The method of a client."""
-    return request.param  # type: ignore[no-any-return]
+    return request.param
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from web.serving import INFO
 
 from remote_worker.client import Client, Facts, Output, Unanswered, WorkerError
 from remote_worker.client.parts import BadParts, Part, Parts
@@ -15,23 +16,11 @@ from .scripted import Call, answer, in_json, picture, scripted
 
 BASE64 = base64.b64encode(b"pixels").decode()
 HEADER = {
+    **INFO,
     "format": "jpeg",
     "mime_type": "image/jpeg",
     "binary_size": 9,
-    "width": 3,
-    "height": 2,
-    "display_width": 2,
-    "display_height": 3,
-    "frames": 1,
-    "orientation": 6,
-    "has_alpha": False,
-    "color_space": "rgb",
-    "bit_depth": 8,
-    "has_icc_profile": False,
-    "has_exif": True,
     "has_gps": True,
-    "loop": None,
-    "duration_ms": None,
     "status": "ok",
     "success": True,
 }

@@ -39,19 +39,6 @@ READ_BY_IMAGEMAGICK = {
     "psd",
     "ico",
 }
-READ_BY_EXIFTOOL = {
-    "JPEG",
-    "PNG",
-    "APNG",
-    "GIF",
-    "BMP",
-    "TIFF",
-    "WEBP",
-    "Extended WEBP",
-    "AVIF",
-    "JP2",
-    "JXL Codestream",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,10 +107,10 @@ def test_an_output_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
         "background": "a1B2c3",
         "quality": 1,
     }
-    assert Output(**right)  # type: ignore[arg-type]
+    assert Output(**right)
 
     with pytest.raises(ValueError, match=" "):
-        Output(**right | wrong)  # type: ignore[arg-type]
+        Output(**right | wrong)
 
 
 SMALL = Output(name="small", width=8, height=8)

@@ -118,10 +118,10 @@ def test_a_link_to_what_there_is_not_is_found() -> None:
 def test_a_link_out_of_the_documentation_leads_to_the_files_own_page() -> None:
     linked: set[str] = set()
 
-    turned = make_site.turned("[it](../src/remote_worker/settings.py#L3)", "docs/egress.md", linked, [])
+    turned = make_site.turned("[it](../src/remote_worker/wiring.py#L3)", "docs/egress.md", linked, [])
 
-    assert turned == "[it](source/src/remote_worker/settings.py.md#L3)"
-    assert linked == {"src/remote_worker/settings.py"}
+    assert turned == "[it](source/src/remote_worker/wiring.py.md#L3)"
+    assert linked == {"src/remote_worker/wiring.py"}
 
 
 def test_a_link_whose_title_is_a_function_leads_to_its_line() -> None:

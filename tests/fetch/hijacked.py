@@ -16,7 +16,6 @@ import sys
 import time
 import types
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from remote_worker.contract.document import Document
@@ -110,11 +109,6 @@ def take_memory() -> str:
 
 def signal_parent() -> None:
     os.kill(os.getppid(), 0)
-
-
-def own_state() -> str:
-    status = Path("/proc/self/status")
-    return status.read_text()
 
 
 def descriptors() -> str:
@@ -275,7 +269,7 @@ class _Socket(Document):
 
 if __name__ == "__main__":
     standing_in = types.ModuleType("remote_worker.fetch.process.follow")
-    standing_in.Fetcher = Fetcher  # type: ignore[attr-defined]
+    standing_in.Fetcher = Fetcher
     sys.modules[standing_in.__name__] = standing_in
     from remote_worker.fetch.process import main
 

@@ -185,7 +185,7 @@ class _Datagrams(asyncio.DatagramProtocol):
             cut = _response(dns.message.from_wire(data))
             cut.flags |= dns.flags.TC
             answer = cut.to_wire()
-        self._transport.sendto(answer, peer)  # type: ignore[attr-defined]
+        self._transport.sendto(answer, peer)
 
 
 _MOST_DATAGRAM = 1232

@@ -98,8 +98,8 @@ def test_bodies_that_come_too_slowly_are_left_after_two_seconds() -> None:
 
         assert [error.detail for error in failed if isinstance(error, FetchFailed)] == ["rate", "rate"]
         assert not isinstance(fetched, BaseException)
-        with fetched:  # type: ignore[attr-defined]
-            assert fetched.body.size_bytes == 4600  # type: ignore[attr-defined]
+        with fetched:
+            assert fetched.body.size_bytes == 4600
 
 
 @pytest.mark.parametrize("by", ["setting", "deadline"])

@@ -308,8 +308,8 @@ def test_a_process_that_somebody_killed_is_replaced_and_asked_again() -> None:
             pids.append(door.pid)
             assert not Path(f"/proc/{pids[0]}").exists()
             os.kill(pids[1], signal.SIGKILL)
-            await until(lambda: not door.is_ready)
-            await until(lambda: door.is_ready)
+            await until(lambda: not door.pid)
+            await until(lambda: door.pid)
             (await get(door, want("/?again"))).body.close()
 
         through(origin, test)
@@ -410,7 +410,7 @@ def test_a_check_finds_a_process_that_somebody_stopped() -> None:
             os.kill(door.pid, signal.SIGSTOP)
             assert await door.check() == "fetch: its process was lost"
             assert await door.check() == "fetch: its process is being replaced"
-            await until(lambda: door.is_ready)
+            await until(lambda: door.pid)
             assert await door.check() == ""
 
         through(origin, test)
@@ -582,7 +582,7 @@ def test_what_nobody_would_fetch_is_no_place_to_show(url: str, refused: FailureC
 )
 def test_a_door_that_cannot_be_put_up_says_why(settings: dict[str, str], reason: str) -> None:
     async def run() -> None:
-        async with Door(FetchSettings(**settings)):  # type: ignore[arg-type]
+        async with Door(FetchSettings(**settings)):
             pass
 
     with pytest.raises(DoorFailed, match=reason):

@@ -86,7 +86,7 @@ def _to_raster(_: bytes) -> Template:
 
 
 def _without_the_end_of_chunks(form: object, buffer: bytearray, start: int, end: int) -> None:
-    multipart.upload._Form.feed(form, buffer, start, end - 1)  # type: ignore[arg-type]
+    multipart.upload._Form.feed(form, buffer, start, end - 1)
 
 
 class _Forgetful(requests.Connection):
@@ -125,7 +125,7 @@ def _whatever(task: Task, body: bytes) -> Reply:
 
 
 def _with_wrong_checksums(image: object) -> list[bytes]:
-    made = bytearray(b"".join(writers.png_chunks.still(image)))  # type: ignore[arg-type]
+    made = bytearray(b"".join(writers.png_chunks.still(image)))
     made[-1] ^= 1
     return [bytes(made)]
 

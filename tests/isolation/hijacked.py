@@ -89,7 +89,7 @@ def poison_pixels(byte: int) -> None:
         make(memory, length)
         ctypes.memset(memory.address, byte ^ 0xFF, length)
 
-    canvas.Memory.__init__ = poisoned  # type: ignore[method-assign]
+    canvas.Memory.__init__ = poisoned
 
 
 def dump_memory() -> None:
@@ -109,7 +109,7 @@ def dump_memory() -> None:
             return fit(task, document)
         made = job.Made()
         made.add("output", "bmp", (DUMP_SIDE, DUMP_SIDE), dump(spans, document.data))
-        return job._result(document, made)
+        return made.result(document)
 
     template.seal_template = look_and_seal
     job.HANDLERS[Fit] = run
@@ -202,7 +202,7 @@ def leak_unset_memory() -> None:
         length = size[0] * size[1] * 3
         return Still(Image.frombytes("RGB", size, ctypes.string_at(LIBC.malloc(length), length)))
 
-    pillow.BMP.still = still  # type: ignore[method-assign]
+    pillow.BMP.still = still
 
 
 if __name__ == "__main__":

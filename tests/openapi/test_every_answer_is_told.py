@@ -103,7 +103,7 @@ def test_the_parts_of_a_preset_are_together_what_is_told_in_json(
     body = form((CORPUS / "jpeg" / "all-avatars.jpg").read_bytes())
     answer = send(worker, post("/images/preset/card", body, "Accept: multipart/mixed"))
     head = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
-    first, *pictures = BytesParser(policy=HTTP).parsebytes(head + answer.body).iter_parts()  # type: ignore[attr-defined]
+    first, *pictures = BytesParser(policy=HTTP).parsebytes(head + answer.body).iter_parts()
 
     members = json.loads(first.get_payload(decode=True))
     assert [picture.get_param("name", header="content-disposition") for picture in pictures] == [

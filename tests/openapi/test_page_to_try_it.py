@@ -263,3 +263,13 @@ def test_a_line_is_marked_where_the_clipboard_is_not_for_pages(url: str, page: P
     assert copy.inner_text() == "Marked: Ctrl+C"
     page.get_by_role("link", name="Console").click()
     page.wait_for_url(url.removesuffix("docs"))
+
+
+def test_it_has_the_colours_of_the_console(url: str, page: Page) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    opened(page, url, "ping")
+
+    here = page.evaluate(ground)
+
+    page.goto(url.removesuffix("docs"))
+    assert here == page.evaluate(ground) == "rgb(245, 244, 240)"

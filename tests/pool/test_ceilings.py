@@ -24,7 +24,7 @@ Case = tuple[str, Task, Path, float]
 
 async def came(pool: Pool, task: Task, picture: Path | bytes, **ceilings: float) -> FailureCode | int:
     """How many bytes came of it, or its failure."""
-    caller = Caller("key:a", ceilings=Ceilings(**ceilings))  # type: ignore[arg-type]
+    caller = Caller("key:a", ceilings=Ceilings(**ceilings))
     with Document.of(picture if isinstance(picture, bytes) else picture.read_bytes()) as document:
         try:
             reply = await pool.decode(task, document, deadline=time.monotonic() + 20, caller=caller)
@@ -44,7 +44,7 @@ def test_each_ceiling_holds_and_its_neighbour_passes(samples: Path) -> None:
     moving = Fit(width=64, height=64, animated=True)
 
     async def run() -> dict[str, tuple[object, object]]:
-        async with Pool(PoolSettings(children=1, ready=1, formats=("jpeg", "gif")), Limits()) as pool:  # type: ignore[arg-type]
+        async with Pool(PoolSettings(children=1, ready=1, formats=("jpeg", "gif")), Limits()) as pool:
             made = await came(pool, FIT, STILL)
             assert isinstance(made, int)
             rows = {
@@ -90,7 +90,7 @@ def test_time_is_held_from_outside(ceiling: str) -> None:
     large = written.getvalue()
 
     async def run() -> tuple[object, object]:
-        async with Pool(PoolSettings(children=1, ready=1, formats=("jpeg",)), Limits()) as pool:  # type: ignore[arg-type]
+        async with Pool(PoolSettings(children=1, ready=1, formats=("jpeg",)), Limits()) as pool:
             return (
                 await came(pool, WHOLE, large, **{ceiling: 20.0}),
                 await came(pool, WHOLE, large, **{ceiling: 0.0001}),

@@ -285,7 +285,7 @@ CRASHES = ["segfault", "abort", "execute", "fork", "stop_itself"]
         "answer_with []\nhtml",
     ],
 )
-def test_what_a_child_does_wrong_is_its_own_end_alone(command: str, heard: Heard) -> None:  # noqa: F811
+def test_what_a_child_does_wrong_is_its_own_end_alone(command: str, heard: Heard) -> None:  # noqa: F811  a fixture
     async def work(texts: Texts) -> None:
         bystander = asyncio.create_task(ask(texts, "sleep 0.05"))
         await asyncio.sleep(0)
@@ -471,7 +471,7 @@ def test_a_caller_with_many_texts_leaves_room_for_others() -> None:
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_text_whose_child_is_lost_from_outside_is_read_by_another(
     ending: signal.Signals,
-    heard: Heard,  # noqa: F811
+    heard: Heard,  # noqa: F811  a fixture
 ) -> None:
     async def work(texts: Texts) -> None:
         child = await pid_of_child(texts)
@@ -486,7 +486,7 @@ def test_a_text_whose_child_is_lost_from_outside_is_read_by_another(
     with_texts(work)
 
 
-def test_idle_children_that_are_lost_are_not_noticed(heard: Heard) -> None:  # noqa: F811
+def test_idle_children_that_are_lost_are_not_noticed(heard: Heard) -> None:  # noqa: F811  a fixture
     """All are killed, and the host has not heard of it when the next text comes."""
 
     async def work(texts: Texts) -> None:
@@ -501,7 +501,7 @@ def test_idle_children_that_are_lost_are_not_noticed(heard: Heard) -> None:  # n
     with_texts(work, text_children=4)
 
 
-def test_stopped_idle_children_are_not_asked_twice(heard: Heard) -> None:  # noqa: F811
+def test_stopped_idle_children_are_not_asked_twice(heard: Heard) -> None:  # noqa: F811  a fixture
     async def work(texts: Texts) -> None:
         await asyncio.gather(*(ask(texts, "sleep 0.05") for _ in range(3)))
         children = children_of(template_of(texts))

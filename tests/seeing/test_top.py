@@ -42,7 +42,7 @@ STATS: dict[str, Any] = {
 def text(stats: dict[str, Any]) -> list[str]:
     console = Console(file=io.StringIO(), width=100, force_terminal=False)
     console.print(frame("http://w", stats))
-    return [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]  # type: ignore[attr-defined]
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
 
 
 def test_a_frame_tells_the_numbers() -> None:

@@ -183,7 +183,7 @@ def test_the_fragment_is_cut_and_the_charset_of_the_header_is_passed_on() -> Non
     here.door.answers[URL] = Page({"content-type": 'text/html; charset="Shift_JIS"; x=y'})
 
     assert card(here, URL + "#part")["url"] == URL
-    assert [task.charset for task in here.sight.tasks] == ["Shift_JIS"]  # type: ignore[union-attr]
+    assert [task.charset for task in here.sight.tasks] == ["Shift_JIS"]
 
 
 def test_the_reader_hears_the_final_url_and_the_card_tells_it() -> None:

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from remote_worker.service.embeds import PLAYERS, embed
+from remote_worker.service.embeds import PLAYERS, Player, embed
 from remote_worker.service.providers import PROVIDERS, endpoint
 
 
@@ -131,8 +131,8 @@ def test_the_first_url_with_a_player_wins() -> None:
 
 
 @pytest.mark.parametrize("player", PLAYERS, ids=lambda player: player.src)
-def test_a_players_host_is_fixed_and_what_is_filled_in_cannot_leave_its_place(player: object) -> None:
-    src = str(getattr(player, "src"))  # noqa: B009
+def test_a_players_host_is_fixed_and_what_is_filled_in_cannot_leave_its_place(player: Player) -> None:
+    src = player.src
 
     assert re.match(r"https://[a-z.-]+/[^{]*", src)
     assert "{" not in urlsplit(src).netloc

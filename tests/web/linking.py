@@ -31,7 +31,7 @@ class Linked:
         for url in self.door.urls:
             asyncio.run(self.cache.purge(url))
         for told in (self.door.wants, self.door.cancelled, self.door.held, self.door.answers):
-            told.clear()  # type: ignore[attr-defined]
+            told.clear()
         self.sight.pages.clear()
         decoder = self.service.decoder
         for done in (decoder.tasks, decoder.uploads, decoder.callers):

@@ -199,7 +199,7 @@ class Probe:
 
     ok: bool = True
     reason: str = ""
-    templates: Mapping[str, Mapping[str, Any]] = None  # type: ignore[assignment]
+    templates: Mapping[str, Mapping[str, Any]] = None
     formats: Mapping[str, FormatReport] = field(default_factory=lambda: dict(FORMATS))
     asked: int = 0
 

@@ -136,7 +136,7 @@ def test_refusals_that_nobody_takes_end_the_connection() -> None:
         with suppress(OSError):
             for number in range(1, 2000):
                 connection.sendall(post("/images/info", b"x"))
-                until(lambda: state.total_requests >= number or not state.connections)  # noqa: B023
+                until(lambda: state.total_requests >= number or not state.connections)  # noqa: B023 - called before the next round
                 left = [held.transport.get_write_buffer_size() for held in service.server._connections()]
                 waiting = max([waiting, *left])
         assert state.connections == set()

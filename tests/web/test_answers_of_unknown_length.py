@@ -32,7 +32,7 @@ def answering(messages: Messages) -> Iterator[tuple[str, int]]:
                 raise ZeroDivisionError
             await send(dict(message))
 
-    app.admits = lambda scope: None  # type: ignore[attr-defined]
+    app.admits = lambda scope: None
     listening = threading.Event()
     addresses: list[Any] = []
 
@@ -40,7 +40,7 @@ def answering(messages: Messages) -> Iterator[tuple[str, int]]:
         addresses.append(address)
         listening.set()
 
-    server = Server(app, WebSettings(port=0), note)  # type: ignore[arg-type]
+    server = Server(app, WebSettings(port=0), note)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
     try:

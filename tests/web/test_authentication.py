@@ -84,7 +84,7 @@ def told(answer: Answer) -> tuple[int, str]:
 
 
 def signed_post(body: bytes = UPLOAD, path: str = CALL, query: str = "", **how: object) -> bytes:
-    lines = signature("POST", path, query, digest=digest_of(body), **how)  # type: ignore[arg-type]
+    lines = signature("POST", path, query, digest=digest_of(body), **how)
     return post(f"{path}?{query}" if query else path, body, *lines)
 
 
@@ -607,7 +607,7 @@ def test_keys_are_read_again_and_a_broken_file_keeps_the_former(
 
         assert (status(BEARER), status(OTHER_BEARER)) == (401, 200)
     failed = [record for record in caplog.records if record.getMessage() == "keys_failed"]
-    assert [(record.levelname, record.fields["reason"]) for record in failed] == [  # type: ignore[attr-defined]
+    assert [(record.levelname, record.fields["reason"]) for record in failed] == [
         ("ERROR", "keys.app.pixels must be a whole number above 0")
     ]
 
@@ -619,7 +619,7 @@ def test_the_log_has_the_name_of_the_key_and_no_key(tmp_path: Path, caplog: pyte
         ask(service, signed_post())
         ask(service, get("/capabilities", bearer(OTHER_BEARER)))
 
-    requests = [record.fields for record in caplog.records if record.getMessage() == "request"]  # type: ignore[attr-defined]
+    requests = [record.fields for record in caplog.records if record.getMessage() == "request"]
     assert [(line["status"], line.get("key")) for line in requests] == [
         (200, "app"),
         (200, "app"),

@@ -6,26 +6,12 @@ from typing import Any
 
 import mmdb
 import pytest
+from mmdb import IPIP
 from web.serving import Answer, Service, ask, serving
 from web.small_network import SmallNames, small_network
 
 from remote_worker.web.callers import network
 
-IPIP = {
-    "country": "中国",
-    "province": "上海",
-    "city": "上海",
-    "org": "",
-    "isp": "电信",
-    "latitude": "31.231706",
-    "longitude": "121.472644",
-    "timezone": "Asia/Shanghai",
-    "tz_diff": "UTC+8",
-    "cn_division_code": "310000",
-    "calling_code": "86",
-    "country_code": "CN",
-    "continent_code": "AP",
-}
 GEOLITE = {
     "city": {"names": {"en": "Kolkata"}},
     "continent": {"code": "AS", "names": {"en": "Asia"}},

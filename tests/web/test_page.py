@@ -18,6 +18,7 @@ POLICY = (
 )
 FILES = {
     "api.js": "text/javascript",
+    "base.css": "text/css",
     "console.css": "text/css",
     "console.js": "text/javascript",
     "dom.js": "text/javascript",

@@ -71,7 +71,7 @@ def parts(answer: Answer) -> list[EmailMessage]:
     message = email.message_from_bytes(head + answer.body, policy=email.policy.HTTP)
     assert message.get_content_type() == "multipart/mixed"
     assert not message.defects
-    return list(message.iter_parts())  # type: ignore[attr-defined]
+    return list(message.iter_parts())
 
 
 def test_a_preset_gives_all_its_outputs_and_facts_out_of_one_decode(service: Service) -> None:

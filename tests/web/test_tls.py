@@ -347,4 +347,4 @@ def test_files_that_will_not_do_are_named(
     settings |= {name: str(tmp_path / file) for name, file in change.items()}
 
     with pytest.raises(BadCertificate, match=told):
-        context(WebSettings(**settings))  # type: ignore[arg-type]
+        context(WebSettings(**settings))

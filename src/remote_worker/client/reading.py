@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -108,7 +109,7 @@ class PreviewLines:
         *lines, self._waiting = (self._waiting + chunk).split(b"\n")
         if len(self._waiting) > LONGEST_LINE:
             raise _bad("a line is too long")
-        return [_checked(lambda line=line: self._read(line)) for line in lines if line]  # type: ignore[misc]
+        return [_checked(partial(self._read, line)) for line in lines if line]
 
     def finish(self) -> None:
         """It is over. Raises Unanswered when the last line is cut."""
@@ -268,7 +269,7 @@ def _metadata(told: Mapping[str, Any]) -> results.Metadata:
 
 def _filled(kind: type[T], told: Mapping[str, Any]) -> T:
     """The members that the result has, and no others."""
-    return kind(**{field.name: told[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+    return kind(**{field.name: told[field.name] for field in fields(kind)})  # type: ignore[arg-type]  # a dataclass
 
 
 def _checked(read: Callable[[], T]) -> T:

@@ -58,7 +58,7 @@ class Ceilings:
         """The lower of both, one by one."""
         given, others = self.given(), other.given()
         lowest = {name: min(most, others.get(name, most)) for name, most in given.items()}
-        return Ceilings(**{**others, **lowest})  # type: ignore[arg-type]
+        return Ceilings(**{**others, **lowest})  # type: ignore[arg-type]  # each by its own name
 
 
 NO_CEILINGS = Ceilings()

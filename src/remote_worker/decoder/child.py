@@ -17,6 +17,7 @@ from ..contract.limits import Limits
 from ..contract.messages import Task, decode_task
 from ..contract.signatures import Template
 from . import job
+from .made import Body
 
 TASK_BYTES = 4096
 _FDS = 2
@@ -64,7 +65,7 @@ def work(task: Task, input_fd: int, output_fd: int, limits: Limits | None = None
     return _write({wire.FACTS: json.dumps(result.facts).encode(), **result.pictures}, output_fd, limits)
 
 
-def _write(parts: dict[str, job.Body], output_fd: int, limits: Limits) -> int:
+def _write(parts: dict[str, Body], output_fd: int, limits: Limits) -> int:
     pieces = {name: [part] if isinstance(part, bytes) else part for name, part in parts.items()}
     table, _, body_bytes = wire.layout({name: sum(map(len, part)) for name, part in pieces.items()})
     if body_bytes > limits.output_bytes:

@@ -4,23 +4,17 @@
 is and reads no stranger's byte; templates never import it.
 """
 
-import ctypes
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 
-from PIL import _avif, features
+from PIL import features
 
-from . import jpeg_turn
+from . import codec_versions
 
 Version = Callable[[], str | None]
 """None where the library is not there."""
-
-PACKAGES = Path(features.__file__).parents[1]
-"""Where the wheels are installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,138 +54,6 @@ def _told(codec: Codec) -> str | None:
         return None
 
 
-def _library(wheel: str, name: str) -> ctypes.CDLL:
-    """A shared library of a wheel. Raises OSError."""
-    found = sorted((PACKAGES / f"{wheel}.libs").glob(f"{name}-*.so*"))
-    return ctypes.CDLL(str(found[0]) if found else f"{name}.so")
-
-
-def _text(name: str, function: str, wheel: str = "pillow", arguments: tuple[object, ...] = ()) -> str:
-    """What a function of the library answers with a string."""
-    call = getattr(_library(wheel, name), function)
-    call.restype = ctypes.c_char_p
-    told: bytes = call(*arguments)
-    return told.decode()
-
-
-def _packed(name: str, function: str, bits: int, unused: int = 0, wheel: str = "pillow") -> str:
-    """A version of three numbers in one, each of `bits` bits, above `unused` lower ones."""
-    number = getattr(_library(wheel, name), function)() >> unused
-    mask = (1 << bits) - 1
-    return f"{number >> 2 * bits}.{number >> bits & mask}.{number & mask}"
-
-
-def _inside_avif(codec: str) -> str | None:
-    """dav1d and libaom, as libavif names them: `dav1d [dec]:1.5.3-0-gb546257, aom [enc]:3.14.1`."""
-    for part in _avif.codec_versions().split(","):
-        name, _, version = part.strip().partition(":")
-        if name.split(" ")[0] == codec:
-            return str(version).partition("-")[0]
-    return None
-
-
-def _yuv() -> str:
-    return str(_library("pillow", "libavif").avifLibYUVVersion())
-
-
-def _heif() -> str:
-    import pillow_heif  # noqa: PLC0415  not on every Python
-
-    return str(pillow_heif.libheif_version())
-
-
-def _x265() -> str:
-    told = ctypes.c_char_p.in_dll(_library("pillow_heif", "libx265"), "x265_version_str").value or b""
-    return told.decode().partition("+")[0]
-
-
-def _isa_l() -> str:
-    import isal  # noqa: PLC0415  its own name
-
-    return str(isal.ISAL_VERSION)
-
-
-def _cmark() -> str | None:
-    """From the text in it: the binding's own constant is that of another release."""
-    for file in PACKAGES.glob("cmarkgfm/_cmark*.so"):
-        for text in file.read_bytes().split(b"\0"):
-            if re.fullmatch(rb"[0-9.]+\.gfm\.[0-9]+", text):
-                return text.decode()
-    return None
-
-
-def _released(package: str) -> str:
-    from importlib import metadata  # noqa: PLC0415  it brings sockets, which no other part of the jail has
-
-    return metadata.version(package)
-
-
-def _ada() -> str:
-    import ada_url  # noqa: PLC0415  its own name
-
-    return str(ada_url.get_version())  # type: ignore[no-untyped-call]  # its stub leaves the return type out
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """What a wheel's own CycloneDX file says of one of its parts."""
-
-    name: str
-    version: str
-    licence: str
-    url: str
-    """A package URL, or empty."""
-
-
-@cache
-def listed(wheel: str) -> Sequence[Component]:
-    """The parts that the wheel's own CycloneDX files list, but for those that only build it."""
-    found = []
-    for file in sorted(PACKAGES.glob(f"{wheel.replace('-', '_')}-*.dist-info/sboms/*.json")):
-        for part in json.loads(file.read_text()).get("components", ()):
-            if part.get("scope") == "excluded" or part["name"] == wheel:
-                continue
-            licences = [
-                licence.get("expression") or licence["license"].get("id", "")
-                for licence in part.get("licenses", ())
-            ]
-            url = part.get("purl", "")
-            version = part.get("version") or url.rpartition("@")[2]
-            found.append(Component(part["name"], version, " AND ".join(licences), url))
-    return found
-
-
-def _listed(wheel: str, component: str) -> str | None:
-    versions = [part.version for part in listed(wheel) if part.name == component]
-    return versions[-1] if versions else None
-
-
-def _libjxl() -> str | None:
-    """The crate of bindings says in its version which libjxl it was built from."""
-    told = _listed("pillow-jxl-plugin", "jpegxl-sys") or ""
-    return told.partition("+libjxl-")[2] or None
-
-
-def _bzip2() -> str | None:
-    """FreeType holds it without giving its function away, so from the text in it: `1.0.8, 13-Jul-2019`."""
-    (file,) = (PACKAGES / "pillow.libs").glob("libfreetype-*")
-    for text in file.read_bytes().split(b"\0"):
-        if text.startswith(b"1.0.") and text.endswith(b"-2019"):
-            return text.split(b",")[0].decode()
-    return None
-
-
-def _turbojpeg() -> str | None:
-    """TurboJPEG has no function that tells; a distribution's file name has its number."""
-    name = jpeg_turn.load_library()
-    if name is None:
-        return None
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        if "libturbojpeg" in line:
-            return Path(line.split(maxsplit=5)[5]).name.partition(".so.")[2]
-    return name
-
-
 _ASKED = "the library"
 _LISTED = "the wheel's SBOM"
 _READ = "text in the file"
@@ -206,7 +68,7 @@ def _crate(name: str, wheel: str, licence: str, serves: str) -> Codec:
         wheel=wheel,
         licence=licence,
         serves=serves,
-        version=partial(_listed, wheel, name),
+        version=partial(codec_versions.of_part, wheel, name),
         told_by=_LISTED,
         licence_text="LICENSE" if wheel != "cykooz-resizer" else "LICENSE-MIT",
     )
@@ -242,7 +104,7 @@ CODECS = (
         licence="libpng-2.0",
         files=("libpng16",),
         serves="PNG stills",
-        version=lambda: _text("libpng16", "png_get_libpng_ver", arguments=(None,)),
+        version=lambda: codec_versions.text("libpng16", "png_get_libpng_ver", arguments=(None,)),
         licence_text="LICENSE: LIBPNG",
     ),
     _pillow_codec(
@@ -250,7 +112,7 @@ CODECS = (
         licence="BSD-3-Clause",
         files=("libwebp", "libwebpdemux", "libwebpmux", "libsharpyuv"),
         serves="WebP",
-        version=lambda: _packed("libwebp", "WebPGetDecoderVersion", 8),
+        version=lambda: codec_versions.packed("libwebp", "WebPGetDecoderVersion", 8),
         licence_text="LICENSE: LIBWEBP",
     ),
     _pillow_codec(
@@ -265,21 +127,21 @@ CODECS = (
         name="dav1d",
         licence="BSD-2-Clause",
         serves="reading AVIF, in libavif",
-        version=lambda: _inside_avif("dav1d"),
+        version=lambda: codec_versions.inside_avif("dav1d"),
         licence_text="LICENSE: DAV1D",
     ),
     _pillow_codec(
         name="libaom",
         licence="BSD-2-Clause",
         serves="writing AVIF, in libavif",
-        version=lambda: _inside_avif("aom"),
+        version=lambda: codec_versions.inside_avif("aom"),
         licence_text="LICENSE: AOM",
     ),
     _pillow_codec(
         name="libyuv",
         licence="BSD-3-Clause",
         serves="colours of AVIF, in libavif",
-        version=_yuv,
+        version=codec_versions.yuv,
         licence_text="LICENSE: LIBYUV",
     ),
     _pillow_codec(
@@ -295,7 +157,7 @@ CODECS = (
         licence="0BSD",
         files=("liblzma",),
         serves="LZMA in TIFF",
-        version=lambda: _text("liblzma", "lzma_version_string"),
+        version=lambda: codec_versions.text("liblzma", "lzma_version_string"),
         licence_text="LICENSE: LIBLZMA",
     ),
     _pillow_codec(
@@ -303,7 +165,7 @@ CODECS = (
         licence="BSD-3-Clause OR GPL-2.0-only",
         files=("libzstd",),
         serves="Zstandard in TIFF",
-        version=lambda: _text("libzstd", "ZSTD_versionString"),
+        version=lambda: codec_versions.text("libzstd", "ZSTD_versionString"),
         licence_text="LICENSE: ZSTD",
     ),
     _pillow_codec(
@@ -334,14 +196,14 @@ CODECS = (
         licence="MIT",
         files=("libbrotlicommon", "libbrotlidec"),
         serves="nothing here, with freetype",
-        version=lambda: _packed("libbrotlidec", "BrotliDecoderVersion", 12),
+        version=lambda: codec_versions.packed("libbrotlidec", "BrotliDecoderVersion", 12),
         licence_text="LICENSE: BROTLI",
     ),
     _pillow_codec(
         name="bzip2",
         licence="bzip2-1.0.6",
         serves="nothing here, in freetype",
-        version=_bzip2,
+        version=codec_versions.bzip2,
         told_by=_READ,
         licence_text="LICENSE: BZIP2",
     ),
@@ -350,7 +212,7 @@ CODECS = (
         licence="X11",
         files=("libxcb",),
         serves="nothing here: screenshots",
-        version=partial(_listed, "pillow", "libxcb"),
+        version=partial(codec_versions.of_part, "pillow", "libxcb"),
         told_by=_LISTED,
         licence_text="LICENSE: XCB",
     ),
@@ -359,7 +221,7 @@ CODECS = (
         licence="MIT-open-group",
         files=("libXau",),
         serves="nothing here, with libxcb",
-        version=partial(_listed, "pillow", "libXau"),
+        version=partial(codec_versions.of_part, "pillow", "libXau"),
         told_by=_LISTED,
         licence_text="LICENSE: XAU",
     ),
@@ -367,14 +229,14 @@ CODECS = (
         name="libheif",
         licence="LGPL-3.0-or-later",
         files=("libheif",),
-        version=_heif,
+        version=codec_versions.heif,
         licence_text=f"{_BUNDLED}: libheif",
     ),
     _heif_codec(
         name="libde265",
         licence="LGPL-3.0-or-later",
         files=("libde265",),
-        version=lambda: _text("libde265", "de265_get_version", "pillow_heif"),
+        version=lambda: codec_versions.text("libde265", "de265_get_version", "pillow_heif"),
         licence_text=f"{_BUNDLED}: libde265",
     ),
     _heif_codec(
@@ -382,7 +244,7 @@ CODECS = (
         licence="GPL-2.0-or-later",
         files=("libx265",),
         serves="nothing here: HEIC is never written; libheif loads it",
-        version=_x265,
+        version=codec_versions.x265,
         licence_text=f"{_BUNDLED}: x265",
     ),
     Codec(
@@ -390,7 +252,7 @@ CODECS = (
         wheel="pillow-jxl-plugin",
         licence="BSD-3-Clause",
         serves="JPEG XL, with highway, brotli and skcms as it brings them",
-        version=_libjxl,
+        version=codec_versions.libjxl,
         told_by=_LISTED,
         licence_text="LICENSE (of the plugin; none of libjxl's own is in the wheel)",
     ),
@@ -409,7 +271,7 @@ CODECS = (
         wheel="isal",
         licence="BSD-3-Clause",
         serves="deflate of PNG",
-        version=_isa_l,
+        version=codec_versions.isa_l,
         told_by=_ASKED,
         licence_text="isal/isa-l/LICENSE, beside the code",
     ),
@@ -419,7 +281,7 @@ CODECS = (
         wheel="pybase64",
         licence="BSD-2-Clause",
         serves="base64 of answers; in the host, and it reads nothing of a stranger's",
-        version=partial(_listed, "pybase64", "base64"),
+        version=partial(codec_versions.of_part, "pybase64", "base64"),
         told_by=_LISTED,
         licence_text="base64/LICENSE",
     ),
@@ -428,7 +290,7 @@ CODECS = (
         wheel="cmarkgfm",
         licence="BSD-2-Clause",
         serves="Markdown",
-        version=_cmark,
+        version=codec_versions.cmark,
         told_by=_READ,
         licence_text="LICENSE.txt",
     ),
@@ -439,7 +301,7 @@ CODECS = (
         wheel="ada-url",
         licence="MIT OR Apache-2.0",
         serves="URLs",
-        version=_ada,
+        version=codec_versions.ada,
         told_by=_ASKED,
         licence_text="LICENSE",
     ),
@@ -448,7 +310,7 @@ CODECS = (
         wheel="maxminddb",
         licence="Apache-2.0",
         serves="the database of IP facts, which the operator names; in the host",
-        version=partial(_released, "maxminddb"),
+        version=partial(codec_versions.released, "maxminddb"),
         told_by="the wheel's own number, for it tells no other",
         licence_text="LICENSE",
     ),
@@ -457,7 +319,7 @@ CODECS = (
         wheel="",
         licence="Zlib",
         serves="PNG and TIFF; the system's, for Pillow's wheel brings none",
-        version=lambda: _text("libz", "zlibVersion"),
+        version=lambda: codec_versions.text("libz", "zlibVersion"),
         told_by=_ASKED,
         licence_text="",
     ),
@@ -466,7 +328,7 @@ CODECS = (
         wheel="",
         licence="IJG AND BSD-3-Clause AND Zlib",
         serves="turning JPEGs without loss; the system's, where it is installed",
-        version=_turbojpeg,
+        version=codec_versions.turbojpeg,
         told_by="the file's name",
         licence_text="",
     ),

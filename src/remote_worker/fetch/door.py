@@ -4,25 +4,24 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Self
 
-from .. import metrics, telemetry, tracing
+from .. import telemetry, tracing
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import Fetched, FetchFailed, Hop, Place, Purpose, Resolved, Verdict, Want
 from ..metrics import QueueLoad, Step
 from ..telemetry import Event
-from . import messages, url
+from . import outcomes, url
 from .messages import Endpoint, Hello
-from .policy import REPORTED, Listener, Policy
+from .policy import Listener, Policy
 from .running import ENTRY, DoorFailed, FetchProcess, ProcessLost
 from .settings import FetchSettings
+from .sharing import Shared
 
 __all__ = ["Door", "DoorFailed"]
 
 _START_SECONDS = 30.0
-_LATE_SECONDS = 0.5
-"""Past its deadline a fetch gets this long to say by itself why it failed."""
 _PATIENCE_SECONDS = 3.0
 """For a process that is being replaced."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 10.0
@@ -53,7 +52,7 @@ class Door:
         self._entry = entry
         self._own: list[Listener] = []
         self._policy = Policy(settings)
-        self._shared: dict[Want, _Shared] = {}
+        self._shared: dict[Want, Shared] = {}
         self._process: FetchProcess | None = None
         self._former: list[FetchProcess] = []
         """Those that still owe answers."""
@@ -106,11 +105,6 @@ class Door:
         return self._process.layers if self._process else {}
 
     @property
-    def is_ready(self) -> bool:
-        """Whether there is a process to ask."""
-        return self._process is not None
-
-    @property
     def pid(self) -> int:
         """Of the process, 0 while there is none."""
         return self._process.pid if self._process else 0
@@ -159,7 +153,7 @@ class Door:
         try:
             self._policy.check(target, purpose)
         except WorkFailed as refused:
-            _count_denial(refused)
+            outcomes.count_denial(refused)
             raise FetchFailed(refused.code, refused.detail, hops=(_unasked(target, refused),)) from refused
         return url.place(target)
 
@@ -171,9 +165,9 @@ class Door:
         for process in self._processes():
             process.listens(listener)
 
-    def _begin(self, want: Want, deadline: float) -> "_Shared":
+    def _begin(self, want: Want, deadline: float) -> Shared:
         self._see_room()
-        shared = _Shared(
+        shared = Shared(
             self._asked(want, deadline),
             deadline,
             want.purpose,
@@ -196,7 +190,7 @@ class Door:
         """What is being fetched."""
         return QueueLoad(running=max(self.owes, len(self._shared)), slots=self._settings.fetches)
 
-    def _forget(self, want: Want, shared: "_Shared") -> None:
+    def _forget(self, want: Want, shared: Shared) -> None:
         """Who comes from here on asks anew."""
         if self._shared.get(want) is shared:
             del self._shared[want]
@@ -283,170 +277,5 @@ def _unasked(target: url.Target, refused: WorkFailed) -> Hop:
     return Hop(url=target.href, verdicts=verdicts, code=refused.code, detail=refused.detail)
 
 
-class _Shared:
-    """One fetch and those who wait for it. Nobody left: it is cancelled."""
-
-    def __init__(
-        self,
-        work: "asyncio.Future[Fetched]",
-        until: float,
-        purpose: Purpose,
-        *,
-        again: "Callable[[ProcessLost], asyncio.Future[Fetched]]",
-        forget: Callable[[], None],
-    ) -> None:
-        """`again` is asked for the fetch once more when its process was lost."""
-        self.work = work
-        self.until = until
-        self._purpose = purpose
-        self._again: Callable[[ProcessLost], asyncio.Future[Fetched]] | None = again
-        self._forget = forget
-        self._outcome: Fetched | BaseException | None = None
-        self._waiting = 0
-        self._waiters: set[asyncio.Future[None]] = set()
-        work.add_done_callback(self._ended)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has come to an end, for everybody."""
-        return self._outcome is not None
-
-    async def wait(self, deadline: float) -> Fetched:
-        """What it leads to, with a document of one's own. Raises FetchFailed."""
-        self._waiting += 1
-        is_given = False
-        try:
-            if self._outcome is None:
-                await self._ending(max(0.0, deadline + _LATE_SECONDS - time.monotonic()))
-            outcome = self._outcome or FetchFailed(FailureCode.TIMEOUT, "total")
-            if isinstance(outcome, FetchFailed):
-                raise _copy(outcome) from outcome
-            if isinstance(outcome, BaseException):
-                raise outcome
-            is_given = self._waiting == 1
-            return outcome if is_given else _share(outcome)
-        finally:
-            self._waiting -= 1
-            if not self._waiting and not is_given:
-                self._give_up()
-
-    async def _ending(self, seconds: float) -> None:
-        """Wait for the end, for so long. `asyncio.wait` costs twice as much."""
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        self._waiters.add(waiter)
-        clock = loop.call_later(seconds, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            clock.cancel()
-            self._waiters.discard(waiter)
-
-    def _ended(self, work: "asyncio.Future[Fetched]") -> None:
-        error = FetchFailed(FailureCode.FETCH_UNAVAILABLE) if work.cancelled() else work.exception()
-        again, self._again = self._again, None
-        if isinstance(error, ProcessLost) and again is not None and self._waiting:
-            self.work = again(error)
-            self.work.add_done_callback(self._ended)
-            return
-        self._forget()
-        self._outcome = work.result() if error is None else _told(error)
-        if isinstance(self._outcome, Fetched | FetchFailed):
-            _report(self._outcome.hops)
-            _count(self._purpose, self._outcome)
-        for waiter in self._waiters:
-            _wake(waiter)
-
-    def _give_up(self) -> None:
-        self._forget()
-        if not self.work.cancel() and not self.work.cancelled() and self.work.exception() is None:
-            self.work.result().body.close()
-
-
-def _count(purpose: Purpose, outcome: Fetched | FetchFailed) -> None:
-    metrics.FETCHES.add(purpose, outcome.code if isinstance(outcome, FetchFailed) else "ok")
-    for hop in outcome.hops:
-        for phase, spent in hop.milliseconds.items():
-            metrics.FETCH_SECONDS.observe(spent / 1e3, phase)
-    if isinstance(outcome, FetchFailed):
-        _count_denial(outcome)
-
-
-def _count_denial(refused: WorkFailed) -> None:
-    """By the rule, which `detail` names where an address or a name is refused."""
-    if refused.code in (FailureCode.BLOCKED_ADDRESS, FailureCode.BLOCKED_NAME):
-        metrics.EGRESS_DENIED.add(refused.detail)
-    elif refused.code is FailureCode.BAD_PORT:
-        metrics.EGRESS_DENIED.add("port")
-    elif refused.code is FailureCode.SELF:
-        metrics.EGRESS_DENIED.add("self")
-
-
-def _wake(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-def _report(hops: Sequence[Hop]) -> None:
-    """Log what the operator's own rules would have refused: what the process logs, nobody reads."""
-    for hop in hops:
-        for verdict in hop.verdicts:
-            if verdict.rule.startswith(REPORTED):
-                metrics.EGRESS_REPORTED.add(verdict.rule.removeprefix(REPORTED))
-                telemetry.emit(
-                    Event.EGRESS_REPORTED,
-                    level=logging.WARNING,
-                    rule=verdict.rule.removeprefix(REPORTED),
-                    url=hop.url,
-                    address=verdict.address,
-                )
-
-
-def _share(fetched: Fetched) -> Fetched:
-    try:
-        body = fetched.body.share()
-    except OSError as short:
-        raise FetchFailed(FailureCode.BUSY, "descriptors") from short
-    return Fetched(
-        url=fetched.url,
-        status=fetched.status,
-        headers=fetched.headers,
-        body=body,
-        media_type=fetched.media_type,
-        is_cut=fetched.is_cut,
-        hops=fetched.hops,
-        received_bytes=fetched.received_bytes,
-        milliseconds=fetched.milliseconds,
-    )
-
-
 def _pass_on(failed: WorkFailed) -> NoReturn:
-    raise _told(failed) from failed
-
-
-def _told(error: BaseException) -> BaseException:
-    """What the process said; a fault of its own is for the log."""
-    if isinstance(error, ProcessLost):
-        return FetchFailed(FailureCode.FETCH_UNAVAILABLE)
-    if not isinstance(error, WorkFailed):
-        return error
-    if error.code is FailureCode.FETCH_UNAVAILABLE and error.detail.startswith(messages.ERROR):
-        telemetry.emit(
-            Event.FETCHER_ERROR, level=logging.ERROR, reason=error.detail.removeprefix(messages.ERROR)
-        )
-        return FetchFailed(FailureCode.FETCH_UNAVAILABLE)
-    if isinstance(error, FetchFailed):
-        return error
-    return FetchFailed(error.code, error.detail, retry_seconds=error.retry_seconds)
-
-
-def _copy(failed: FetchFailed) -> FetchFailed:
-    """Each who waits gets its own: an error grows with everyone that it passes."""
-    return FetchFailed(
-        failed.code,
-        failed.detail,
-        hops=failed.hops,
-        status=failed.status,
-        headers=failed.headers,
-        retry_seconds=failed.retry_seconds,
-    )
+    raise outcomes.told(failed) from failed

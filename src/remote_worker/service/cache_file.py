@@ -180,7 +180,7 @@ class CacheFile:
         """The entry, if there is one. Raises FileFailed."""
         try:
             row = self._database.execute(
-                f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE url = ? AND language = ?",  # noqa: S608
+                f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE url = ? AND language = ?",  # noqa: S608  our own names
                 (url, language),
             ).fetchone()
         except sqlite3.Error as failed:
@@ -215,7 +215,7 @@ class CacheFile:
     def _insert(self, url: str, language: str, entry: Entry, size: int) -> None:
         marks = ", ".join("?" * (4 + len(_COLUMNS)))
         self._database.execute(
-            f"INSERT INTO entries (url, language, used, size, {', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608
+            f"INSERT INTO entries (url, language, used, size, {', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608  our own names
             (url, language, entry.made, size, *astuple(entry)),
         )
 

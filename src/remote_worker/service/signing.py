@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from ..contract.failures import FailureCode, WorkFailed
 
 PREFIX = "/links/proxy/"
-CAMO_PREFIX = "/camo/"
 ROUND_SECONDS = 86_400
 """Expiries are rounded up to this, so that one picture has one address all day and caches can hold it."""
 LONGEST_SIGNED = 2048

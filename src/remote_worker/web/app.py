@@ -32,6 +32,7 @@ from .network import NetworkEndpoints, NetworkUses
 from .openapi import OpenApi, bounds
 from .page import Page
 from .presets import PresetEndpoints
+from .previews import PreviewEndpoints
 from .settings import WebSettings
 from .stats import StatsEndpoint, Watch
 from .stopping import Refusals
@@ -91,6 +92,7 @@ def create_app(
     budget = Budget(settings.bodies_bytes)
     pictures = ImageEndpoints(uses.images, limits, settings, callers, budget, uses.links.by_url())
     presets = PresetEndpoints(uses.presets, uses.images, pictures, settings)
+    previews = PreviewEndpoints(uses.links.previews, uses.links.settings, settings, callers, budget)
     links = LinkEndpoints(uses.links, uses.images, uses.presets, settings, callers, budget)
     texts = TextEndpoints(uses.texts, settings, callers, budget)
     network = NetworkEndpoints(uses.network, settings, callers)
@@ -133,7 +135,7 @@ def create_app(
     app = App(
         routes=[
             # Looked through in this order.
-            *_link_routes(links),
+            *_link_routes(previews, links),
             *upload_routes,
             _route("/text/render_markdown", texts.render_markdown, _UPLOAD),
             *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
@@ -203,11 +205,11 @@ class _Digest(StringConvertor):
     regex = CAMO_DIGEST
 
 
-def _link_routes(links: LinkEndpoints) -> list[Route]:
+def _link_routes(previews: PreviewEndpoints, links: LinkEndpoints) -> list[Route]:
     register_url_convertor("digest", _Digest())
     return [
-        _route("/links/preview", links.preview, (*_UPLOAD, "DELETE")),
-        _route("/links/previews", links.previews, ("OPTIONS", "POST")),
+        _route("/links/preview", previews.preview, (*_UPLOAD, "DELETE")),
+        _route("/links/previews", previews.previews, ("OPTIONS", "POST")),
         _route("/links/image", links.image, _READ),
         _route("/links/proxy/{signature}/{rest:path}", links.proxy, _READ),
         _route("/camo/{digest}/{encoded}", links.camo, _READ),

@@ -334,7 +334,7 @@ def _ceilings(value: bytes) -> Ceilings:
         if (is_whole and "." in found[2]) or float(found[2]) <= 0:
             raise _bad_limits()
         told[found[1]] = int(found[2]) if is_whole else float(found[2])
-    return Ceilings(**told)  # type: ignore[arg-type]
+    return Ceilings(**told)  # type: ignore[arg-type]  # whole numbers are where they must be
 
 
 def _bad_limits() -> WorkFailed:

@@ -161,7 +161,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         super().connection_lost(exc)
         # Rings that only the garbage collector would free.
         self.raw_transport = None
-        self.cycle = self._active = None  # type: ignore[assignment]
+        self.cycle = self._active = None  # type: ignore[assignment]  # nobody asks it any more
         self._queue.clear()
         self.config.progress.set()
 

@@ -1,10 +1,7 @@
-"""The endpoints under /links/: previews, alone and many at once, and pictures by their URL."""
+"""The endpoints under /links/ that make pictures by their URL, of the caller or signed."""
 
 import asyncio
-import base64
 import hashlib
-import json
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,41 +9,31 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import LONGEST_SIDE
-from ..contract.links import Fetched, FetchFailed
+from ..contract.links import Fetched
 from ..contract.messages import AVATAR_SIZES, Fit, Output, Picture
 from ..service import freshness
 from ..service.errand import Fetcher
 from ..service.images import Images
 from ..service.presets import Presets
-from ..service.preview import explained_hop
-from ..service.previews import LANGUAGE, Previews
+from ..service.previews import Previews
 from ..service.settings import LinkSettings
 from ..service.signing import Camo, Signed, Signer
 from .answers import json_answer, pictures_in_json, raw_picture
 from .budget import Budget, Share
 from .by_url import ByUrl
 from .callers import Callers
-from .exchange import answer_failure, exchange_of
-from .fields import is_form, read_fields
-from .json_body import read_json
+from .exchange import exchange_of
 from .negotiation import wants_json
 from .parameters import AD_HOC, box, fit, is_on, one_of
 from .presets_only import check_may_pick
-from .problems import JSON_TYPE, line
 from .settings import WebSettings
-from .stopping import REASON
-from .work import GRACE_SECONDS, while_wanted
+from .validators import asked_with, opened, tag_of, tags_of
+from .work import while_wanted
 
-NDJSON_TYPE = "application/x-ndjson"
-BYTES_PER_URL = 4096
-"""Of a batch's body."""
-LONGEST_VALIDATOR = 200
-"""Characters of an ETag that is passed on; a longer one is a site's mistake."""
 _RECIPE = "1"
 """Changes whenever the same picture would be made otherwise: caches must not mix both."""
 _PICTURE_HEADERS = {
@@ -55,8 +42,6 @@ _PICTURE_HEADERS = {
     "cross-origin-resource-policy": "cross-origin",
     "accept-ranges": "none",
 }
-_ETAG = re.compile(r'(?:W/)?"[!#-~]*"')
-_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,81 +82,6 @@ class LinkEndpoints:
         self._callers = callers
         self._budget = budget
         self._by_url = links.by_url()
-
-    async def preview(self, request: Request) -> Response:
-        """One preview, or with DELETE its end."""
-        asked = await self._asked(request)
-        url = _text(asked, "url")
-        if not url:
-            raise WorkFailed(FailureCode.BAD_PARAMETER, 'Required parameter "url" is missing or empty')
-        if request.method == "DELETE":
-            purged = await self._links.previews.purge(url)
-            return json_answer({"purged": purged, "status": "ok", "success": True})
-        explain = _is_asked(asked, "explain")
-        deadline = time.monotonic() + self._links.settings.preview_seconds
-        work = self._links.previews.preview(
-            url,
-            force=_is_asked(asked, "force"),
-            language=_language(asked),
-            explain=explain,
-            deadline=deadline,
-            caller=self._callers.of(request.scope),
-        )
-        try:
-            body = await while_wanted(request, work, deadline=deadline + GRACE_SECONDS)
-        except WorkFailed as failed:
-            hops = failed.hops if explain and isinstance(failed, FetchFailed) else ()
-            more = {"explain": {"hops": [explained_hop(hop) for hop in hops]}} if explain else None
-            return await answer_failure(request, failed, more)
-        return Response(body, headers={"content-type": JSON_TYPE})
-
-    async def previews(self, request: Request) -> Response:
-        """Many, each as a line when it is ready."""
-        most = self._links.settings.previews_at_once
-        with self._budget.share(self._callers.of(request.scope)).lease() as lease:
-            asked = await read_json(request, self._settings, lease, most_bytes=BYTES_PER_URL * (most + 1))
-        urls = asked.get("urls") if isinstance(asked, dict) else None
-        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-            raise WorkFailed(FailureCode.BAD_PARAMETER, "urls is a list of texts")
-        if not 0 < len(urls) <= most:
-            raise WorkFailed(FailureCode.BAD_PARAMETER, f"urls has 1 to {most} entries")
-        return _Lines(self, request, urls, language=_language(asked), force=_is_asked(asked, "force"))
-
-    async def stream(
-        self, request: Request, send: Send, urls: list[str], *, language: str, force: bool
-    ) -> None:
-        """Send the lines of a batch."""
-        deadline = time.monotonic() + self._links.settings.previews_seconds
-        batch = self._links.previews.batch(
-            urls,
-            language=language,
-            force=force,
-            deadline=deadline,
-            caller=self._callers.of(request.scope),
-        )
-
-        left = dict.fromkeys(range(len(urls)))
-
-        async def pass_on() -> None:
-            async for index, made in batch:
-                del left[index]
-                if isinstance(made, WorkFailed):
-                    text = _json_line({"index": index, "url": urls[index], **line(made)})
-                else:
-                    text = b'{"index": %d, %b\n' % (index, made[1:])
-                await send({"type": "http.response.body", "body": text, "more_body": True})
-
-        try:
-            # Each preview ends itself before this would cut all of them off.
-            await while_wanted(request, pass_on(), deadline=deadline + GRACE_SECONDS)
-        except asyncio.CancelledError:
-            # The server stops and cannot wait for the rest any longer.
-            stopping = line(WorkFailed(FailureCode.BUSY, REASON))
-            lines = [_json_line({"index": index, "url": urls[index], **stopping}) for index in left]
-            await send({"type": "http.response.body", "body": b"".join(lines), "more_body": True})
-        finally:
-            await batch.aclose()
-        await send({"type": "http.response.body", "body": b""})
 
     async def image(self, request: Request) -> Response:
         """A picture by its URL, made anew like an upload."""
@@ -217,13 +127,13 @@ class LinkEndpoints:
         # Only the picture itself has a tag, not what tells of it in JSON.
         has_tag = not isinstance(wanted, _Header) and not wants_json(request.headers.get("accept", ""))
         known = request.headers.get("if-none-match", "") if has_tag else ""
-        validators = _validators(known, recipe)
+        validators = asked_with(known, recipe)
         async with self._by_url.fetched(request, url, share, **validators) as fetched:
             headers = {**_PICTURE_HEADERS, "cache-control": self._cache_control(fetched, expires)}
-            tag = _tag(recipe, fetched.headers)
+            tag = tag_of(recipe, fetched.headers)
             if fetched.status == 304:
-                tag = tag or next(one for one in _tags(known) if _opened(one, recipe))
-            if tag and (fetched.status == 304 or tag in _tags(known)):
+                tag = tag or next(one for one in tags_of(known) if opened(one, recipe))
+            if tag and (fetched.status == 304 or tag in tags_of(known)):
                 return Response(status_code=304, headers={**headers, "etag": tag, "vary": "Accept"})
             return await self._made(request, wanted, fetched, share, headers, tag, known)
 
@@ -268,7 +178,7 @@ class LinkEndpoints:
         exchange.decode_seconds = time.perf_counter() - began
         tag = tag or f'"{_recipe(wanted)}.{await asyncio.to_thread(_digest, picture.body)}"'
         headers["etag"] = tag
-        if tag in _tags(known):
+        if tag in tags_of(known):
             return Response(status_code=304, headers={**headers, "vary": "Accept"})
         if wants_json(request.headers.get("accept", "")):
             return pictures_in_json({"output": picture.body, **_came_from(fetched, mime)}, share)
@@ -314,49 +224,6 @@ class LinkEndpoints:
         good = freshness.lifetime(fetched.headers, now=now, default=self._links.settings.cache_seconds)
         seconds = good.fresh if expires is None else min(good.fresh, expires - now)
         return f"{'public' if good.is_kept else 'private'}, max-age={max(0, int(seconds))}"
-
-    async def _asked(self, request: Request) -> Mapping[str, Any]:
-        """The parameters, of the address and of the body, which goes first."""
-        if request.method != "POST":
-            return request.query_params
-        told: Mapping[str, Any] = {}
-        with self._budget.share(self._callers.of(request.scope)).lease() as lease:
-            if is_form(request):
-                told = await read_fields(request, self._settings, lease)
-            elif request.headers.get("content-type"):
-                told = await read_json(request, self._settings, lease, most_bytes=2 * BYTES_PER_URL)
-        if not isinstance(told, Mapping):
-            raise WorkFailed(FailureCode.BAD_PARAMETER, "the body is not an object")
-        return {**request.query_params, **told}
-
-
-class _Lines(Response):
-    """An answer whose lines leave as they get ready."""
-
-    media_type = NDJSON_TYPE
-
-    def __init__(
-        self, endpoints: LinkEndpoints, request: Request, urls: list[str], *, language: str, force: bool
-    ) -> None:
-        super().__init__(headers={"content-type": NDJSON_TYPE, "x-accel-buffering": "no"})
-        del self.headers["content-length"]
-        self._endpoints = endpoints
-        self._request = request
-        self._urls = urls
-        self._language = language
-        self._force = force
-
-    async def __call__(
-        self,
-        scope: Scope,  # noqa: ARG002 - ASGI's signature
-        receive: Receive,  # noqa: ARG002
-        send: Send,
-    ) -> None:
-        """Send it."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await self._endpoints.stream(
-            self._request, send, self._urls, language=self._language, force=self._force
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,38 +289,6 @@ def _digest(data: bytes | memoryview) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _tag(recipe: str, headers: Mapping[str, str]) -> str:
-    """An ETag out of which the site's own validator can be had again; empty where the site has none."""
-    for letter, name, pattern in (("e", "etag", _ETAG), ("m", "last-modified", _HTTP_DATE)):
-        value = headers.get(name, "")
-        if len(value) <= LONGEST_VALIDATOR and pattern.fullmatch(value):
-            return f'"{recipe}.{letter}{base64.urlsafe_b64encode(value.encode()).decode().rstrip("=")}"'
-    return ""
-
-
-def _opened(tag: str, recipe: str) -> dict[str, str]:
-    """The validator to ask the site with, if this tag is one of ours for this recipe."""
-    begin, _, rest = tag.strip('"').partition(".")
-    if begin != recipe or not rest or len(rest) > 2 * LONGEST_VALIDATOR:
-        return {}
-    try:
-        value = base64.b64decode(rest[1:] + "=" * (-len(rest[1:]) % 4), b"-_", validate=True).decode("ascii")
-    except ValueError:
-        return {}
-    if rest[0] == "e" and _ETAG.fullmatch(value):
-        return {"etag": value}
-    return {"last_modified": value} if rest[0] == "m" and _HTTP_DATE.fullmatch(value) else {}
-
-
-def _validators(if_none_match: str, recipe: str) -> dict[str, str]:
-    return next((found for tag in _tags(if_none_match) if (found := _opened(tag, recipe))), {})
-
-
-def _tags(header: str) -> list[str]:
-    """The tags of If-None-Match, whose comparison is the weak one."""
-    return [tag.strip().removeprefix("W/") for tag in header.split(",")] if header else []
-
-
 def _came_from(fetched: Fetched, mime: str) -> dict[str, Any]:
     return {
         "final_url": fetched.url,
@@ -467,30 +302,3 @@ def _check_plain(request: Request) -> None:
     """A signed address has one spelling. Raises WorkFailed."""
     if b"%" in request.scope.get("raw_path", b""):
         raise WorkFailed(FailureCode.BAD_SIGNATURE)
-
-
-def _text(asked: Mapping[str, Any], name: str) -> str:
-    value = asked.get(name, "")
-    if not isinstance(value, str):
-        raise WorkFailed(FailureCode.BAD_PARAMETER, f"{name} is a text")
-    return value
-
-
-def _is_asked(asked: Mapping[str, Any], name: str) -> bool:
-    value = asked.get(name, False)
-    if isinstance(value, str):
-        return is_on(asked, name)
-    if value in (False, True):  # And 0 and 1.
-        return bool(value)
-    raise WorkFailed(FailureCode.BAD_PARAMETER, f"{name} is true or false")
-
-
-def _language(asked: Mapping[str, Any]) -> str:
-    language = _text(asked, "lang")
-    if language and not LANGUAGE.fullmatch(language):
-        raise WorkFailed(FailureCode.BAD_PARAMETER, "lang is a list of languages as in Accept-Language")
-    return language
-
-
-def _json_line(members: Mapping[str, Any]) -> bytes:
-    return json.dumps(members, sort_keys=True).encode() + b"\n"

@@ -1,10 +1,8 @@
 """The OpenAPI 3.1 document, made of the routes that there are and of what is told of them, and its page."""
 
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from starlette.requests import Request
@@ -22,6 +20,7 @@ from .api.operation import EVERY_HEADER, HEADERS, JSON, NDJSON, Answer, Group, O
 from .api.presets import SHARED as OF_PRESETS
 from .api.schemas import SHARED as OF_ALL
 from .api.schemas import ref
+from .assets import Asset, folder, page_file, policy
 from .problems import PROBLEM_TYPE, PROBLEMS, says_when
 
 _ABOUT = """\
@@ -38,6 +37,7 @@ Takes a web application's risky work with strangers' pictures, links and texts o
   `WWW-Authenticate`.
 * Where a parameter is a switch, any word turns it on but `0`, `false`, `no`, `off` and nothing.
 """
+_POLICY = policy("'none'")
 SCHEMAS: dict[str, Schema] = {**OF_ALL, **OF_LINKS, **OF_PRESETS}
 """Those that are referred to by name."""
 _SECURITY = {
@@ -125,81 +125,32 @@ class OpenApi:
 
     def __init__(self, limits: Bounds) -> None:
         self._limits = limits
-        self._body = b""
-        self._tag = ""
-        self._files = _files()
+        self._document = _asset({})
+        self._files = {name: page_file(name, body, _POLICY) for name, body in folder("trying")}
 
     def describe(self, routes: Collection[Route]) -> None:
         """Make the document of these routes."""
         # In the order of the tables, in which people read it.
-        self._body = json.dumps(document(described(routes), self._limits)).encode()
-        self._tag = _tag(self._body)
+        self._document = _asset(document(described(routes), self._limits))
 
     async def tell(self, request: Request) -> Response:
         """The document."""
-        return _kept(request, self._body, self._tag, {"content-type": JSON})
+        return self._document.answered(request)
 
     async def page(self, request: Request) -> Response:
         """The page."""
-        return self._file(request, _INDEX)
+        return self._files["index.html"].answered(request)
 
     async def asset(self, request: Request) -> Response:
         """What the page is made of besides. Raises WorkFailed."""
-        return self._file(request, request.path_params["name"])
-
-    def _file(self, request: Request, name: str) -> Response:
-        file = self._files.get(name)
+        file = self._files.get(request.path_params["name"])
         if file is None:
             raise WorkFailed(FailureCode.NOT_FOUND)
-        return _kept(request, file.body, file.tag, file.headers)
+        return file.answered(request)
 
 
-_INDEX = "index.html"
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-}
-_PAGE_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    ),
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """One file of the page."""
-
-    body: bytes
-    tag: str
-    headers: Mapping[str, str]
-
-
-def _files() -> dict[str, _File]:
-    """Those of the page by name. They are few and small, so they stay in memory."""
-    bodies = {file.name: file.read_bytes() for file in (resources.files(__package__) / "trying").iterdir()}
-    return {
-        name: _File(body, _tag(body), {**_PAGE_HEADERS, "content-type": _TYPES[name[name.rindex(".") :]]})
-        for name, body in bodies.items()
-    }
-
-
-def _tag(body: bytes) -> str:
-    return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
-
-
-def _kept(request: Request, body: bytes, tag: str, headers: Mapping[str, str]) -> Response:
-    """The body, or 304 to whom has it already. It is asked for again each time: an upgrade shows at once."""
-    told = {**headers, "etag": tag, "cache-control": "no-cache"}
-    known = request.headers.get("if-none-match", "").split(",")
-    if tag in (one.strip().removeprefix("W/") for one in known):
-        return Response(status_code=304, headers=told)
-    return Response(body, headers=told)
+def _asset(told: Mapping[str, Any]) -> Asset:
+    return Asset(json.dumps(told).encode(), JSON, {})
 
 
 def _operation(operation: Operation, responses: "_Responses") -> dict[str, Any]:

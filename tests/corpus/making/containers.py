@@ -8,7 +8,6 @@ NOWHERE = (12, 34, 56)
 """Degrees, minutes and seconds of the made-up place in every sample, far out at sea."""
 
 ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 2, 3, 4, 5, 7
-SIZE_OF_TYPE = {ASCII: 1, SHORT: 2, LONG: 4, RATIONAL: 8, UNDEFINED: 1}
 
 Entry = tuple[int, int, int, bytes]
 

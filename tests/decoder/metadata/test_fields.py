@@ -22,8 +22,6 @@ from remote_worker.decoder import icc, job
 from remote_worker.decoder.headers.png import PROFILE_BYTES
 from remote_worker.decoder.metadata.fields import MOST_TOLD_BYTES, MOST_VALUE_BYTES, fields, place
 
-IFRational = tuple[int, int]
-
 
 def metadata(data: bytes) -> dict[str, Any]:
     told: dict[str, Any] = job.run(Info(metadata=True), data, Limits(), Template.RASTER).facts["info"][
@@ -389,5 +387,5 @@ def _compared(paths: list[Path], exiftool: Callable[..., CompletedProcess[bytes]
 def _is_same(ours: object, theirs: object) -> bool:
     """Text but for white space; numbers to the digits that exiftool gives."""
     with suppress(TypeError, ValueError):  # Of many digits exiftool makes text.
-        return abs(float(ours) - float(theirs)) <= 1e-6 * max(1.0, abs(float(theirs)))  # type: ignore[arg-type]
+        return abs(float(ours) - float(theirs)) <= 1e-6 * max(1.0, abs(float(theirs)))
     return " ".join(str(ours).split()) == " ".join(str(theirs).split())

@@ -26,7 +26,6 @@ class Frames:
 
     shown: int = 0
     ticks: int = 0
-    is_complete: bool = False
 
 
 def count_frames(bits: Bits, picture: Picture) -> Frames:
@@ -48,7 +47,6 @@ def count_frames(bits: Bits, picture: Picture) -> Frames:
             frames.shown += ticks > 0 or is_last
             frames.ticks += ticks if ticks != ENDLESS_PAGE else 0
             if is_last:
-                frames.is_complete = True
                 break
     except (OutOfBits, _Uncountable):
         pass

@@ -1,5 +1,7 @@
 """The operations under /images/."""
 
+from functools import partial
+
 from ...contract.failures import FailureCode
 from ...contract.formats import FormatName
 from ...contract.messages import ALWAYS_MADE, AVATAR_SIZES, GRAVITIES, MODES, OUTPUT_FORMATS
@@ -36,6 +38,7 @@ UPLOAD: dict[str, Schema] = {
     FORM: {"type": "object", "properties": {"url": _URL}},
 }
 """A picture, or its URL."""
+of_a_picture = partial(Operation, method="POST", group=Group.IMAGES, body=UPLOAD, body_required=False)
 BY_URL = Parameter("url", "The picture's URL, in place of a body.", text(format="uri"))
 ANIMATED = Parameter("animated", "Keep all frames.", ref("Switch"))
 FORMAT = Parameter("format", "What to write; without it the upload's own format.", word(*OUTPUT_FORMATS))
@@ -129,16 +132,12 @@ _AVATARS = json_answer(
 
 
 def _avatars(path: str, name: str, summary: str) -> Operation:
-    return Operation(
-        method="POST",
+    return of_a_picture(
         path=path,
         name=name,
-        group=Group.IMAGES,
         summary=summary,
         about="24, 48 and 73 pixels wide always; 128, 256 and 512 where the picture is that large.",
         parameters=(BY_URL, Parameter("animated", "Keep all frames: APNG.", ref("Switch"))),
-        body=UPLOAD,
-        body_required=False,
         answers=(_AVATARS,),
         failures=(*UPLOADING, *CHECKED, FailureCode.ONLY_PRESETS),
         curl=("-F file=@photo.jpg", path),
@@ -146,11 +145,9 @@ def _avatars(path: str, name: str, summary: str) -> Operation:
 
 
 OPERATIONS = (
-    Operation(
-        method="POST",
+    of_a_picture(
         path="/images/prepare_jpeg",
         name="prepare_jpeg",
-        group=Group.IMAGES,
         summary="A JPEG without its metadata, upright",
         about=(
             "The picture data is left as it is where that can be. `Accept: image/*` answers with the bytes."
@@ -163,18 +160,14 @@ OPERATIONS = (
                 word("strip", "keep"),
             ),
         ),
-        body=UPLOAD,
-        body_required=False,
         answers=(_PREPARED,),
         failures=(*UPLOADING, *CHECKED, FailureCode.NOT_A_JPEG),
         curl=("-H 'Accept: image/*' -F file=@photo.jpg -o clean.jpg", "/images/prepare_jpeg"),
     ),
     how_used("/images/prepare_jpeg", "prepare_jpeg", Group.IMAGES),
-    Operation(
-        method="POST",
+    of_a_picture(
         path="/images/fit/{box}",
         name="fit",
-        group=Group.IMAGES,
         summary="A picture scaled down into a box",
         about=(
             "It stands upright, is not enlarged unless that is asked for, and carries no metadata. "
@@ -189,8 +182,6 @@ OPERATIONS = (
             *PLACING,
             Parameter("simple", "Answer with the base64 alone, as text.", ref("Switch")),
         ),
-        body=UPLOAD,
-        body_required=False,
         answers=(_FITTED,),
         failures=(*UPLOADING, *CHECKED, FailureCode.NOT_FOUND, FailureCode.ONLY_PRESETS),
         curl=("-H 'Accept: image/*' -F file=@photo.heic -o small.jpg", "/images/fit/800"),
@@ -200,16 +191,12 @@ OPERATIONS = (
     how_used("/images/rescale_avatar", "rescale_avatar", Group.IMAGES),
     _avatars("/images/resize_avatar", "resize_avatar", "The same, by its other name"),
     how_used("/images/resize_avatar", "resize_avatar", Group.IMAGES),
-    Operation(
-        method="POST",
+    of_a_picture(
         path="/images/info",
         name="info",
-        group=Group.IMAGES,
         summary="What a picture's header says",
         about="No pixel is read.",
         parameters=(BY_URL, METADATA),
-        body=UPLOAD,
-        body_required=False,
         answers=(json_answer("What the header says.", done(INFO, optional=("metadata",))),),
         failures=UPLOADING,
         curl=("-F file=@photo.heic", "/images/info"),

@@ -4,7 +4,7 @@ from ...contract.failures import FailureCode
 from ...contract.messages import FACTS, GRAVITIES, MODES, OUTPUT_FORMATS
 from ..answers import MEDIA_TYPES
 from .failures import CHECKED, UPLOADING
-from .images import ANY_PICTURE, BY_URL, UPLOAD
+from .images import ANY_PICTURE, BY_URL, of_a_picture
 from .operation import JSON, Answer, Group, Operation, Parameter, Schema
 from .schemas import (
     BASE64,
@@ -95,19 +95,15 @@ OPERATIONS = (
         ),
         curl=("", "/images/preset"),
     ),
-    Operation(
-        method="POST",
+    of_a_picture(
         path="/images/preset/{name}",
         name="preset",
-        group=Group.IMAGES,
         summary="The pictures and facts of a preset, out of one decode",
         about=(
             "`Accept: multipart/mixed` answers with bytes: first a part of JSON with everything else, then "
             "a part for each output, named as it is. `Accept: image/*` does where there is one output alone."
         ),
         parameters=(_NAME, BY_URL),
-        body=UPLOAD,
-        body_required=False,
         answers=(
             Answer(
                 about="The pictures and facts.",
@@ -128,11 +124,9 @@ OPERATIONS = (
         failures=(FailureCode.NOT_FOUND,),
         curl=("", "/images/preset/card"),
     ),
-    Operation(
-        method="POST",
+    of_a_picture(
         path="/images/facts",
         name="facts",
-        group=Group.IMAGES,
         summary="Stand-ins, colours and a hash of a picture",
         parameters=(
             BY_URL,
@@ -143,8 +137,6 @@ OPERATIONS = (
                 example=",".join(FACTS),
             ),
         ),
-        body=UPLOAD,
-        body_required=False,
         answers=(json_answer("The facts.", done({**TIMES, "uploaded": UPLOADED, "facts": _TOLD})),),
         failures=UPLOADING,
         curl=("-F file=@photo.jpg", "/images/facts?facts=blurhash,phash"),

@@ -1,5 +1,5 @@
 // What came back: status, time, headers, and the body as a picture, as JSON, as lines while they come, or as text.
-import { make } from "./dom.js";
+import { h as make } from "../console/dom.js";
 
 const LONGEST = 400;
 const BEGINNINGS = { iVBOR: "png", "/9j/": "jpeg", R0lG: "gif", UklGR: "webp", AAAA: "avif" };

@@ -1,8 +1,9 @@
 // The page: every operation of openapi.json, to be read and tried.
+import { h as make } from "../console/dom.js";
 import { show } from "./answer.js";
-import { make, prose, words } from "./dom.js";
 import { Form } from "./request.js";
 import { Reader } from "./schema.js";
+import { prose, words } from "./words.js";
 
 const COPIED_MILLISECONDS = 2000;
 
@@ -46,7 +47,7 @@ function operationBody(reader, path, method, operation) {
     }
     setTimeout(() => { copy.textContent = "Copy"; }, COPIED_MILLISECONDS);
   });
-  const filled = make("form", { class: "body", novalidate: false },
+  const filled = make("form", { class: "body", novalidate: true },
     ...(operation.description ? prose(operation.description) : []),
     form.element,
     make("div", { class: "copied" }, make("pre", { "aria-label": "The same from a shell", tabindex: "0" }, curl), copy),

@@ -1,5 +1,6 @@
 // One operation's form: its fields, the request that they make, and the same as a line for a shell.
-import { make, words } from "./dom.js";
+import { h as make } from "../console/dom.js";
+import { words } from "./words.js";
 
 const FORM = "application/x-www-form-urlencoded";
 const MULTIPART = "multipart/form-data";
