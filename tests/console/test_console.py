@@ -429,6 +429,26 @@ def test_everything_can_be_done_from_the_keyboard(browser: Browser, address: str
         expect(tab.get_by_role("region", name="Rendered post").locator("em")).to_have_text("quietly")
 
 
+def test_it_works_below_a_path_of_a_proxy(browser: Browser, address: str) -> None:
+    below = f"{address}tools/pictures/"
+
+    def passed_on(route: Route) -> None:
+        route.fulfill(response=route.fetch(url=route.request.url.replace(below, address, 1)))
+
+    with visit(browser, below, routes={"**": passed_on}) as tab:
+        drop(tab, "lake.jpg", SAMPLE.read_bytes())
+        finished(tab)
+        expect(tab.locator(".left-nothing")).to_have_text("Nothing left in what comes out")
+        assert f"'{below}images/fit/" in tab.content()
+        asked = tab.evaluate("performance.getEntriesByType('resource').map((one) => one.name)")
+        assert len(asked) > 10
+        assert [url for url in asked if not url.startswith((below, "blob:", "data:"))] == []
+        for link, back in (("API", "Console"), ("What each error means", "Console")):
+            tab.get_by_role("link", name=link).first.click()
+            tab.get_by_role("link", name=back).click()
+            tab.wait_for_url(below)
+
+
 def test_the_chosen_colours_are_remembered(browser: Browser, address: str) -> None:
     with visit(browser, address) as tab:
         ground = "getComputedStyle(document.body).backgroundColor"
@@ -441,6 +461,8 @@ def test_the_chosen_colours_are_remembered(browser: Browser, address: str) -> No
         tab.reload()
 
         assert tab.evaluate(ground) == dark != light
+        tab.goto(f"{address}docs")
+        assert tab.evaluate(ground) == dark
 
 
 CONTRASTS = """() => {

@@ -129,7 +129,7 @@ def test_whatever_the_files_name_is_among_them(service: Service) -> None:
         if media != "image/jpeg"
     }
 
-    named = {name for text in found.values() for name in re.findall(r"/console/([a-z]+\.[a-z]+)", text)}
+    named = {name for text in found.values() for name in re.findall(r"\bconsole/([a-z]+\.[a-z]+)", text)}
     named |= {name for text in found.values() for name in re.findall(r'from "\./([^"]+)"', text)}
     assert named == set(FILES)
 
@@ -164,5 +164,6 @@ class _Reader(HTMLParser):
         self.elsewhere += [
             str(value)
             for name, value in attrs
-            if name in ("src", "href", "action") and not str(value).startswith(("/", "#"))
+            # Neither another host nor the root, for a proxy may have the worker below a path.
+            if name in ("src", "href", "action") and re.match("/|[a-z]+:", str(value))
         ]

@@ -137,7 +137,7 @@ function startKey() {
 /** What this worker is and does; asked again with another key. */
 async function learn() {
   try {
-    const { body } = await ask("/capabilities");
+    const { body } = await ask("capabilities");
     byId("version").textContent = `version ${body.version}`;
     picture.knows(body);
   } catch {
@@ -149,7 +149,7 @@ async function ready() {
   const pill = byId("ready");
   let [told, words, kind] = [{}, "Ready and sealed", "good"];
   try {
-    told = (await ask("/readyz")).body;
+    told = (await ask("readyz")).body;
   } catch (failure) {
     [told, words, kind] = [failure.more ?? {}, failure.status ? `Not ready: ${failure.more?.reason ?? failure.message}` : "Out of reach", "bad"];
   }
@@ -174,7 +174,7 @@ const first = [
   learn(),
   ready(),
   load.start(() => void ready()),
-  offer("/openapi.json").then((found) => { byId("api").hidden = found === null; }, () => {}),
+  offer("openapi.json").then((found) => { byId("api").hidden = found === null; }, () => {}),
 ];
 // What is asked for at the start appears at once, and so pushes nothing about.
 void Promise.race([Promise.all(first), new Promise((resolve) => { setTimeout(resolve, SETTLED_MILLISECONDS); })])

@@ -56,7 +56,7 @@ export function failureCard(failure, title, ...more) {
     failure.code && h(
       "p", { class: "row" },
       h("code", { class: "code" }, failure.detail ? `${failure.code}: ${failure.detail}` : failure.code),
-      h("a", { href: `/console/errors.html#${encodeURIComponent(failure.code)}`, target: "_blank", rel: "noopener" }, "What that means"),
+      h("a", { href: `console/errors.html#${encodeURIComponent(failure.code)}`, target: "_blank", rel: "noopener" }, "What that means"),
     ),
     failure.requestId && h("p", { class: "quiet" }, `request ${failure.requestId}`),
     ...more,

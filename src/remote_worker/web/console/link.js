@@ -40,7 +40,7 @@ async function preview() {
   const query = new URLSearchParams({ url, explain: "1" });
   if (byId("link-force").checked) query.set("force", "1");
   try {
-    const answer = await ask(`/links/preview?${query}`, { signal });
+    const answer = await ask(`links/preview?${query}`, { signal });
     say(`Done in ${milliseconds(answer.elapsed)}.`);
     out.append(card(answer.body, signal), way(answer.body.explain?.hops ?? [], answer.body));
   } catch (failure) {
@@ -76,7 +76,7 @@ function card(told, signal) {
 
 /** A picture of a site, made anew by the worker: the browser itself asks nobody else. */
 export async function show(url, options, signal, held = addresses) {
-  const { body } = await ask(`/links/image?url=${encodeURIComponent(url)}&${options}`, { kind: "blob", signal });
+  const { body } = await ask(`links/image?url=${encodeURIComponent(url)}&${options}`, { kind: "blob", signal });
   const image = h("img", { alt: "", src: held.of(body) });
   await image.decode();
   return image;

@@ -36,7 +36,7 @@ function away(isNow) {
 
 async function look() {
   try {
-    const { body } = await ask("/stats");
+    const { body } = await ask("stats");
     show(body);
     away(false);
   } catch (failure) {

@@ -47,7 +47,7 @@ async function trySample() {
   const signal = clear();
   say("Fetching the sample …");
   try {
-    const { body } = await ask("/console/sample.jpg", { kind: "blob", signal });
+    const { body } = await ask("console/sample.jpg", { kind: "blob", signal });
     await take(new File([body], "sample.jpg", { type: "image/jpeg" }));
   } catch (failure) {
     if (!signal.aborted) refuse(failure, "There is no sample");
@@ -86,7 +86,7 @@ export async function take(file, others = 0) {
   }
   say("Looking at it …");
   try {
-    const info = await ask("/images/info?metadata=1", { ...posted("file", file), signal });
+    const info = await ask("images/info?metadata=1", { ...posted("file", file), signal });
     current = new Bench(file, info, signal);
     byId("picture-out").hidden = false;
     await current.run();
@@ -106,7 +106,7 @@ function refuse(failure, title, ...before) {
 /** Which of the younger paths this worker has for this key; asked until it is known. */
 async function offered() {
   try {
-    offers ??= { hasFacts: (await offer("/images/facts")) !== null, presets: names((await offer("/images/preset"))?.body.presets) };
+    offers ??= { hasFacts: (await offer("images/facts")) !== null, presets: names((await offer("images/preset"))?.body.presets) };
   } catch {
     // Out of reach or busy: the next picture asks again.
   }
@@ -149,12 +149,12 @@ class Bench {
       jobs.push(() => this.#filled(card, title, act));
       return card;
     };
-    if (info.format === "jpeg") add("Upright, metadata gone", () => this.#picture("/images/prepare_jpeg"));
-    else add("As a JPEG", () => this.#picture(`/images/fit/${LARGEST_SIDE}?format=jpeg`));
+    if (info.format === "jpeg") add("Upright, metadata gone", () => this.#picture("images/prepare_jpeg"));
+    else add("As a JPEG", () => this.#picture(`images/fit/${LARGEST_SIDE}?format=jpeg`));
     this.#fitCard = add("Made to fit", () => this.#picture(fitPath()));
     const { hasFacts, presets } = await offered();
     this.#signal.throwIfAborted();
-    if (hasFacts) add("Cut to what draws the eye", () => this.#picture("/images/fit/480x480?mode=cover&gravity=attention&format=webp"));
+    if (hasFacts) add("Cut to what draws the eye", () => this.#picture("images/fit/480x480?mode=cover&gravity=attention&format=webp"));
     for (const name of presets) add(`Preset “${name}”`, () => this.#preset(name), "wide");
     add("Avatars", () => this.#avatars(), "wide");
     if (hasFacts) add("Facts", () => this.#facts(), "wide");
@@ -224,7 +224,7 @@ class Bench {
 
   async #previewByWorker(frame) {
     try {
-      const { body } = await ask(`/images/fit/${PREVIEW_SIDE}?format=webp`, { ...posted("file", this.#file), kind: "blob", signal: this.#signal });
+      const { body } = await ask(`images/fit/${PREVIEW_SIDE}?format=webp`, { ...posted("file", this.#file), kind: "blob", signal: this.#signal });
       frame.replaceChildren(h("img", { alt: "The original, as the worker shows it", src: addresses.of(body) }));
     } catch {
       frame.hidden = true; // Its own card says why.
@@ -286,7 +286,7 @@ class Bench {
     if (this.#isChecked) return;
     this.#isChecked = true;
     try {
-      const { body } = await ask("/images/info?metadata=1", { ...posted("file", blob), signal: this.#signal });
+      const { body } = await ask("images/info?metadata=1", { ...posted("file", blob), signal: this.#signal });
       const card = removedCard(this.#info, body);
       this.#removed.replaceWith(card);
       this.#removed = card;
@@ -296,7 +296,7 @@ class Bench {
   }
 
   async #avatars() {
-    const answer = await ask(`/images/rescale_avatar${byId("fit-animated").checked ? "?animated=1" : ""}`, { ...posted("file", this.#file), signal: this.#signal });
+    const answer = await ask(`images/rescale_avatar${byId("fit-animated").checked ? "?animated=1" : ""}`, { ...posted("file", this.#file), signal: this.#signal });
     const made = Object.entries(answer.body)
       .filter(([name, value]) => /^avatar\d+$/.test(name) && value)
       .map(([name, value]) => ({ side: Number(name.slice(6)), blob: blobOf(value.body, "image/png") }))
@@ -315,7 +315,7 @@ class Bench {
   }
 
   async #preset(name) {
-    const answer = await ask(`/images/preset/${encodeURIComponent(name)}`, { ...posted("file", this.#file), signal: this.#signal });
+    const answer = await ask(`images/preset/${encodeURIComponent(name)}`, { ...posted("file", this.#file), signal: this.#signal });
     const made = Object.entries(answer.body.outputs ?? {}).map(([output, value]) => ({ output, value, blob: blobOf(value.body, `image/${value.format}`) }));
     return (card) => {
       const row = h("div", { class: "avatars outputs" }, made.map(({ output, value, blob }) => {
@@ -330,7 +330,7 @@ class Bench {
   }
 
   async #facts() {
-    const answer = await ask("/images/facts", { ...posted("file", this.#file), signal: this.#signal });
+    const answer = await ask("images/facts", { ...posted("file", this.#file), signal: this.#signal });
     const facts = answer.body.facts ?? answer.body;
     const pieces = [];
     const add = (title, drawn, words) => pieces.push(h("div", {}, h("h4", { class: "quiet" }, title), drawn, h("code", {}, words)));
@@ -373,7 +373,7 @@ function download(address, name, title) {
 
 function shell(path, format) {
   const key = hasKey() ? " \\\n  -H \"Authorization: Bearer $KEY\"" : "";
-  return `curl -F file=@photo.jpg -H 'Accept: image/*'${key} \\\n  '${location.origin}${path}' \\\n  -o out.${format === "jpeg" ? "jpg" : format}`;
+  return `curl -F file=@photo.jpg -H 'Accept: image/*'${key} \\\n  '${new URL(path, document.baseURI)}' \\\n  -o out.${format === "jpeg" ? "jpg" : format}`;
 }
 
 function fitPath() {
@@ -383,5 +383,5 @@ function fitPath() {
   if (format) options.set("format", format);
   if (quality >= 1 && quality <= 100) options.set("quality", String(Math.round(quality)));
   if (byId("fit-animated").checked) options.set("animated", "1");
-  return `/images/fit/${side}${options.size ? `?${options}` : ""}`;
+  return `images/fit/${side}${options.size ? `?${options}` : ""}`;
 }

@@ -73,7 +73,7 @@ async function render() {
     return;
   }
   try {
-    const answer = await ask("/text/render_markdown", {
+    const answer = await ask("text/render_markdown", {
       method: "POST", body: JSON.stringify({ text }), headers: { "Content-Type": "application/json" }, signal,
     });
     const html = String(answer.body.output);
