@@ -1,6 +1,7 @@
 """The console in a real browser, in front of the real worker."""
 
 import base64
+import itertools
 import os
 import re
 import urllib.error
@@ -173,6 +174,28 @@ def test_what_a_browser_cannot_show_is_shown_by_the_worker(
         assert shown.evaluate("(i) => [i.naturalWidth, i.naturalHeight]") == [128, 64]
         expect(tab.get_by_role("article", name="Upright, metadata gone")).to_have_count(0)
         expect(tab.get_by_role("article", name="As a JPEG").locator(".facts")).to_contain_text("128 × 64")
+
+
+def test_a_screen_reader_finds_its_way_through_what_is_made(browser: Browser, address: str) -> None:
+    with visit(browser, address) as tab:
+        drop(tab, "lake.jpg", SAMPLE.read_bytes())
+        finished(tab)
+
+        levels = [
+            int(heading.evaluate("(one) => one.tagName")[1])
+            for heading in tab.locator("h1, h2, h3, h4").filter(visible=True).all()
+        ]
+        assert levels[0] == 1
+        assert all(below <= above + 1 for above, below in itertools.pairwise(levels)), levels
+        # A group would no longer be a list of terms and what they are.
+        assert tab.locator("dl").count() == tab.locator("dl:not([role])").count() > 0
+        for side in (24, 512):
+            link = tab.get_by_role(
+                "link", name=re.compile(rf"^Download the avatar of {side} pixels, [0-9.]+ [kKM]?i?B$")
+            )
+            # The words that are read out are in the page: who speaks to the computer says them (WCAG 2.5.3).
+            expect(link).to_contain_text(f"{side}")
+            assert link.get_attribute("aria-label") is None
 
 
 def test_what_is_over_the_limit_is_not_even_sent(browser: Browser, address: str) -> None:

@@ -13,8 +13,8 @@ export function removedCard(before, after) {
   }
   if (was.gps) card.append(place(was.gps));
   if (was.fields.length > 0) {
-    card.append(h("dl", { class: "fields", tabindex: 0, role: "group", "aria-label": "EXIF fields of the original" },
-      was.fields.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
+    card.append(h("div", { class: "fields", tabindex: 0, role: "group", "aria-label": "EXIF fields of the original" },
+      h("dl", {}, was.fields.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))));
   }
   if (was.others.length > 0) card.append(h("p", { class: "tags" }, was.others.map((name) => tag(name, "bad"))));
   if (after) card.append(left(told(after)));

@@ -307,7 +307,7 @@ class Bench {
         const shown = Math.min(side, 128);
         return h("figure", {},
           h("img", { src: address, width: shown, height: shown, alt: `Avatar of ${side} pixels` }),
-          h("figcaption", {}, h("a", { href: address, download: `avatar${side}.png`, "aria-label": `Download the avatar of ${side} pixels, ${bytes(blob.size)}` }, `${side}`, h("br"), bytes(blob.size))));
+          h("figcaption", {}, h("a", { href: address, download: `avatar${side}.png` }, unseen("Download the avatar of "), `${side}`, unseen(" pixels, "), h("br"), bytes(blob.size))));
       }));
       card.querySelector(".frame").remove();
       card.querySelector(".body").append(row, h("p", { class: "facts" }, ["PNG", `${made.length} sizes`, milliseconds(inWorker(answer))].map((text) => h("span", {}, text))), timingBar(answer));
@@ -358,6 +358,8 @@ function emptyCard(title, kind = "") {
     h("div", { class: "frame" }),
     h("div", { class: "body" }, h("div", { class: "title" }, h("h3", {}, title))));
 }
+
+const unseen = (text) => h("span", { class: "unseen" }, text);
 
 const inWorker = (answer) => answer.timing.find((step) => step.name === "total")?.duration ?? answer.elapsed;
 
