@@ -50,8 +50,8 @@ export class Addresses {
 /** A failure as a card: what happened, its code, and where that is explained. */
 export function failureCard(failure, title, ...more) {
   return h(
-    "article", { class: "card failed", role: "alert" },
-    h("h3", {}, title),
+    "div", { class: "card failed", role: "alert" },
+    h("h2", {}, title),
     h("p", {}, failure.message),
     failure.code && h(
       "p", { class: "row" },
