@@ -4,6 +4,7 @@ import io
 import os
 import socket
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from remote_worker.client import Busy, Refused, Retries, Unanswered, WorkerError
+from remote_worker.client import AsyncClient, Busy, Client, Refused, Retries, Unanswered, WorkerError
 
 from .scripted import Call, answer, failure, in_json, no_sleep, picture, reset, scripted
 
@@ -192,13 +193,6 @@ def test_an_answer_that_still_comes_when_the_time_is_over_is_left(call: Call) ->
     assert caught.value.code == "timed_out"
 
 
-def test_an_address_that_is_none_is_not_tried_again(call: Call) -> None:
-    with pytest.raises(Unanswered) as caught:
-        call("ftp://127.0.0.1", "ip", sleep=no_sleep)
-
-    assert caught.value.code == "unreachable"
-
-
 def test_a_proxy_in_front_that_answers_in_html_is_told_by_its_status(call: Call) -> None:
     page = answer(b"<h1>503 Service Unavailable</h1>", status=503, kind="text/html")
     with scripted(page) as server, pytest.raises(Busy) as caught:
@@ -276,3 +270,57 @@ def test_a_given_http_client_is_used_and_left_open(call: Call) -> None:
     assert not own.is_closed
     if blocking:
         own.close()
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_that_cannot_be_unpacked_is_a_failure_of_the_call(call: Call, status: int) -> None:
+    garbage = answer(b"garbage", "Content-Encoding: gzip", status=status)
+    with scripted(garbage) as server, pytest.raises(WorkerError) as caught:
+        call(server.url, "hello")
+
+    assert (caught.value.status, caught.value.code) == (
+        (0, "bad_answer") if status == 200 else (500, "no_code")
+    )
+
+
+def test_redirects_without_an_end_are_a_failure_of_the_call() -> None:
+    round_and_round = answer(b"", "Location: /hello", status=302)
+    with (
+        scripted(*[round_and_round] * 3) as server,
+        httpx.Client(follow_redirects=True, max_redirects=2) as http,
+        pytest.raises(Unanswered, match="redirects"),
+    ):
+        Client(server.url, http=http).hello()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:5000",
+        "localhost:5000",
+        "ftp://x",
+        "http://",
+        "http://[::1",
+        "http://h:abc",
+        "http://h/?x=1",
+    ],
+)
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_what_is_no_address_of_a_worker_is_said_at_once(url: str, client: Any) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        client(url)
+
+
+@pytest.mark.parametrize("key", ["", "rw_x\n", "rw x", "rw_é"])
+def test_what_is_no_key_is_said_at_once(key: str) -> None:
+    with pytest.raises(ValueError, match="visible ASCII"):
+        Client("http://127.0.0.1:5000/below/", key=key)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_picture_is_any_bytes(call: Call, kind: Callable[[bytes], Any]) -> None:
+    with scripted(picture()) as server:
+        call(server.url, "fit", 100, kind(b"upload"))
+
+    assert b"\r\n\r\nupload\r\n--" in server.requests[0].body

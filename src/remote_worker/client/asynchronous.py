@@ -25,7 +25,7 @@ class AsyncClient:
 
     `http` is a client of httpx to use instead of an own one, for TLS certificates, proxies or limits of
     connections; whoever gives it closes it. `seconds` is for a call with all its tries.
-    Every call raises WorkerError when it fails.
+    Every call raises WorkerError when it fails. Making one raises ValueError where `url` or `key` cannot be one.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class AsyncClient:
         self._terms = Terms(
             key=key, signer=signer, retries=retries or Retries(), seconds=seconds, clock=clock
         )
-        self._url = url.rstrip("/")
+        self._url = course.base(url)
         self._http = http or httpx.AsyncClient()
         self._is_own = http is None
         self._sleep = sleep
@@ -233,7 +233,7 @@ class AsyncClient:
             under_way.begin(request, digest)
             try:
                 response = await self._http.send(request, stream=True)
-            except httpx.TransportError as broken:
+            except httpx.RequestError as broken:
                 wait = under_way.after_break(broken)
             else:
                 if under_way.is_answer(response.status_code):
@@ -249,7 +249,7 @@ async def _pieces(response: httpx.Response, under_way: Course) -> AsyncIterator[
         async for piece in response.aiter_bytes():
             under_way.check_time()
             yield piece
-    except httpx.TransportError as broken:
+    except httpx.RequestError as broken:
         raise course.cut(broken) from broken
 
 
@@ -261,7 +261,7 @@ async def _failure(response: httpx.Response, under_way: Course) -> bytes:
             body += piece
             if len(body) > ERROR_BYTES or under_way.left <= 0:
                 break
-    except httpx.TransportError:
+    except httpx.RequestError:
         pass  # Its status says enough.
     finally:
         await response.aclose()

@@ -23,7 +23,7 @@ class Client:
 
     `http` is a client of httpx to use instead of an own one, for TLS certificates, proxies or limits of
     connections; whoever gives it closes it. `seconds` is for a call with all its tries.
-    Every call raises WorkerError when it fails.
+    Every call raises WorkerError when it fails. Making one raises ValueError where `url` or `key` cannot be one.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Client:
         self._terms = Terms(
             key=key, signer=signer, retries=retries or Retries(), seconds=seconds, clock=clock
         )
-        self._url = url.rstrip("/")
+        self._url = course.base(url)
         self._http = http or httpx.Client()
         self._is_own = http is None
         self._sleep = sleep
@@ -225,7 +225,7 @@ class Client:
             under_way.begin(request, digest)
             try:
                 response = self._http.send(request, stream=True)
-            except httpx.TransportError as broken:
+            except httpx.RequestError as broken:
                 wait = under_way.after_break(broken)
             else:
                 if under_way.is_answer(response.status_code):
@@ -241,7 +241,7 @@ def _pieces(response: httpx.Response, under_way: Course) -> Iterator[bytes]:
         for piece in response.iter_bytes():
             under_way.check_time()
             yield piece
-    except httpx.TransportError as broken:
+    except httpx.RequestError as broken:
         raise course.cut(broken) from broken
 
 
@@ -253,7 +253,7 @@ def _failure(response: httpx.Response, under_way: Course) -> bytes:
             body += piece
             if len(body) > ERROR_BYTES or under_way.left <= 0:
                 break
-    except httpx.TransportError:
+    except httpx.RequestError:
         pass  # Its status says enough.
     finally:
         response.close()

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-Source = str | os.PathLike[str] | bytes | BinaryIO
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """A picture: the path of a file, its bytes, or a binary file, read from where it stands."""
 
 PIECE_BYTES = 64 * 1024
@@ -121,7 +121,7 @@ class _Upload:
 
 @contextmanager
 def _file(source: Source) -> Iterator[BinaryIO]:
-    if isinstance(source, bytes):
+    if isinstance(source, bytes | bytearray | memoryview):
         yield BytesIO(source)
     elif isinstance(source, str | os.PathLike):
         with Path(source).open("rb") as file:

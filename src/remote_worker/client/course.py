@@ -1,6 +1,7 @@
 """One call under way: its requests, its time, and what becomes of what goes wrong. Does no IO of its own."""
 
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from .signing import Signer, content_digest
 
 ERROR_BYTES = 256 * 1024
 """Of an answer that is a failure: the worker's are short, and of others nobody reads more."""
+
+_KEY = re.compile("[!-~]+")
 
 # Nothing of an answer had come yet, and every call may be made twice.
 _BEFORE_AN_ANSWER = (
@@ -42,6 +45,19 @@ class Terms:
     def __post_init__(self) -> None:
         if self.key is not None and self.signer is not None:
             raise ValueError("give a key or a signer")
+        if self.key is not None and not _KEY.fullmatch(self.key):
+            raise ValueError("a key is visible ASCII without blanks")
+
+
+def base(url: str) -> str:
+    """What paths are put behind. Raises ValueError where it is not the address of a worker."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as wrong:
+        raise ValueError(f"{url!r} is no URL: {wrong}") from wrong
+    if parsed.scheme not in ("http", "https") or not parsed.host or "?" in url or "#" in url:
+        raise ValueError(f"a worker's URL is like http://127.0.0.1:5000, not {url!r}")
+    return url.rstrip("/")
 
 
 class Course:
@@ -82,7 +98,7 @@ class Course:
             target = request.url.raw_path.decode("ascii")
             request.headers.update(self._terms.signer.headers(request.method, target, digest))
 
-    def after_break(self, broken: httpx.TransportError) -> float:
+    def after_break(self, broken: httpx.RequestError) -> float:
         """The seconds to wait after a try that brought no answer."""
         failed = unanswered(broken)
         if not isinstance(broken, _BEFORE_AN_ANSWER):
@@ -119,15 +135,17 @@ def head_of(response: httpx.Response) -> Head:
     return Head(response.status_code, response.headers.get("content-type", ""))
 
 
-def unanswered(broken: httpx.TransportError) -> Unanswered:
+def unanswered(broken: httpx.RequestError) -> Unanswered:
     """The connection broke before an answer."""
     if isinstance(broken, httpx.TimeoutException) and not isinstance(broken, httpx.ConnectTimeout):
         return Unanswered(errors.TIMED_OUT, "no answer came in time")
     return Unanswered(errors.UNREACHABLE, str(broken) or type(broken).__name__)
 
 
-def cut(broken: httpx.TransportError) -> Unanswered:
+def cut(broken: httpx.RequestError) -> Unanswered:
     """The connection broke in the middle of an answer."""
     if isinstance(broken, httpx.TimeoutException):
         return Unanswered(errors.TIMED_OUT, "the rest of the answer did not come in time")
+    if isinstance(broken, httpx.DecodingError):
+        return Unanswered(errors.BAD_ANSWER, f"the answer cannot be unpacked ({broken})")
     return Unanswered(errors.CUT, "the answer ended in the middle")
