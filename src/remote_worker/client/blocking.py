@@ -23,7 +23,7 @@ class Client:
 
     `http` is a client of httpx to use instead of an own one, for TLS certificates, proxies or limits of
     connections; whoever gives it closes it. `seconds` is for a call with all its tries.
-    Every call raises WorkerError when it fails. Making one raises ValueError where `url` or `key` cannot be one.
+    Making one raises ValueError where `url` or `key` cannot be one; every call WorkerError when it fails.
     """
 
     def __init__(
