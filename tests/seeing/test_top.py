@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,7 +18,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from remote_worker.cli.top import MOST_ANSWER_BYTES, CannotAsk, Worker, frame
+from remote_worker.cli.top import MOST_ANSWER_BYTES, CannotAsk, Worker, frame, top
+from remote_worker.settings import read
 
 STATS: dict[str, Any] = {
     "status": "ok",
@@ -207,6 +209,14 @@ def test_a_key_that_would_break_the_head_is_refused_and_not_echoed(key: str) -> 
         Worker("http://w", key)
 
     assert key not in str(caught.value)
+
+
+def test_a_file_that_is_no_key_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(b"\xff\xfe\n")
+
+    assert top(Namespace(url="http://w", key_file=key, once=True), read({})) == 1
+    assert capsys.readouterr().err == "remote-worker: the key is not one word of ASCII\n"
 
 
 def test_a_worker_that_does_not_answer_ends_it_with_status_1(tmp_path: Path) -> None:

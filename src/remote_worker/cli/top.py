@@ -79,7 +79,7 @@ def _key(options: argparse.Namespace, settings: Settings) -> str:
     if options.key_file is None:
         return settings.telemetry.top_key
     path: Path = options.key_file
-    return path.read_text().strip()
+    return path.read_bytes().decode("latin-1").strip()  # What is none is told as every other.
 
 
 class Worker:
