@@ -664,6 +664,7 @@ def test_the_chart_gives_valid_objects_for_other_values(values: list[str]) -> No
         (["open=true", "relpicas=2"], "relpicas"),
         (["open=true", "children=0"], "children"),
         (["open=true", "metrics.port=5000"], "port"),
+        (["open=true", "environment.REMOTE_PORT=6000"], "REMOTE_PORT"),
     ],
 )
 def test_the_chart_refuses_what_could_not_start(values: list[str], said: str) -> None:
@@ -678,7 +679,8 @@ def test_what_a_values_file_says_reaches_the_worker_as_it_stands_there(tmp_path:
     values = tmp_path / "values.yaml"
     values.write_text(
         "open: true\n"
-        "environment: {REMOTE_BODIES_BYTES: 536870912, REMOTE_WORK_SECONDS: 2.5, REMOTE_ONLY_PRESETS: true}\n"
+        "environment: {REMOTE_BODIES_BYTES: 536870912, REMOTE_WORK_SECONDS: 2.5, REMOTE_READY: 8,\n"
+        "  REMOTE_ONLY_PRESETS: true}\n"
         'settings: "\\n  # Presets\\nconnections = 8\\n"\n'
     )
     command = ["helm", "template", "a", str(CHART), "--kube-version", f"{KUBERNETES[1]}.0"]
@@ -687,6 +689,8 @@ def test_what_a_values_file_says_reaches_the_worker_as_it_stands_there(tmp_path:
     (told,) = things["Deployment"]["spec"]["template"]["spec"]["containers"]
     variables = {row["name"]: row["value"] for row in told["env"]}
 
+    assert len(variables) == len(told["env"])
+    assert (variables["REMOTE_READY"], variables["REMOTE_CHILDREN"]) == ("8", "2")
     assert variables["REMOTE_BODIES_BYTES"] == "536870912"
     assert variables["REMOTE_WORK_SECONDS"] == "2.5"
     assert variables["REMOTE_ONLY_PRESETS"] == "true"
