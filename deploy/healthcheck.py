@@ -12,7 +12,7 @@ SECONDS = 4.0
 def main() -> int:
     """Ask `/readyz` of the port that the worker listens on."""
     port = int(os.environ.get("REMOTE_PORT") or 5000)
-    if os.environ.get("REMOTE_TLS_CLIENT_CA"):
+    if os.environ.get("REMOTE_TLS_CLIENT_REQUIRED", "").lower() in ("1", "on", "true", "yes"):
         # It talks to those with a certificate alone; that it listens is what others can see.
         return _listens(port)
     connection: http.client.HTTPConnection

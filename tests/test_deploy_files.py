@@ -6,13 +6,17 @@ import os
 import re
 import shlex
 import signal
+import ssl
+import stat
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import jsonschema
@@ -101,6 +105,65 @@ def test_the_image_runs_as_nobody_of_the_machine_and_stops_as_the_worker_does(st
     assert json.loads(words(last, "ENTRYPOINT")[0]) == ["remote-worker"]
     assert json.loads(words(last, "CMD")[0]) == ["serve"]
     assert [name for text in words(last, "RUN") for name in (text,)] == []
+
+
+def test_files_of_the_image_are_read_by_its_user_whoever_may_read_them_in_the_checkout(
+    steps: list[Step], tmp_path: Path
+) -> None:
+    ends = [number for number, step in enumerate(steps) if step.name == "FROM"]
+    copies = [(number, step.text) for number, step in enumerate(steps) if step.name == "COPY"]
+    (command,) = words(steps[: ends[1]], "RUN")
+    last = command.rpartition(" && ")[2]
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "module.py").touch()
+    (tmp_path / "src" / "module.py").chmod(0o600)
+    (tmp_path / "src").chmod(0o700)
+    subprocess.run(["sh", "-c", last], cwd=tmp_path, check=True)
+
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("src", "src/module.py")] == [
+        0o755,
+        0o644,
+    ]
+    # Nothing comes by another way.
+    assert [text.startswith("--from=builder ") for number, text in copies if number > ends[1]] == [True]
+    assert max(number for number, _ in copies if number < ends[1]) < steps.index(Step("RUN", command))
+
+
+@pytest.mark.parametrize(
+    ("variables", "status"),
+    [
+        ({"REMOTE_TLS_CLIENT_CA": "ca.pem"}, 1),  # It answers who has none, too: 503.
+        ({"REMOTE_TLS_CLIENT_CA": "ca.pem", "REMOTE_TLS_CLIENT_REQUIRED": "On"}, 0),
+    ],
+)
+def test_health_is_asked_for_unless_only_certificates_are_answered(
+    variables: dict[str, str], status: int
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(503)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("worker.example").configure_cert(context)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        told = {"REMOTE_PORT": str(server.server_port), "REMOTE_TLS_CERT": "cert.pem", **variables}
+        done = subprocess.run(
+            [sys.executable, "-I", str(DEPLOY / "healthcheck.py")],
+            env=told,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        server.shutdown()
+        thread.join()
+
+    assert (done.returncode, done.stdout[:3]) == (status, "503" if status else "")
 
 
 # All of them.
@@ -600,6 +663,8 @@ def test_the_chart_gives_valid_objects_for_other_values(values: list[str]) -> No
         ([], "say who may call"),
         (["open=true", "relpicas=2"], "relpicas"),
         (["open=true", "children=0"], "children"),
+        (["open=true", "metrics.port=5000"], "port"),
+        (["open=true", "environment.REMOTE_PORT=6000"], "REMOTE_PORT"),
     ],
 )
 def test_the_chart_refuses_what_could_not_start(values: list[str], said: str) -> None:
@@ -607,6 +672,29 @@ def test_the_chart_refuses_what_could_not_start(values: list[str], said: str) ->
 
     assert done.returncode != 0
     assert said in done.stderr
+
+
+@pytest.mark.needs_helm
+def test_what_a_values_file_says_reaches_the_worker_as_it_stands_there(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        "open: true\n"
+        "environment: {REMOTE_BODIES_BYTES: 536870912, REMOTE_WORK_SECONDS: 2.5, REMOTE_READY: 8,\n"
+        "  REMOTE_ONLY_PRESETS: true}\n"
+        'settings: "\\n  # Presets\\nconnections = 8\\n"\n'
+    )
+    command = ["helm", "template", "a", str(CHART), "--kube-version", f"{KUBERNETES[1]}.0"]
+    done = subprocess.run([*command, "--values", str(values)], capture_output=True, check=True)
+    things = {thing["kind"]: thing for thing in yaml.safe_load_all(done.stdout) if thing}
+    (told,) = things["Deployment"]["spec"]["template"]["spec"]["containers"]
+    variables = {row["name"]: row["value"] for row in told["env"]}
+
+    assert len(variables) == len(told["env"])
+    assert (variables["REMOTE_READY"], variables["REMOTE_CHILDREN"]) == ("8", "2")
+    assert variables["REMOTE_BODIES_BYTES"] == "536870912"
+    assert variables["REMOTE_WORK_SECONDS"] == "2.5"
+    assert variables["REMOTE_ONLY_PRESETS"] == "true"
+    assert things["ConfigMap"]["data"]["settings.toml"] == "\n  # Presets\nconnections = 8\n"
 
 
 # nftables.

@@ -80,6 +80,38 @@ def test_who_asks_for_what_gets_which_status(
     )
 
 
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+"""What Prometheus 3 sends."""
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (PROMETHEUS, b"application/openmetrics-text; version=1.0.0"),
+        ("application/openmetrics-text", b"application/openmetrics-text; version=1.0.0"),
+        ("text/plain;version=0.0.4", b"text/plain; version=0.0.4"),
+        ("*/*", b"text/plain; version=0.0.4"),
+        # Versions that there are not, and one that would be a header.
+        ("application/openmetrics-text;version=abc", b"text/plain; version=0.0.4"),
+        ("application/openmetrics-text;version=1e5", b"text/plain; version=0.0.4"),
+        ("application/openmetrics-text;version=9.9.9", b"text/plain; version=0.0.4"),
+        ("application/openmetrics-text;version=1.0.0\nX-Own: 1", b"text/plain; version=0.0.4"),
+    ],
+)
+def test_metrics_come_in_a_form_that_there_is(
+    address: tuple[str, int], accept: str, media_type: bytes
+) -> None:
+    head, _, page = told(address, get(more=f"Accept: {accept}\r\n")).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: " + media_type)
+    assert b"\nX-Own" not in head
+    assert page.endswith(b"# EOF\n") is media_type.startswith(b"application/")
+
+
 def test_a_head_is_bounded(address: tuple[str, int]) -> None:
     spare = MOST_HEAD_BYTES - len(get(more="x: \r\n"))
 

@@ -1,9 +1,13 @@
 """`remote-worker top`: what one frame says, and what it says when there is nothing to show."""
 
+import contextlib
 import io
 import json
+import socket
 import subprocess
 import sys
+import time
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,7 +18,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from remote_worker.cli.top import MOST_ANSWER_BYTES, CannotAsk, Worker, frame
+from remote_worker.cli.top import MOST_ANSWER_BYTES, CannotAsk, Worker, frame, top
+from remote_worker.settings import read
 
 STATS: dict[str, Any] = {
     "status": "ok",
@@ -135,6 +140,7 @@ def test_without_a_key_none_is_shown() -> None:
         (401, b'{"code": "unauthenticated"}', "answers 401 unauthenticated"),
         (401, b'{"code": "\\u001b[31mred"}', r"answers 401 \[31mred"),
         (200, b"<html>", "without JSON"),
+        (200, b"[" * 200_000, "without JSON"),
         (200, b"[]", "answers 200"),
         (302, b"{}", "answers 302"),
     ],
@@ -153,7 +159,45 @@ def test_an_answer_has_so_many_bytes_and_not_one_more() -> None:
         Worker(url, "").stats()
 
 
-@pytest.mark.parametrize("url", ["ftp://w/", "w:5000", "http://", "http://user:pass@w/", "http://w:99999/"])
+def test_an_answer_that_drips_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                while True:  # Each byte is well within any timeout of a read.
+                    connection.sendall(b"H")
+                    time.sleep(0.01)
+
+        thread = Thread(target=drip)
+        thread.start()
+        with pytest.raises(CannotAsk, match="does not answer: timed out"):
+            Worker(f"http://127.0.0.1:{server.getsockname()[1]}", "", seconds=0.2).stats()
+        thread.join()
+
+
+def test_a_name_that_cannot_be_one_is_said() -> None:
+    with pytest.raises(CannotAsk, match="does not answer"):
+        Worker(f"http://{'a' * 64}.example/", "").stats()
+
+
+def test_numbers_that_nothing_can_count_are_refused() -> None:
+    with pytest.raises(CannotAsk, match="something else"):
+        text(STATS | {"uptime": float("inf")})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://w/",
+        "w:5000",
+        "http://",
+        "http://user:pass@w/",
+        "http://w:99999/",
+        "http://[::1/",
+        "http://[x]/",
+    ],
+)
 def test_what_is_no_address_of_a_worker_is_refused(url: str) -> None:
     with pytest.raises(CannotAsk):
         Worker(url, "")
@@ -165,6 +209,14 @@ def test_a_key_that_would_break_the_head_is_refused_and_not_echoed(key: str) -> 
         Worker("http://w", key)
 
     assert key not in str(caught.value)
+
+
+def test_a_file_that_is_no_key_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(b"\xff\xfe\n")
+
+    assert top(Namespace(url="http://w", key_file=key, once=True), read({})) == 1
+    assert capsys.readouterr().err == "remote-worker: the key is not one word of ASCII\n"
 
 
 def test_a_worker_that_does_not_answer_ends_it_with_status_1(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The key file: what it may say, who may read it, and how a mistake in it is told."""
 
+import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,17 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int, is_ta
     else:
         with pytest.raises(BadKeys, match="others than its owner can read or write it"):
             read_keys(str(path), MOST)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(("mode", "is_taken"), [(0o440, True), (0o640, True), (0o660, False), (0o644, False)])
+def test_a_group_may_read_what_it_is_lent_and_not_write_it(tmp_path: Path, mode: int, is_taken: bool) -> None:
+    path = Path(write(tmp_path / "keys", one_key()))
+    os.chown(path, 10001, 0)
+    path.chmod(mode)
+
+    with nullcontext() if is_taken else pytest.raises(BadKeys, match="others than its owner"):
+        assert key_of(read_keys(str(path), MOST)) == "app"
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

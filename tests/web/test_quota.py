@@ -43,9 +43,19 @@ def test_requests_come_in_a_burst_and_then_at_their_rate() -> None:
     assert [wait(quotas, who) for _ in range(4)] == [0, 0, 0, 5]
 
 
-@pytest.mark.parametrize("per_minute", [1, 7, 60, 61, 600, 9973])
-def test_who_comes_back_when_told_is_let_in(per_minute: int) -> None:
+@pytest.mark.parametrize(
+    ("per_minute", "now"),
+    [
+        *((per_minute, 1000.0) for per_minute in (1, 7, 60, 61, 600, 9973)),
+        # Where the fractions do not add up to 1.
+        (6, 22.145),
+        (60, 127.008),
+        (1, 235.491),
+    ],
+)
+def test_who_comes_back_when_told_is_let_in(per_minute: int, now: float) -> None:
     clock = Clock()
+    clock.now = now
     quotas, who = Quotas(clock), key(requests_per_minute=per_minute, burst=1)
     assert wait(quotas, who) == 0
 

@@ -62,6 +62,7 @@ async def _open_and_serve(settings: Settings, gate: Gate, listener: socket.socke
         for host, port in whole.scrapes.addresses if whole.scrapes else ():
             telemetry.emit(Event.METRICS, url=f"http://{telemetry.Listening(host, port)}{scrape.PATH}")
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
+        gate.read_again()  # Nobody has heard a SIGHUP while the templates got warm.
         app = create_app(
             whole.uses,
             whole.check,

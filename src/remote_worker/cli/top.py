@@ -5,11 +5,12 @@ loaded only here.
 """
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,19 +79,20 @@ def _key(options: argparse.Namespace, settings: Settings) -> str:
     if options.key_file is None:
         return settings.telemetry.top_key
     path: Path = options.key_file
-    return path.read_text().strip()
+    return path.read_bytes().decode("latin-1").strip()  # What is none is told as every other.
 
 
 class Worker:
     """One that is asked."""
 
-    def __init__(self, url: str, key: str) -> None:
-        """Raises CannotAsk."""
-        parts = urlsplit(url)
+    def __init__(self, url: str, key: str, *, seconds: float = ASK_SECONDS) -> None:
+        """`seconds` has an answer to come. Raises CannotAsk."""
+        self._seconds = seconds
         try:
+            parts = urlsplit(url)
             self._port = parts.port
         except ValueError as bad:
-            raise CannotAsk(f"{url!r} has no usable port") from bad
+            raise CannotAsk(f"{url!r} is no URL, or has no usable port") from bad
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
             raise CannotAsk(f"{url!r} is not the http or https URL of a worker")
         if not key.isascii() or not key.isprintable():
@@ -104,20 +106,37 @@ class Worker:
             self._headers["authorization"] = f"Bearer {key}"
 
     def stats(self) -> Mapping[str, Any]:
-        """What it does at the moment. Raises CannotAsk."""
+        """What it does at the moment. For the main thread, which has the alarm. Raises CannotAsk."""
         import http.client  # noqa: PLC0415  only here does the host ask anybody
 
         kind = http.client.HTTPSConnection if self._is_secure else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=ASK_SECONDS)
         try:
-            connection.request("GET", self._path, headers=self._headers)
-            answer = connection.getresponse()
-            body = answer.read(MOST_ANSWER_BYTES + 1)
-        except (OSError, http.client.HTTPException) as failed:
+            with (
+                contextlib.closing(kind(self._host, self._port, timeout=self._seconds)) as connection,
+                _within(self._seconds),  # Each read has its timeout, and a worker that drips keeps them all.
+            ):
+                connection.request("GET", self._path, headers=self._headers)
+                answer = connection.getresponse()
+                body = answer.read(MOST_ANSWER_BYTES + 1)
+        except (OSError, http.client.HTTPException, UnicodeError) as failed:
             raise CannotAsk(f"{self.url} does not answer: {failed}") from failed
-        finally:
-            connection.close()
         return _told(self.url, answer.status, body)
+
+
+@contextlib.contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError in the block when that is over."""
+
+    def ring(_number: int, _frame: object) -> None:
+        raise TimeoutError("timed out")
+
+    former = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
 
 
 def _told(url: str, status: int, body: bytes) -> Mapping[str, Any]:
@@ -125,7 +144,7 @@ def _told(url: str, status: int, body: bytes) -> Mapping[str, Any]:
         raise CannotAsk(f"{url} answers with more than {MOST_ANSWER_BYTES} bytes")
     try:
         members = json.loads(body)
-    except ValueError as bad:
+    except (ValueError, RecursionError) as bad:
         raise CannotAsk(f"{url} answers {status} without JSON: is it a worker?") from bad
     if status != 200 or not isinstance(members, dict) or "queue" not in members:
         code = members.get("code", "") if isinstance(members, dict) else ""
@@ -137,7 +156,7 @@ def frame(url: str, stats: Mapping[str, Any]) -> Group:
     """One look at it. Raises CannotAsk where members are missing."""
     try:
         return Group(_head(url, stats), Text(), _queues(stats), Text(), _numbers(stats))
-    except (KeyError, TypeError, ValueError, AttributeError) as bad:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as bad:
         raise CannotAsk(f"{url} tells something else than this version knows") from bad
 
 

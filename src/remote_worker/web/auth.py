@@ -1,5 +1,6 @@
 """Who may call: whoever has a key, or without any key programs on this machine; no page of another site."""
 
+import asyncio
 import functools
 import ipaddress
 import logging
@@ -124,19 +125,31 @@ class Gate:
         """Those in force."""
         if settings.keys_file:
             self.keys = read_keys(settings.keys_file, self._most)
+        self._is_changed = False
+        self._reading: asyncio.Task[None] | None = None
 
     def read_again(self) -> None:
-        """Take the key file as it is now. One that cannot be used leaves the former keys in force."""
+        """Take the key file as it is now, as soon as it is read: the event loop does not wait for that.
+
+        One that cannot be used leaves the former keys in force.
+        """
         if self.keys is None:
             return
-        try:
-            self.keys = read_keys(self._settings.keys_file, self._most)
-        except BadKeys as bad:
-            telemetry.emit(Event.KEYS_FAILED, level=logging.ERROR, reason=str(bad))
-            return
-        self._quotas.keep_only(self.keys.named)
-        self._replays.keep_only(self.keys.named)
-        telemetry.emit(Event.KEYS_READ, keys=len(self.keys.named))
+        self._is_changed = True
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    async def _read(self) -> None:
+        while self._is_changed:  # Asked meanwhile, it reads once more.
+            self._is_changed = False
+            try:
+                self.keys = await asyncio.to_thread(read_keys, self._settings.keys_file, self._most)
+            except BadKeys as bad:
+                telemetry.emit(Event.KEYS_FAILED, level=logging.ERROR, reason=str(bad))
+                continue
+            self._quotas.keep_only(self.keys.named)
+            self._replays.keep_only(self.keys.named)
+            telemetry.emit(Event.KEYS_READ, keys=len(self.keys.named))
 
     def check(self, scope: Scope) -> None:
         """Let the request in by its head, once. Raises WorkFailed.

@@ -167,7 +167,7 @@ def _check_owner(status: os.stat_result) -> None:
         raise BadKeys(["it cannot be read: it is not a file"])
     # A group that is lent the file is how orchestrators hand one to a process that does not own it.
     is_lent = status.st_uid != os.geteuid()
-    if status.st_mode & (0o007 if is_lent else 0o077):
+    if status.st_mode & (0o027 if is_lent else 0o077):
         raise BadKeys(["others than its owner can read or write it: chmod 600"])
 
 

@@ -31,8 +31,8 @@ class _Bucket:
         self.at = now
 
     def wait_seconds(self, least: float) -> float:
-        """Until there is so much in it; 0 when there is."""
-        return max(0.0, (least - self.level) / self.rate)
+        """Until there is so much in it; 0 when there is, but for what a sum of fractions is off by."""
+        return max(0.0, (least - self.level - 1e-9) / self.rate)
 
 
 @dataclass(slots=True)

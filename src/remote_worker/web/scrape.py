@@ -25,6 +25,7 @@ SECONDS = 5.0
 _PIECE_LINES = 64
 """What is written without a pause takes about a millisecond."""
 _TEXT = "text/plain; charset=utf-8"
+_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 class Scrapes:
@@ -92,7 +93,9 @@ class Scrapes:
             return _answer("404 Not Found", _TEXT, b"the metrics are at /metrics\n", method)
         if method not in ("GET", "HEAD"):
             return _answer("405 Method Not Allowed", _TEXT, b"", method, "Allow: GET, HEAD\r\n")
-        render, media_type = self._render(fields.get("accept", ""))
+        # Of what came the client library would take the version, whatever it is, for its answer's head.
+        asked = _OPENMETRICS if _wants_openmetrics(fields.get("accept", "")) else ""
+        render, media_type = self._render(asked)
         return _answer("200 OK", media_type, await self._page(render), method)
 
     async def _page(self, render: Callable[[Any], bytes]) -> bytes:
@@ -112,6 +115,15 @@ class Scrapes:
         name = host.lower()
         name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
         return self._is_open or is_loopback(name) or name in self._host_names
+
+
+def _wants_openmetrics(accept: str) -> bool:
+    for part in accept.lower().split(","):
+        media_type, *parameters = (word.strip() for word in part.split(";"))
+        versions = [word for word in parameters if word.startswith("version=")]
+        if media_type == "application/openmetrics-text" and versions in ([], ["version=1.0.0"]):
+            return True
+    return False
 
 
 def _answer(status: str, media_type: str, body: bytes, method: str, more: str = "") -> bytes:

@@ -3,12 +3,12 @@
 docs/decisions/0022-who-may-call.md says why it is so narrow.
 """
 
-import base64
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ..contract.failures import FailureCode, WorkFailed
+from .digest import decoded
 
 COMPONENTS = ("@method", "@path", "@query")
 """What every request signs, in this order; one with a body has `content-digest` behind them."""
@@ -74,7 +74,7 @@ def read(signature_input: bytes, signature: bytes) -> SignedHead:
     if texts.get("alg", _ALGORITHM) != _ALGORITHM:
         raise _refused(f"the signature must be made by {_ALGORITHM}")
     try:
-        value = base64.b64decode(given[2], validate=True)
+        value = decoded(given[2])
     except ValueError as broken:
         raise _refused("the signature is not base64") from broken
     return SignedHead(
