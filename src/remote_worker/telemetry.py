@@ -84,7 +84,7 @@ class Event(StrEnum):
 
 Field = str | int | float | bool | None
 
-_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
+_is_plain = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
 """Printable ASCII without the blank, the quote, the equals sign and the backslash."""
 
 _logger = logging.getLogger("remote_worker")
@@ -99,9 +99,9 @@ def emit(
         return
     trace = None if error is None else (type(error), error, error.__traceback__)
     # Without the search for the caller of `log`, whom no line names.
-    _logger.handle(
-        _logger.makeRecord(_logger.name, level, "", 0, event.value, (), trace, extra={"fields": fields})
-    )
+    record = logging.LogRecord(_logger.name, level, "", 0, event, (), trace)
+    record.fields = fields
+    _logger.handle(record)
 
 
 def configure(stream: "TextIO | Unhurried | None" = None, form: LogFormat = LogFormat.LOGFMT) -> None:
@@ -205,8 +205,10 @@ class Line(_Form):
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
         event, fields = self.told(record)
-        words = [self.time(record.created), record.levelname.lower(), event]
-        return " ".join(words + [f"{name}={_word(value)}" for name, value in fields.items()])
+        line = f"{self.time(record.created)} {record.levelname.lower()} {event}"
+        for name, value in fields.items():
+            line += f" {name}={_word(value)}"
+        return line
 
 
 class JsonLine(_Form):
@@ -269,6 +271,6 @@ def _word(value: Field) -> str:
     text = str(value)
     if not text:
         return '""'
-    if _PLAIN.fullmatch(text):
+    if _is_plain(text):
         return text
     return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'

@@ -94,16 +94,15 @@ class Whole:
         """Makes the spans of requests."""
         self.scrapes = _scrapes(settings, self._load)
         seeing = (self._tracer, _reporter(settings), self.scrapes, pulse)
-        self._parts = (
-            *(part for part in seeing if part is not None),
-            *(self.pool, self.door, self._reader, linked.previews),
-        )
+        self._seeing = tuple(part for part in seeing if part is not None)
         self._opened = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with self._opened as opened:
-            for part in self._parts:
+            for part in self._seeing:
                 await opened.enter_async_context(part)
+            await _enter_together(opened, self.pool, self.door, self._reader)
+            await opened.enter_async_context(self.uses.links.previews)
             self._opened = opened.pop_all()
         for address in self.scrapes.addresses if self.scrapes else ():
             self.door.listens(*address)
@@ -133,6 +132,18 @@ class Whole:
         await self.pool.renew()
         await self._reader.renew()
         await self.door.renew()
+
+
+async def _enter_together(
+    opened: contextlib.AsyncExitStack, *parts: contextlib.AbstractAsyncContextManager[object]
+) -> None:
+    """Enter parts that wait for processes of their own to get ready. Raises what the first to fail does."""
+    try:
+        async with asyncio.TaskGroup() as entering:
+            for part in parts:
+                entering.create_task(opened.enter_async_context(part))
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
 
 
 def _tracer(settings: Settings) -> tracing.Tracer | None:

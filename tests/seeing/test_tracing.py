@@ -200,7 +200,8 @@ def test_nothing_of_the_packages_is_loaded_unless_they_are_asked_for() -> None:
         "import sys, remote_worker.cli.serving\nfrom remote_worker import wiring, settings, asgi\n"
         "wiring.Whole(settings.read({}))\n"
         "print([name for name in sys.modules if name.partition('.')[0] in "
-        "('opentelemetry', 'sentry_sdk', 'prometheus_client', 'requests', 'urllib3', 'rich')])"
+        "('opentelemetry', 'sentry_sdk', 'prometheus_client', 'requests', 'urllib3', 'rich', 'Crypto', "
+        "'maxminddb')])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 

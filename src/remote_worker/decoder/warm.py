@@ -51,7 +51,9 @@ def up(template: Template, limits: Limits) -> dict[str, str]:
         except WorkFailed:
             continue
         if words[row.name] in (OK, "no sample"):
-            tasks = _tasks(row.name, is_first=words[row.name] == "no sample")
+            tasks = _tasks(
+                row.name, is_first=words[row.name] == "no sample", knows_facts=OK in words.values()
+            )
             words[row.name] = _word(tasks, data, row, template, limits)
     return words
 
@@ -100,14 +102,15 @@ _REHEARSAL: dict[Template, Sequence[Task]] = {
 """The commonest work of each template."""
 
 
-def _tasks(name: str, *, is_first: bool) -> list[Task]:
+def _tasks(name: str, *, is_first: bool, knows_facts: bool) -> list[Task]:
     tasks: list[Task] = [Info(), Fit(width=24, height=24, animated=True)]
     if name == FormatName.SVG and not is_first:
         return tasks  # It is read another way, but what is drawn is the same kind of picture.
     tasks += [Avatars(), Avatars(animated=True)]
     tasks += [Fit(width=24, height=24, format=target) for target in OUTPUT_FORMATS]
     covering = Output(name="cover", width=24, height=20, mode="cover", gravity="attention")
-    tasks += [Info(metadata=True), Recipe(outputs=(covering,), facts=FACTS)]
+    # Facts are of a small copy, which is the same for all formats.
+    tasks += [Info(metadata=True), Recipe(outputs=(covering,), facts=() if knows_facts else FACTS)]
     if name == FormatName.JPEG:
         tasks += [Prepare(), Prepare(keep_metadata=True)]
     return tasks

@@ -192,27 +192,17 @@ class Texts:
         trust: str = "",
     ) -> Outcome:
         message = _encoded(task)
-        return await twice(
-            lambda: self._attempt(message, text, check, deadline, trust),
-            self._give_up_what_is_stopped,
-            deadline,
-        )
-
-    async def _attempt(
-        self,
-        message: bytes,
-        text: bytes,
-        check: Callable[[memoryview], Outcome],
-        deadline: float,
-        trust: str,
-    ) -> Outcome:
         self._busy += 1
         try:
-            return await self._read(message, text, check, deadline, trust)
+            return await twice(
+                lambda: self._attempt(message, text, check, deadline, trust),
+                self._give_up_what_is_stopped,
+                deadline,
+            )
         finally:
             self._busy -= 1
 
-    async def _read(
+    async def _attempt(
         self,
         message: bytes,
         text: bytes,

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from Crypto.Hash import keccak
-
 from ..contract import wire
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import Fetched, Purpose, Want
@@ -130,6 +128,9 @@ def checksummed(address: str) -> str:
 
 
 def _keccak(data: bytes) -> bytes:
+    # Loading it takes 20 ms of every start, and few workers have a node to ask.
+    from Crypto.Hash import keccak  # noqa: PLC0415
+
     return keccak.new(digest_bits=256, data=data).digest()
 
 

@@ -9,14 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any
-
-import maxminddb
+from typing import TYPE_CHECKING, Any
 
 from .. import telemetry
 from ..contract.addresses import embedded, special
 from ..contract.failures import FailureCode, WorkFailed
 from ..telemetry import Event
+
+if TYPE_CHECKING:
+    # Loading it takes 18 ms, and few workers have a database.
+    import maxminddb
 
 Address = IPv4Address | IPv6Address
 
@@ -24,7 +26,7 @@ CHECK_SECONDS = 1.0
 """How often the file is looked at, at most."""
 
 _NOT_FOUND = "IP info not found"
-_UNREADABLE = (OSError, ValueError, TypeError, maxminddb.InvalidDatabaseError)
+_UNREADABLE = (OSError, ValueError, TypeError)
 """What a file raises that is not there or no MMDB; TypeError where its metadata lack a member."""
 
 _Stamp = tuple[int, int, int]
@@ -105,11 +107,13 @@ class Geo:
         await self._renew()
         if self._reader is None:
             raise _nothing("there is no database (REMOTE_IPIP_DB_PATH)")
+        from maxminddb import InvalidDatabaseError  # noqa: PLC0415
+
         try:
             record, length = self._reader.get_with_prefix_len(address)
         except ValueError as wrong:
             raise _nothing("the database has IPv4 addresses only") from wrong
-        except maxminddb.InvalidDatabaseError as broken:
+        except InvalidDatabaseError as broken:
             _complain(broken)
             raise _nothing("the database is damaged") from broken
         if not isinstance(record, dict):
@@ -140,10 +144,15 @@ class Geo:
             telemetry.emit(Event.DATABASE_READ)
 
 
-def _read(path: str) -> maxminddb.Reader:
+def _read(path: str) -> "maxminddb.Reader":
     """A copy in memory. A mapped file that is written over would end the process with SIGBUS."""
-    with Path(path).open("rb") as file:
-        return maxminddb.open_database(file, maxminddb.MODE_FD)
+    from maxminddb import MODE_FD, InvalidDatabaseError, open_database  # noqa: PLC0415
+
+    try:
+        with Path(path).open("rb") as file:
+            return open_database(file, MODE_FD)
+    except InvalidDatabaseError as broken:
+        raise ValueError(str(broken)) from broken
 
 
 def _stamp(path: str) -> _Stamp:

@@ -92,13 +92,34 @@ class Previews:
 
         A URL that looks as if it worked only once is not fetched unless `force` says so.
         """
+        known = self.known(url, force=force, language=language, explain=explain, caller=caller)
+        if known is not None:
+            return known
+        return await self.made(url, language=language, explain=explain, deadline=deadline, caller=caller)
+
+    def known(
+        self, url: str, *, force: bool = False, language: str = "", explain: bool = False, caller: str = ""
+    ) -> bytes | None:
+        """The preview, if it takes no waiting. Raises WorkFailed."""
         try:
-            made = self._at_once(url, force=force, language=language, caller=caller) or await self._awaited(
-                url, language, deadline, caller
-            )
+            found = self._at_once(url, force=force, language=language, caller=caller)
         except WorkFailed:
             metrics.CACHE_LOOKUPS.add("failure")
             raise
+        return None if found is None else self._told(found, explain=explain)
+
+    async def made(
+        self, url: str, *, language: str = "", explain: bool = False, deadline: float, caller: str = ""
+    ) -> bytes:
+        """The preview of what was not `known` just now. Raises WorkFailed."""
+        try:
+            made = await self._awaited(url, language, deadline, caller)
+        except WorkFailed:
+            metrics.CACHE_LOOKUPS.add("failure")
+            raise
+        return self._told(made, explain=explain)
+
+    def _told(self, made: Preview, *, explain: bool) -> bytes:
         metrics.CACHE_LOOKUPS.add(made.came)
         return made.explained(self._clock()) if explain else made.body
 

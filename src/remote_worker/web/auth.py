@@ -28,6 +28,7 @@ CAMO_DIGEST = "[0-9a-fA-F]{40}|[A-Za-z0-9_-]{27}"
 """How a digest of camo, or of go-camo's base64url, looks in a path."""
 _SIGNED = re.compile(rf"/links/proxy/.*|/camo/.*|/(?:{CAMO_DIGEST})(?:/.*)?", re.DOTALL)
 """Paths of signed addresses. Nothing else of ours looks like camo's at the root."""
+_OWN_SITES = frozenset((b"same-origin", b"none"))
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 LIMITS_HEADER = b"remote-limits"
 """By which a request lowers its own ceilings: `pixels=1000000, work_seconds=2.5`."""
@@ -91,17 +92,19 @@ def check_caller(told: "Told", settings: WebSettings, path: str = "") -> None:
     is_any_name = settings.open or settings.is_authenticating
     if not is_any_name and not _is_our_name(host, settings.host_names):
         raise WorkFailed(FailureCode.FOREIGN_ORIGIN, "the Host header names another host")
-    if any(not _is_same_host(origin.decode("latin-1").lower(), host) for origin in told.origins):
-        raise WorkFailed(FailureCode.FOREIGN_ORIGIN, "the Origin header names another site")
+    for origin in told.origins:
+        if not _is_same_host(origin.decode("latin-1").lower(), host):
+            raise WorkFailed(FailureCode.FOREIGN_ORIGIN, "the Origin header names another site")
     # `same-site` is another port or another name of this machine, so it is foreign like its Origin.
-    if any(site not in (b"same-origin", b"none") for site in told.sites):
+    if not _OWN_SITES.issuperset(told.sites):
         raise WorkFailed(FailureCode.FOREIGN_ORIGIN, "the request comes from a page of another site")
 
 
 def check_loop(scope: Scope, via: str) -> None:
     """Refuse what this worker, which is called so in `Via`, has asked for itself. Raises WorkFailed."""
-    if via and any(name == b"via" and via.encode() in value for name, value in scope["headers"]):
-        raise WorkFailed(FailureCode.SELF)
+    for name, value in scope["headers"]:
+        if name == b"via" and via and via.encode() in value:
+            raise WorkFailed(FailureCode.SELF)
 
 
 class Gate:
@@ -374,7 +377,8 @@ def _stated_bytes(scope: Scope) -> int | None:
     return 0 if is_told or scope["method"] in ("GET", "HEAD", "OPTIONS") else None
 
 
-def _is_our_name(host: str, host_names: Collection[str]) -> bool:
+@functools.lru_cache(16)
+def _is_our_name(host: str, host_names: tuple[str, ...]) -> bool:
     # A name that resolves to loopback is not enough: that is how DNS rebinding reaches local services.
     name, _ = _split_port(host)
     if name.startswith("["):

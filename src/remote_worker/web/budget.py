@@ -1,9 +1,8 @@
 """How many bytes of uploads and answers may be held in memory at once, in all and for one caller."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from ..contract.failures import FailureCode, WorkFailed
 
@@ -48,22 +47,23 @@ class Share:
     budget: Budget
     caller: str
 
-    @contextmanager
-    def lease(self) -> Iterator["Lease"]:
+    def lease(self) -> "Lease":
         """What one request takes; all of it comes back when the block ends."""
-        lease = Lease(self)
-        try:
-            yield lease
-        finally:
-            self.budget.give_back(lease.taken_bytes, self.caller)
+        return Lease(self)
 
 
 class Lease:
-    """What one request holds."""
+    """What one request holds. A context manager; its end gives all of it back."""
 
     def __init__(self, share: Share) -> None:
         self._share = share
         self.taken_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._share.budget.give_back(self.taken_bytes, self._share.caller)
 
     def take(self, count: int) -> None:
         """Take some more bytes. Raises WorkFailed when so many are not free, or not for this caller."""

@@ -232,7 +232,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self._is_upgrade = True  # `_feed` starts over without it.
             return
         self._stop_clock()
-        self._check_head()
+        counted_bytes, is_chunked = self._check_head()
         self._fill_scope()
         self.cycle = Cycle(
             scope=self.scope,
@@ -250,10 +250,8 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             and self._standing is Standing.EQUAL,
             on_response=self.on_response_complete,
         ).begin(self)
-        self._counted_bytes = next((int(v) for name, v in self.headers if name == b"content-length"), None)
-        self._framed_bytes, self._chunked_bytes = 0, None
-        if any(name == b"transfer-encoding" for name, _ in self.headers):
-            self._chunked_bytes = 0
+        self._counted_bytes = counted_bytes
+        self._framed_bytes, self._chunked_bytes = 0, 0 if is_chunked else None
         if self._active is None:
             self._start(self.cycle)
         elif len(self._queue) < MOST_PIPELINED:
@@ -434,11 +432,17 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         if rest and self._discarded_bytes is None:
             self._feed(rest)
 
-    def _check_head(self) -> None:
+    def _check_head(self) -> tuple[int | None, bool]:
+        """How long the body is where that is known, and whether it comes in chunks."""
         version = self.parser.get_http_version()
-        names = [name for name, _ in self.headers]
-        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
-        hosts = names.count(b"host")
+        hosts, counted_bytes, codings = 0, None, []
+        for name, value in self.headers:
+            if name == b"host":
+                hosts += 1
+            elif name == b"content-length":
+                counted_bytes = int(value)
+            elif name == b"transfer-encoding":
+                codings.append(value.strip().lower())
         # llhttp refuses both lengths at once, two lengths, and codings that do not end in `chunked`.
         if (
             version not in ("1.0", "1.1")
@@ -449,6 +453,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             raise _Refused(FailureCode.BAD_REQUEST)
         self.scope["http_version"] = version
         self.expect_100_continue = self.expect_100_continue and version == "1.1"
+        return counted_bytes, bool(codings)
 
     def _fill_scope(self) -> None:
         url = httptools.parse_url(self.url)

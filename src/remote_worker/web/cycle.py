@@ -175,9 +175,12 @@ class Cycle(RequestResponseCycle):
         """Make the head; it leaves with the first part of the body."""
         lines = [STATUS_LINE[message["status"]]]
         length: int | None = None
-        for name, value in [*self.default_headers, *message.get("headers", [])]:
-            if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
-                raise RuntimeError("a header that would break the head")
+        headers = [*self.default_headers, *message.get("headers", [])]
+        # Both look for single characters, so all are looked through at once.
+        is_bad_name = HEADER_RE.search(b"".join([name for name, _ in headers]))
+        if is_bad_name or HEADER_VALUE_RE.search(b"".join([value for _, value in headers])):
+            raise RuntimeError("a header that would break the head")
+        for name, value in headers:
             if name == b"content-length":
                 length = int(value)
             elif name == b"connection":

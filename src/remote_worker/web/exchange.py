@@ -204,7 +204,7 @@ def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
 def _marked(headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[bytes, bytes]]:
     """With our marks; an answer that says itself how it may be kept is left to it."""
     own, marks = list(headers), _marks(exchange)
-    if any(name == b"cache-control" for name, _ in own):
+    if b"cache-control" in [name for name, _ in own]:
         marks = [mark for mark in marks if mark[0] != b"cache-control"]
     return own + marks
 

@@ -33,10 +33,11 @@ async def read_json(request: Request, settings: WebSettings, lease: Lease, *, mo
 
     Raises WorkFailed, or ClientGone when the body is cut.
     """
-    if not _MEDIA_TYPE.fullmatch(request.headers.get("content-type", "")):
+    told = dict(reversed([*request.scope["headers"]]))  # Of several with one name the first.
+    if not _MEDIA_TYPE.fullmatch(told.get(b"content-type", b"").decode("latin-1")):
         raise WorkFailed(FailureCode.UNSUPPORTED_MEDIA_TYPE)
     # The server has checked that these are digits.
-    if int(request.headers.get("content-length", "0")) > most_bytes:
+    if int(told.get(b"content-length", b"0")) > most_bytes:
         raise WorkFailed(FailureCode.TOO_LARGE, _TOO_LARGE)
     body = bytearray()
 

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Mapping
 from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from starlette.types import Scope
 
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import LONGEST_SIDE
@@ -21,6 +24,11 @@ _PLACING = ("mode", "gravity", "background", "enlarge")
 """Parameters that ask for more than scaling down."""
 AD_HOC = ("fit", "format", "quality", "animated", *_PLACING)
 """Parameters with which a caller picks sizes and formats."""
+
+
+def query(scope: Scope) -> dict[str, str]:
+    """The parameters of an address by name, of several with one name the last."""
+    return dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
 
 
 def box(text: str) -> tuple[int, int] | None:

@@ -21,7 +21,7 @@ from .callers import Callers
 from .exchange import answer_failure
 from .fields import is_form, read_fields
 from .json_body import read_json
-from .parameters import is_on
+from .parameters import is_on, query
 from .problems import JSON_TYPE, line
 from .settings import WebSettings
 from .stopping import REASON
@@ -53,18 +53,16 @@ class PreviewEndpoints:
         if request.method == "DELETE":
             purged = await self._previews.purge(url)
             return json_answer({"purged": purged, "status": "ok", "success": True})
-        explain = _is_asked(asked, "explain")
-        deadline = time.monotonic() + self._links.preview_seconds
-        work = self._previews.preview(
-            url,
-            force=_is_asked(asked, "force"),
-            language=_language(asked),
-            explain=explain,
-            deadline=deadline,
-            caller=self._callers.of(request.scope),
-        )
+        explain, force, language = _is_asked(asked, "explain"), _is_asked(asked, "force"), _language(asked)
+        caller = self._callers.of(request.scope)
         try:
-            body = await while_wanted(request, work, deadline=deadline + GRACE_SECONDS)
+            body = self._previews.known(url, force=force, language=language, explain=explain, caller=caller)
+            if body is None:
+                deadline = time.monotonic() + self._links.preview_seconds
+                work = self._previews.made(
+                    url, language=language, explain=explain, deadline=deadline, caller=caller
+                )
+                body = await while_wanted(request, work, deadline=deadline + GRACE_SECONDS)
         except WorkFailed as failed:
             hops = failed.hops if explain and isinstance(failed, FetchFailed) else ()
             more = {"explain": {"hops": [explained_hop(hop) for hop in hops]}} if explain else None
@@ -122,7 +120,7 @@ class PreviewEndpoints:
     async def _asked(self, request: Request) -> Mapping[str, Any]:
         """The parameters, of the address and of the body, which goes first."""
         if request.method != "POST":
-            return request.query_params
+            return query(request.scope)
         told: Mapping[str, Any] = {}
         with self._budget.share(self._callers.of(request.scope)).lease() as lease:
             if is_form(request):
@@ -131,7 +129,7 @@ class PreviewEndpoints:
                 told = await read_json(request, self._settings, lease, most_bytes=2 * BYTES_PER_URL)
         if not isinstance(told, Mapping):
             raise WorkFailed(FailureCode.BAD_PARAMETER, "the body is not an object")
-        return {**request.query_params, **told}
+        return {**query(request.scope), **told}
 
 
 class _Lines(Response):
