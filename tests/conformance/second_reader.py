@@ -174,8 +174,8 @@ class ImageMagick:
     def pixels(self, paths: Sequence[Path], sides: Sequence[int], *, scaled: bool = False) -> list[bytes]:
         """RGBA of each file's first frame as sRGB, `scaled` to its side; empty when one cannot be read."""
         firsts = [f"{path}[0]" for path in paths]
-        # Only the heads are read: each line is one file's, for every file is one picture.
-        described = (self._run(["-ping", *firsts, "-format", f"{PROFILE}\n", "info:"]) or b"").splitlines()
+        # Each line is one file's, for of every file only one picture is taken.
+        described = (self._run([*firsts, "-format", f"{PROFILE}\n", "info:"]) or b"").splitlines()
         if len(described) != len(paths):
             return [b""] * len(paths)
         steps: list[str] = []
