@@ -9,9 +9,11 @@ import pytest
 from .corpora import Sample
 from .examine import Ahead, Examiner
 from .second_reader import Exiftool, ImageMagick, find_imagemagick
-from .service import Service, started
+from .service import Rest, Service, started
 
 LAST = ("test_load", "test_from_outside")
+HURRY = {"REMOTE_CPU_SECONDS": "1", "REMOTE_DECODE_SECONDS": "4"}
+"""What works without end is ended as surely as in ordinary settings, and sooner."""
 
 
 @pytest.hookimpl(trylast=True)
@@ -28,12 +30,28 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="session")
-def at_rest(service: Service) -> tuple[int, int, int]:
-    """Descriptors, processes and resident bytes of the service once it has warmed up, before the corpora."""
+def hurried_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One that gives less time to each picture: bombs go here."""
+    with started(tmp_path_factory.mktemp("hurried") / "log", settings=HURRY) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def at_rest(service: Service) -> Rest:
+    """The service once it has warmed up, before the corpora."""
+    return _at_rest(service)
+
+
+@pytest.fixture(scope="session")
+def hurried_at_rest(hurried_service: Service) -> Rest:
+    """The other one."""
+    return _at_rest(hurried_service)
+
+
+def _at_rest(service: Service) -> Rest:
     for _ in range(50):
         service.post("/images/fit/16", b"no image")
-    descriptors, processes = service.settled()
-    return descriptors, processes, service.resident_bytes()
+    return service.at_rest()
 
 
 @pytest.fixture(scope="session")
@@ -58,13 +76,16 @@ def reference_maker(tmp_path_factory: pytest.TempPathFactory) -> ImageMagick | N
 def findings(
     request: pytest.FixtureRequest,
     service: Service,
-    at_rest: tuple[int, int, int],
+    hurried_service: Service,
+    at_rest: Rest,
+    hurried_at_rest: Rest,
     exiftool_process: Exiftool | None,
     reference_maker: ImageMagick | None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Ahead]:
     """Findings about a sample; as many samples at once as the service decodes at once."""
     assert at_rest
+    assert hurried_at_rest
     wanted: dict[str, Sample] = {}
     for item in request.session.items:
         sample = (
@@ -76,6 +97,7 @@ def findings(
             wanted[sample.id] = sample
     examiner = Examiner(
         service=service,
+        hurried_service=hurried_service,
         folder=tmp_path_factory.mktemp("outputs"),
         exiftool=exiftool_process,
         imagemagick=reference_maker,

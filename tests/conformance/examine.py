@@ -35,19 +35,21 @@ class Examiner:
     """Asks the service about samples, several at once; the second readers may be missing."""
 
     service: Service
+    hurried_service: Service
     folder: Path
     exiftool: Exiftool | None
     imagemagick: ImageMagick | None
 
     def __call__(self, sample: Sample) -> Findings:
         data = sample.read()
+        service = self.hurried_service if sample.expected == "bomb" else self.service
         findings = Findings(
-            info=self.service.post("/images/info", data),
-            fit=self.service.post(
+            info=service.post("/images/info", data),
+            fit=service.post(
                 "/images/fit/10000" if not sample.is_hostile else "/images/fit/800", data, raw=True
             ),
-            avatars=self.service.post("/images/rescale_avatar", data),
-            benign=self.service.post("/images/fit/16", BENIGN, raw=True),
+            avatars=service.post("/images/rescale_avatar", data),
+            benign=service.post("/images/fit/16", BENIGN, raw=True),
         )
         if sample.expected == "ok":
             where = self.folder / sample.id.replace("/", "-")
@@ -66,20 +68,21 @@ class Examiner:
             findings.sizes = self.exiftool.sizes([where / name for name in pictures])
         sides = {int(name.removeprefix("avatar")): where / name for name in pictures if name != "output"}
         if self.imagemagick and sides and sample.format in READ_BY_IMAGEMAGICK:
-            findings.likeness = self._compare(sample, sides)
+            findings.likeness = self._compare(sample, sides, where)
 
-    def _compare(self, sample: Sample, avatars: dict[int, Path]) -> dict[str, float]:
+    def _compare(self, sample: Sample, avatars: dict[int, Path], where: Path) -> dict[str, float]:
         assert self.imagemagick
-        ours = {side: self.imagemagick.pixels(path) for side, path in avatars.items()}
+        ours = dict(zip(avatars, self.imagemagick.pixels(list(avatars.values()), list(avatars)), strict=True))
         likeness: dict[str, float] = {}
         orientation = sample.orientation or (self.exiftool.orientation(sample.path) if self.exiftool else 1)
         if sample.format in ALPHA_UNREAD and any(_has_transparency(pixels) for pixels in ours.values()):
             return {}
-        for way in WAYS:
+        original = self.imagemagick.read(sample.path, sample.format, orientation, where)
+        for way in WAYS if original else ():
             wanted = [side for side in avatars if likeness.get(f"avatar{side}", 0) < ALIKE]
             if not wanted:
                 break
-            theirs = self.imagemagick.reference(sample.path, sample.format, orientation, wanted, way)
+            theirs = self.imagemagick.reference(original, wanted, way)
             for side in wanted if theirs else ():
                 mine = ours[side]
                 alike = similarity(mine, theirs[side], side) if mine and theirs else 0.0
@@ -104,5 +107,5 @@ class Ahead:
         self._pool.shutdown(cancel_futures=True)
 
 
-def _has_transparency(rgba: bytes | None) -> bool:
-    return rgba is not None and min(rgba[3::4]) < 255
+def _has_transparency(rgba: bytes) -> bool:
+    return min(rgba[3::4], default=255) < 255

@@ -59,6 +59,9 @@ WAYS = (
     Way(crop_first=True, round_up=True, colours_first=False),
 )
 
+PROFILE = "%[colorspace] %[profile:icc]"
+"""More than one word of it: there is a colour profile."""
+
 
 class Exiftool:
     """One exiftool process that answers many questions; each thread has its own."""
@@ -119,6 +122,17 @@ class Exiftool:
         return process
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """A picture that ImageMagick has read once: upright, in a form that it reads again at once."""
+
+    path: Path
+    width: int
+    height: int
+    colours: Sequence[str]
+    """What makes sRGB of it."""
+
+
 class ImageMagick:
     """Reads a picture's pixels, and makes the avatars that the service's are compared with."""
 
@@ -127,18 +141,22 @@ class ImageMagick:
         self._profile = folder / "srgb.icc"
         self._profile.write_bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
 
-    def reference(
-        self, path: Path, form: str, orientation: int, sides: Sequence[int], way: Way
-    ) -> dict[int, bytes] | None:
-        """RGBA of the square middle at each side, or None when this reader cannot read the file."""
-        first, upright = self._first(path, form), self._upright(form, orientation)
-        size = self._run([first, *upright, "-format", "%w %h", "info:"])
-        if size is None:
+    def read(self, path: Path, form: str, orientation: int, folder: Path) -> Original | None:
+        """The picture, kept in the folder, or None when this reader cannot read the file."""
+        kept = folder / "original.mpc"
+        told = ["-print", f"{PROFILE}\n", *self._upright(form, orientation), "-print", "%w %h\n"]
+        said = self._run([self._first(path, form), *told, str(kept)])
+        if said is None:
             return None
-        width, height = map(int, size.split()[:2])
-        least = min(width, height)
+        *described, size = said.splitlines()
+        width, height = map(int, size.split())
+        return Original(path=kept, width=width, height=height, colours=self._colours(b" ".join(described)))
+
+    def reference(self, original: Original, sides: Sequence[int], way: Way) -> dict[int, bytes] | None:
+        """RGBA of the square middle at each side, or None when that fails."""
+        least = min(original.width, original.height)
         odd = 1 if way.round_up else 0
-        left, top = (width - least + odd) // 2, (height - least + odd) // 2
+        left, top = (original.width - least + odd) // 2, (original.height - least + odd) // 2
         steps: list[str] = []
         for side in sides:
             if not way.crop_first:
@@ -147,16 +165,25 @@ class ImageMagick:
             else:
                 steps += ["(", "-clone", "0", "-crop", f"{least}x{least}+{left}+{top}", "+repage"]
                 steps += ["-resize", f"{side}x{side}!", ")"]
-        colours = self._colours(path)
-        before, after = (colours, []) if way.colours_first else ([], colours)
-        options = [first, *upright, *before, "-filter", "Lanczos", "-background", "none"]
+        before, after = (original.colours, []) if way.colours_first else ([], original.colours)
+        options = [str(original.path), *before, "-filter", "Lanczos", "-background", "none"]
         pixels = self._run([*options, *steps, "-delete", "0", *after, "-depth", "8", "rgba:-"])
-        return None if pixels is None else _cut(pixels, sides)
+        parts = None if pixels is None else _cut(pixels, sides)
+        return parts and dict(zip(sides, parts, strict=True))
 
-    def pixels(self, path: Path, size: tuple[int, int] | None = None) -> bytes | None:
-        """RGBA of the first frame as sRGB, scaled to exactly `size` when that is given."""
-        scaled = ["-resize", f"{size[0]}x{size[1]}!"] if size else []
-        return self._run([f"{path}[0]", *self._colours(path), *scaled, "-depth", "8", "rgba:-"])
+    def pixels(self, paths: Sequence[Path], sides: Sequence[int], *, scaled: bool = False) -> list[bytes]:
+        """RGBA of each file's first frame as sRGB, `scaled` to its side; empty when one cannot be read."""
+        firsts = [f"{path}[0]" for path in paths]
+        # Each line is one file's, for of every file only one picture is taken.
+        described = (self._run([*firsts, "-format", f"{PROFILE}\n", "info:"]) or b"").splitlines()
+        if len(described) != len(paths):
+            return [b""] * len(paths)
+        steps: list[str] = []
+        for first, said, side in zip(firsts, described, sides, strict=True):
+            resized = ["-resize", f"{side}x{side}!"] if scaled else []
+            steps += ["(", first, *self._colours(said), *resized, ")"]
+        pixels = self._run([*steps, "-depth", "8", "rgba:-"])
+        return (pixels and _cut(pixels, sides)) or [b""] * len(paths)
 
     def _first(self, path: Path, form: str) -> str:
         prefix = {"apng": "png:", "jpeg": "jpeg:", "ico": "ico:"}.get(form, "")
@@ -172,8 +199,7 @@ class ImageMagick:
         whole = ["-coalesce"] if form in ("gif", "webp") else []
         return [*whole, "-orient", TURNED.get(orientation, "TopLeft"), "-auto-orient", "+repage"]
 
-    def _colours(self, path: Path) -> list[str]:
-        described = self._run([f"{path}[0]", "-format", "%[colorspace] %[profile:icc]", "info:"]) or b""
+    def _colours(self, described: bytes) -> list[str]:
         if len(described.split()) > 1:
             return ["-profile", str(self._profile), "-colorspace", "sRGB"]
         return ["-colorspace", "sRGB"]
@@ -206,10 +232,10 @@ def find_imagemagick() -> list[str] | None:
     return None
 
 
-def _cut(pixels: bytes, sides: Iterable[int]) -> dict[int, bytes] | None:
-    parts, at = {}, 0
+def _cut(pixels: bytes, sides: Iterable[int]) -> list[bytes] | None:
+    parts, at = [], 0
     for side in sides:
-        parts[side] = pixels[at : at + side * side * 4]
+        parts.append(pixels[at : at + side * side * 4])
         at += side * side * 4
     if at != len(pixels):
         print(f"ImageMagick gave {len(pixels)} bytes and not {at}", file=sys.stderr)

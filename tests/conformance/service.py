@@ -53,6 +53,15 @@ class Answer:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """What a service holds while nothing is asked of it."""
+
+    descriptors: int
+    processes: int
+    resident_bytes: int
+
+
 class Service:
     """The running service. One client for each thread that calls."""
 
@@ -106,6 +115,11 @@ class Service:
             before = now
             time.sleep(0.1)
         raise AssertionError(f"the service did not come to rest: {before}, {self.tree()}")
+
+    def at_rest(self) -> Rest:
+        """Hang up and wait; what it holds then."""
+        descriptors, processes = self.settled()
+        return Rest(descriptors=descriptors, processes=processes, resident_bytes=self.resident_bytes())
 
     def hang_up(self) -> None:
         """Close every connection of every thread; the next call opens a new one."""

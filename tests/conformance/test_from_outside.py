@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-from .service import Service
+import pytest
+
+from .service import Rest, Service
 
 DECODER_FILES = re.compile(
     r"PIL/|pillow|heif|jxl|resvg|isal|cykooz|webp|avif|openjp2|libtiff|libjpeg|libde265|x265|lcms|imagecodecs|vips",
@@ -24,16 +26,22 @@ def test_the_host_never_loads_an_image_library(service: Service) -> None:
     assert not [path for path in mapped if DECODER_FILES.search(path)]
 
 
-def test_the_service_comes_to_rest_as_it_was(service: Service, at_rest: tuple[int, int, int]) -> None:
-    descriptors, processes, resident_bytes = at_rest
+@pytest.mark.parametrize(
+    ("which", "before"), [("service", "at_rest"), ("hurried_service", "hurried_at_rest")]
+)
+def test_the_service_comes_to_rest_as_it_was(which: str, before: str, request: pytest.FixtureRequest) -> None:
+    was: Rest = request.getfixturevalue(before)
+    service: Service = request.getfixturevalue(which)
 
-    now = service.settled()
+    now = service.at_rest()
 
-    assert now == (descriptors, processes)
-    assert service.resident_bytes() < resident_bytes + GROWTH_BYTES
+    assert (now.descriptors, now.processes) == (was.descriptors, was.processes)
+    assert now.resident_bytes < was.resident_bytes + GROWTH_BYTES
 
 
-def test_no_process_is_left_dead_or_running(service: Service) -> None:
+@pytest.mark.parametrize("which", ["service", "hurried_service"])
+def test_no_process_is_left_dead_or_running(which: str, request: pytest.FixtureRequest) -> None:
+    service: Service = request.getfixturevalue(which)
     service.settled()
 
     assert set(service.tree().values()) <= {"S", "I"}

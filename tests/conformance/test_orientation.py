@@ -11,7 +11,7 @@ from .second_reader import ImageMagick
 from .service import Service
 from .similarity import mean_difference
 
-SIDES = (48, 48)
+SIDE = 48
 SAME = 6.0
 """Levels of 255. A turned picture is more than twenty away."""
 
@@ -40,15 +40,16 @@ def test_a_set_of_orientations_comes_out_alike(
 ) -> None:
     if "prepare" in question and SETS[stem][0].format != "jpeg":
         pytest.skip("prepare_jpeg takes JPEG only")
-    seen: dict[str, bytes] = {}
+    written: list[Path] = []
     for number, sample in enumerate(SETS[stem]):
         answer = service.post(question, sample.read(), raw=True)
         assert answer.status == 200, (sample.id, answer.json)
-        (tmp_path / f"{number}").write_bytes(answer.body)
-        seen[sample.id] = reference_maker.pixels(tmp_path / f"{number}", SIDES) or b""
-    first = next(iter(seen.values()))
+        written.append(tmp_path / f"{number}")
+        written[-1].write_bytes(answer.body)
+    seen = reference_maker.pixels(written, [SIDE] * len(written), scaled=True)
 
-    distance = {name: mean_difference(first, pixels) for name, pixels in seen.items()}
+    names = [sample.id for sample in SETS[stem]]
+    distance = {name: mean_difference(seen[0], pixels) for name, pixels in zip(names, seen, strict=True)}
 
     assert max(distance.values()) < SAME, distance
 
@@ -56,6 +57,7 @@ def test_a_set_of_orientations_comes_out_alike(
 @pytest.mark.needs_imagemagick
 def test_a_picture_that_lies_on_its_side_is_far_from_upright(reference_maker: ImageMagick) -> None:
     members = [sample for sample in samples() if re.fullmatch(r"own/jpeg/orientation-[1368]\.jpg", sample.id)]
-    upright, *turned = (reference_maker.pixels(sample.path, SIDES) or b"" for sample in members)
+    paths = [sample.path for sample in members]
+    upright, *turned = reference_maker.pixels(paths, [SIDE] * len(paths), scaled=True)
 
     assert min(mean_difference(upright, pixels) for pixels in turned) > 3 * SAME

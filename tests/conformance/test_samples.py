@@ -141,6 +141,14 @@ def test_a_bomb_is_refused_or_bounded(sample: Sample, findings: Ahead) -> None:
         )
 
 
+@each([sample for sample in SAMPLES if sample.id.endswith("gen-pattern-exponential.svg")])
+def test_a_bomb_is_bounded_in_ordinary_settings(sample: Sample, service: Service) -> None:
+    answer = service.post("/images/fit/800", sample.read(), raw=True)
+
+    assert _is_past_its_deadline(answer), (answer.status, answer.json)
+    assert answer.seconds < ANSWER_SECONDS
+
+
 @each([sample for sample in GOOD if sample.is_hostile])
 def test_good_pixels_in_a_hostile_wrapping_are_shown(sample: Sample, findings: Ahead) -> None:
     found = findings[sample]

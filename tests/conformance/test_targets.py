@@ -29,7 +29,13 @@ def test_every_target_is_written_from_every_sample(service: Service) -> None:
         return sample.id, switches, answer.status, answer.code
 
     with ThreadPoolExecutor(AT_ONCE) as callers:
-        answers = list(callers.map(ask, product(shown, TARGETS, "01")))
+        answers = list(callers.map(ask, filter(_tells_more, product(shown, TARGETS, "01"))))
 
     assert len(answers) > 500
     assert [answer for answer in answers if answer[2] != 200] == []
+
+
+def _tells_more(question: tuple[Sample, str, str]) -> bool:
+    """To ask for frames where nothing moves: the project's own pictures, which have every format, will do."""
+    sample, _, animated = question
+    return animated == "0" or sample.frames != 1 or sample.id.startswith("own/")

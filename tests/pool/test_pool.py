@@ -66,10 +66,15 @@ def template_pid(pool: Pool, name: str = "raster") -> int:
 
 
 async def ready_children(pool: Pool, count: int) -> set[int]:
-    """The children that wait, once the host has all of them in its hands."""
-    await until(lambda: len(children_of(template_pid(pool))) == count)
-    pids = children_of(template_pid(pool))
-    await until(lambda: pids <= held())
+    """The children that wait, once the host has all of them in its hands: none that just did its work."""
+    pids: set[int] = set()
+
+    def are_held() -> bool:
+        nonlocal pids
+        pids = children_of(template_pid(pool))
+        return len(pids) == count and pids <= held()
+
+    await until(are_held)
     for _ in range(5):  # From reading the word of a birth to having a child to lend it is some turns.
         await asyncio.sleep(0)
     return pids

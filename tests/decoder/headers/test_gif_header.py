@@ -110,10 +110,10 @@ def test_a_comment_does_not_count_as_a_frame() -> None:
 
 def test_100_000_frames_are_counted_at_once() -> None:
     data = screen() + frame() * 100_000 + b";"
-    began = time.perf_counter()
+    began = time.process_time()
 
     assert read(data).frames == 100_000
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_file_that_is_cut_off_tells_the_frames_up_to_there() -> None:

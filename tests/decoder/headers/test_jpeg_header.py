@@ -234,18 +234,18 @@ def test_a_file_that_is_cut_off_behind_its_frame_header_is_told() -> None:
 @pytest.mark.parametrize("coded", [b"\xff\0" * 8_000_000, b"\xff\xd0" * 8_000_000, b"\xff" * 16_000_000])
 def test_the_end_is_found_in_linear_time(coded: bytes) -> None:
     data = jpeg(after=scan(coded), trailer=second_picture(exif(has_gps=True)))
-    began = time.perf_counter()
+    began = time.process_time()
 
     assert read(data).has_gps
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_million_segments_end_at_once() -> None:
     data = b"\xff\xd8" + sof() + segment(0xE1, b"Exif\0\0II") * 1_000_000 + scan() + EOI
-    began = time.perf_counter()
+    began = time.process_time()
 
     assert read(data).width == 3
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 FULL = jpeg(exif(6), more_xmp(has_gps=True), mpf([0, 99]), resources(has_gps=False), trailer=mp4())
