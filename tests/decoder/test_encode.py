@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pillow_jxl  # noqa: F401  Pillow writes JPEG XL from then on.
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
