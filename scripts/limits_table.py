@@ -1449,7 +1449,7 @@ NO_LIMITS = {
     "decoder.loaders.apng:_MOST_BYTES": "the longest palette that PNG knows",
     "decoder.jpeg_bytes:MOST_PAYLOAD": "the longest segment that JPEG knows",
     "decoder.jpeg_turn:MOST_UNITS": "the strips in which a picture is turned",
-    "decoder.jpeg_turn:MOST_BYTES_A_SAMPLE": "room for what is written",
+    "decoder.encode:MOST_BYTES_A_SAMPLE": "room for what is written",
     "decoder.pictures:_MOST_HOLES": "how memory is laid out before the seal",
     "nameservers": "who is asked",
     "fetch.door:_LONGEST_PAUSE_SECONDS": "between two starts of a process that fails",

@@ -4,6 +4,8 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+import pillow_jxl  # noqa: F401  Pillow writes JPEG XL from then on.
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
@@ -104,6 +106,20 @@ def test_small_and_flat_jpegs_have_huffman_tables_of_their_own(
     body = encode.encode(Image.merge("RGB", (gray, gray.rotate(180), gray)), "jpeg", 95, LIMIT)
 
     assert (USUAL_CODES in body) is is_usual
+
+
+@pytest.mark.parametrize(("size", "quality"), [((256, 256), 94), ((256, 256), 100), ((1, 65_400), None)])
+def test_even_noise_and_narrow_pictures_are_written_as_jpeg(
+    size: tuple[int, int], quality: int | None
+) -> None:
+    levels = np.random.default_rng(1).integers(0, 2, (size[1], size[0], 3), np.uint8) * 255
+
+    body = encode.encode(Image.fromarray(levels), "jpeg", quality, LIMIT)
+
+    read = Image.open(io.BytesIO(body))
+    read.load()
+    assert read.size == size
+    assert len(body) > size[0] * size[1]  # Pillow's own guess of what it takes.
 
 
 @pytest.mark.parametrize("name", ["avif", "webp"])

@@ -3,7 +3,8 @@
 import io
 import mmap
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,30 @@ def _jpeg(image: Image.Image, quality: int | None, _: int) -> bytes:
         made = save(image, "JPEG", quality=quality, subsampling="4:2:0")
         if len(made) > _SMALL_JPEG_BYTES:
             return made
-    return save(image, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
+        return save(image, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
+    with room_for_jpeg(image):
+        return save(image, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
+
+
+@contextmanager
+def room_for_jpeg(image: Image.Image) -> Iterator[None]:
+    """Room for the worst there is: libjpeg writes optimised and progressive pictures into one buffer.
+
+    Pillow guesses one or two bytes a pixel, too few for noise and for narrow pictures, of which whole
+    blocks are coded all the same.
+    """
+    usual = ImageFile.MAXBLOCK
+    width, height = (-(-side // _JPEG_UNIT) * _JPEG_UNIT for side in image.size)
+    ImageFile.MAXBLOCK = MOST_BYTES_A_SAMPLE * len(image.getbands()) * width * height
+    try:
+        yield
+    finally:
+        ImageFile.MAXBLOCK = usual
+
+
+_JPEG_UNIT = 16
+MOST_BYTES_A_SAMPLE = 4
+"""The longest Huffman code and value are 27 bits."""
 
 
 _SMALL_JPEG_PIXELS = 256 * 256

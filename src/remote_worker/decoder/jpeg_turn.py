@@ -10,6 +10,7 @@ from PIL import Image, ImageFile, JpegImagePlugin, _imaging
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import Limits
 from . import jpeg_bytes, operations
+from .encode import room_for_jpeg
 from .header import turned
 from .jpeg_bytes import Buffer, Jpeg, Pieces
 from .loaders.canvas import Memory
@@ -26,8 +27,6 @@ STRIP_ROWS = 256
 """A strip that is turned and encoded at once stays in the cache, and takes no large memory of its own."""
 MOST_UNITS = 65_535
 """Coded units between two restart markers."""
-MOST_BYTES_A_SAMPLE = 4
-"""The longest Huffman code and value are 27 bits."""
 
 
 class Prepared(NamedTuple):
@@ -245,15 +244,9 @@ def _encoded(image: Image.Image, **options: Any) -> bytes:
     try:
         image.save(output, "JPEG", **options)
     except OSError:
-        # Pillow gives libjpeg one buffer for a whole progressive or optimised picture, and its guess of
-        # two bytes a pixel is too small for noise at the highest quality.
-        usual = ImageFile.MAXBLOCK
-        ImageFile.MAXBLOCK = MOST_BYTES_A_SAMPLE * len(image.getbands()) * image.width * image.height
-        try:
-            output = io.BytesIO()
+        output = io.BytesIO()
+        with room_for_jpeg(image):
             image.save(output, "JPEG", **options)
-        finally:
-            ImageFile.MAXBLOCK = usual
     return output.getvalue()
 
 

@@ -103,6 +103,15 @@ def test_a_place_is_told_in_degrees() -> None:
     assert fields(gps()) == {}
 
 
+def test_nothing_lies_below_nought_at_the_equator_and_at_greenwich() -> None:
+    nought = 5, 3, struct.pack("<6I", 0, 1, 0, 1, 0, 1)
+
+    found = place(gps(t1=text(b"S\0"), t2=nought, t3=text(b"W\0"), t4=nought))
+
+    assert found is not None
+    assert (str(found["latitude"]), str(found["longitude"])) == ("0.0", "0.0")
+
+
 @pytest.mark.parametrize(
     "broken",
     [

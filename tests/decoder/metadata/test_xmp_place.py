@@ -37,6 +37,7 @@ def test_coordinates_are_told_in_degrees(
     found = xmp_place.place(packet(GPSLatitude=latitude, GPSLongitude=longitude))
 
     assert found == {"latitude": expected[0], "longitude": expected[1], "altitude": None}
+    assert "-0.0" not in str(found)
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def _degrees(
     if sign is None or not 1 <= len(numbers) <= 3 or numbers[0] is None:
         return None
     whole = sum((number or 0) / 60**power for power, number in enumerate(numbers))
-    return sign * round(whole, 9) if 0 <= whole <= most else None
+    return sign * round(whole, 9) + 0.0 if 0 <= whole <= most else None  # Never -0.0.
 
 
 def _altitude(found: dict[int, _Raw]) -> float | None:

@@ -36,7 +36,7 @@ def _degrees(text: str, signs: dict[str, int], most: int) -> float | None:
         sign = signs[match[4].upper()]
     else:
         return None
-    return sign * round(whole, 9) if whole <= most else None
+    return sign * round(whole, 9) + 0.0 if whole <= most else None  # Never -0.0.
 
 
 _PLAIN_DEGREES = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{1,16})?")
