@@ -1,22 +1,31 @@
 """For HEALTHCHECK: ends with 0 when this container's worker is ready, and says what it answered otherwise."""
 
+import contextlib
 import http.client
 import os
 import socket
 import ssl
 import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
 
 SECONDS = 4.0
 
 
 def main() -> int:
     """Ask `/readyz` of the port that the worker listens on."""
-    port = int(os.environ.get("REMOTE_PORT") or 5000)
-    if os.environ.get("REMOTE_TLS_CLIENT_REQUIRED", "").lower() in ("1", "on", "true", "yes"):
+    file = _settings_file()
+
+    def told(name: str) -> str:
+        return os.environ.get(f"REMOTE_{name.upper()}", str(file.get(name, ""))).strip()
+
+    port = int(told("port") or 5000)
+    if told("tls_client_required").lower() in ("1", "on", "true", "yes"):
         # It talks to those with a certificate alone; that it listens is what others can see.
         return _listens(port)
     connection: http.client.HTTPConnection
-    if os.environ.get("REMOTE_TLS_CERT"):
+    if told("tls_cert"):
         # The certificate has the service's name, not this one; and nothing but a status is read.
         context = ssl._create_unverified_context()  # noqa: S323
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=SECONDS, context=context)
@@ -33,6 +42,14 @@ def main() -> int:
         return 0
     print(f"{answer.status}: {said.decode(errors='replace')}")
     return 1
+
+
+def _settings_file() -> Mapping[str, object]:
+    path = os.environ.get("REMOTE_SETTINGS_FILE", "").strip()
+    # A worker does not start with one that cannot be used, or has it in memory already.
+    with contextlib.suppress(OSError, ValueError):
+        return tomllib.loads(Path(path).read_text("utf-8")) if path else {}
+    return {}
 
 
 def _listens(port: int) -> int:

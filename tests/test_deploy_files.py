@@ -136,8 +136,9 @@ def test_files_of_the_image_are_read_by_its_user_whoever_may_read_them_in_the_ch
         ({"REMOTE_TLS_CLIENT_CA": "ca.pem", "REMOTE_TLS_CLIENT_REQUIRED": "On"}, 0),
     ],
 )
+@pytest.mark.parametrize("is_in_file", [False, True], ids=["environment", "settings file"])
 def test_health_is_asked_for_unless_only_certificates_are_answered(
-    variables: dict[str, str], status: int
+    tmp_path: Path, variables: dict[str, str], status: int, is_in_file: bool
 ) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -153,6 +154,11 @@ def test_health_is_asked_for_unless_only_certificates_are_answered(
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         told = {"REMOTE_PORT": str(server.server_port), "REMOTE_TLS_CERT": "cert.pem", **variables}
+        if is_in_file:
+            lines = [f"{name.removeprefix('REMOTE_').lower()} = {value!r}" for name, value in told.items()]
+            file = tmp_path / "settings.toml"
+            file.write_text("\n".join(lines).replace("'On'", "true") + "\nconnections = 8\n")
+            told = {"REMOTE_SETTINGS_FILE": str(file)}
         done = subprocess.run(
             [sys.executable, "-I", str(DEPLOY / "healthcheck.py")],
             env=told,

@@ -642,6 +642,23 @@ def test_the_event_loop_does_not_wait_for_keys_and_the_last_file_counts(
         assert sorted(gate.keys.named if gate.keys else ()) == ["third"]
 
 
+def test_a_signature_is_good_once_also_when_its_key_is_called_otherwise(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "remote_worker")
+    path = tmp_path / "keys.toml"
+    secret = f'hmac = {{"app-1" = "{SECRET}"}}'
+    with serving(keys_file=write(path, one_key(secret))) as service:
+        request = get("/capabilities", *signature("GET", "/capabilities"))
+        assert ask(service, request).status == 200
+        write(path, one_key(secret, name="renamed"))
+        service.in_loop(service.server.renew)
+        until(lambda: "keys_read" in caplog.messages)
+
+        assert ask(service, request).status == 401
+        assert ask(service, get("/capabilities", *signature("GET", "/capabilities"))).status == 200
+
+
 def test_the_log_has_the_name_of_the_key_and_no_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "remote_worker")
     with serving(keys_file=write(tmp_path / "keys", one_key(f'hmac = {{"app-1" = "{SECRET}"}}'))) as service:

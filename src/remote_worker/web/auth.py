@@ -151,7 +151,7 @@ class Gate:
                 telemetry.emit(Event.KEYS_FAILED, level=logging.ERROR, reason=str(bad))
                 continue
             self._quotas.keep_only(self.keys.named)
-            self._replays.keep_only(self.keys.named)
+            self._replays.keep_only(self.keys.signers)
             telemetry.emit(Event.KEYS_READ, keys=len(self.keys.named))
 
     def check(self, scope: Scope) -> None:
@@ -253,7 +253,7 @@ class Gate:
         key = None if self.keys is None else self.keys.by_signature(head.key_id, base, head.signature)
         if key is None:
             raise WorkFailed(FailureCode.UNAUTHENTICATED)
-        self._replays.use(key.identity.name, head, now)
+        self._replays.use(head.key_id, head, now)
         return key
 
     def _certified(self, fingerprint: str) -> Key | None:

@@ -85,6 +85,8 @@ class Keys:
         self.named = dict(keys)
         self._bearers = {digest: _Secret(keys[name], digest) for digest, name in bearers.items()}
         self._secrets = {word: _Secret(keys[name], secret) for word, (name, secret) in secrets.items()}
+        self.signers = self._secrets.keys()
+        """The ids of secrets that sign."""
         self._certificates = {fingerprint: keys[name] for fingerprint, name in certificates.items()}
 
     def by_bearer(self, token: bytes) -> Key | None:

@@ -16,7 +16,7 @@ LONGEST_SIGNATURE_INPUT = 1024
 MOST_SKEW_SECONDS = 30
 """How far a client's clock may be ahead."""
 MOST_SIGNATURES_KEPT = 200_000
-"""Of one key: those that could still be sent once more."""
+"""Of one key id: those that could still be sent once more."""
 
 _BARE = " ".join(f'"{name}"' for name in COMPONENTS)
 _LABEL = "[a-z*][a-z0-9_.*-]{0,63}"
@@ -107,7 +107,7 @@ def _parameters(text: str) -> tuple[dict[str, int], dict[str, str]]:
 
 @dataclass(slots=True)
 class _Used:
-    """The signatures of one key that still hold, by the last second at which they do."""
+    """The signatures of one key id that still hold, by the last second at which they do."""
 
     by_last_second: dict[int, set[bytes]] = field(default_factory=dict)
     count: int = 0
@@ -136,9 +136,9 @@ class Replays:
         if now > head.last_second(self._window):
             raise _refused("the signature's time is over")
 
-    def use(self, name: str, head: SignedHead, now: float) -> None:
-        """Note that this key has used this signature, which is right. Raises WorkFailed if it had before."""
-        used = self._used.setdefault(name, _Used())
+    def use(self, key_id: str, head: SignedHead, now: float) -> None:
+        """Note that this id has used this signature, which is right. Raises WorkFailed if it had before."""
+        used = self._used.setdefault(key_id, _Used())
         used.forget_before(int(now))
         last = head.last_second(self._window)
         short = head.signature[:16]  # Half of an HMAC tells signatures apart as well.
@@ -152,10 +152,10 @@ class Replays:
         used.by_last_second.setdefault(last, set()).add(short)
         used.count += 1
 
-    def keep_only(self, names: Collection[str]) -> None:
-        """Forget keys that are gone."""
-        for name in self._used.keys() - set(names):
-            del self._used[name]
+    def keep_only(self, key_ids: Collection[str]) -> None:
+        """Forget ids that are gone."""
+        for key_id in self._used.keys() - set(key_ids):
+            del self._used[key_id]
 
 
 def _refused(detail: str) -> WorkFailed:
