@@ -572,6 +572,15 @@ def test_it_fits_and_can_be_read(
             assert nameless == [], step
 
 
+def test_it_fits_a_phone_on_which_letters_are_twice_as_large(browser: Browser, address: str) -> None:
+    with visit(browser, address, width=390) as tab:
+        tab.evaluate("document.documentElement.style.fontSize = '200%'")
+        tab.get_by_role("button", name="Try a sample").click()
+        finished(tab)
+
+        assert tab.evaluate(SHAPES)["scroll"] == 0
+
+
 def test_what_colours_tell_is_told_in_a_scheme_that_the_system_forces(browser: Browser, address: str) -> None:
     with visit(browser, address) as tab:
         tab.emulate_media(forced_colors="active")
