@@ -105,16 +105,16 @@ def load(document: Document, path: Path, most_bytes: int) -> None:
 def write(path: Path, picture: Picture) -> None:
     """Write beside the file first, so that a full disk leaves no half picture under its name."""
     try:
-        _write(path, picture.body)
+        _write(path, picture)
     except OSError as failed:
         # The name that was given, not the one beside it.
         raise OSError(failed.errno, failed.strerror, str(path)) from failed
 
 
-def _write(path: Path, body: bytes) -> None:
+def _write(path: Path, picture: Picture) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
-            file.write(body)
+            file.write(picture.body)
             file.flush()
             Path(file.name).chmod(0o666 & ~_umask())
             Path(file.name).replace(path)
