@@ -194,6 +194,24 @@ def test_prepare_keeps_an_upright_jpeg_and_refuses_what_is_none(wide: Path, tmp_
     assert not (tmp_path / "none.jpg").exists()
 
 
+def test_prepare_gives_a_jpeg_no_name_of_another_format(tmp_path: Path) -> None:
+    done = cli("run", "prepare", SAMPLES / "sample.jpg", tmp_path / "out.png")
+
+    assert done.returncode == 2
+    assert "out.png is not the name of a JPEG" in done.stderr
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("task", [("fit", "100"), ("prepare",)])
+def test_a_folder_that_is_not_there_is_told_by_the_name_that_was_given(
+    task: tuple[str, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "nowhere" / "out.jpg"
+    done = cli("run", *task, SAMPLES / "sample.jpg", out)
+
+    assert (done.returncode, done.stderr) == (1, f"remote-worker: {out}: No such file or directory\n")
+
+
 def test_info_prints_json(wide: Path) -> None:
     told = json.loads(cli("run", "info", wide).stdout)
 

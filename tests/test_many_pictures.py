@@ -163,15 +163,15 @@ def test_what_an_earlier_run_wrote_is_no_input(album: Path) -> None:
     }
 
 
-def in_terminal(*arguments: str | Path, term: str = "xterm") -> tuple[int, str, str]:
-    """The status, what a terminal shows of standard error, and standard output, which is a pipe."""
+def in_terminal(*arguments: str | Path, term: str = "xterm", has_both: bool = False) -> tuple[int, str, str]:
+    """The status, what a terminal shows of standard error, and standard output: a pipe, or shown too."""
     ours, theirs = pty.openpty()
     clean = {name: text for name, text in os.environ.items() if not name.startswith("REMOTE_")}
     with subprocess.Popen(
         [sys.executable, "-m", "remote_worker", *map(str, arguments)],
         env={**clean, "TERM": term, "COLUMNS": "120"},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=theirs if has_both else subprocess.PIPE,
         stderr=theirs,
     ) as process:
         os.close(theirs)
@@ -180,8 +180,7 @@ def in_terminal(*arguments: str | Path, term: str = "xterm") -> tuple[int, str, 
             while data := os.read(ours, 65536):
                 shown += data
         os.close(ours)
-        assert process.stdout is not None
-        said = process.stdout.read().decode()
+        said = "" if process.stdout is None else process.stdout.read().decode()
     return process.returncode, shown.decode(), said
 
 
@@ -191,6 +190,14 @@ def test_a_terminal_sees_a_bar_and_a_pipe_beside_it_has_none_of_it(album: Path) 
     assert status == 0
     assert re.search(r"info.*━.*[012]/2", shown)
     assert {json.loads(line)["format"] for line in said.splitlines()} == {"png", "jpeg"}
+
+
+def test_lines_above_the_bar_stay_whole(album: Path) -> None:
+    _, shown, _ = in_terminal("run", "info", album / "one.png", album / "one.jpg", has_both=True)
+
+    lines = re.findall(r"\{.*\}", shown)
+    assert {json.loads(line)["format"] for line in lines} == {"png", "jpeg"}
+    assert min(map(len, lines)) > 120
 
 
 def test_a_terminal_that_can_do_nothing_sees_no_bar(album: Path) -> None:

@@ -572,6 +572,33 @@ def test_it_fits_and_can_be_read(
             assert nameless == [], step
 
 
+def test_it_fits_a_phone_on_which_letters_are_twice_as_large(browser: Browser, address: str) -> None:
+    with visit(browser, address, width=390) as tab:
+        tab.evaluate("document.documentElement.style.fontSize = '200%'")
+        tab.get_by_role("button", name="Try a sample").click()
+        finished(tab)
+
+        assert tab.evaluate(SHAPES)["scroll"] == 0
+
+
+def test_what_colours_tell_is_told_in_a_scheme_that_the_system_forces(browser: Browser, address: str) -> None:
+    with visit(browser, address) as tab:
+        tab.emulate_media(forced_colors="active")
+        tab.get_by_role("button", name="Try a sample").click()
+        finished(tab)
+
+        ground = "(all, pseudo) => all.map((e) => getComputedStyle(e, pseudo).backgroundColor)"
+        chosen, *others = tab.get_by_role("tab").evaluate_all(ground)
+        assert chosen not in others
+        assert tab.locator("#ready").evaluate_all(ground, "::before") != tab.locator("#ready").evaluate_all(
+            ground
+        )
+        swatches = (
+            tab.get_by_role("list", name="Dominant colours").get_by_role("listitem").evaluate_all(ground)
+        )
+        assert len(set(swatches)) == len(swatches) > 1
+
+
 def test_without_scripts_it_says_so_kindly(browser: Browser, address: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
@@ -704,7 +731,12 @@ def test_an_address_may_be_written_as_people_do(browser: Browser, address: str, 
     with visit(browser, address, refused={"/links/preview"}) as tab:
         tab.get_by_role("tab", name="Link").click()
         field = tab.get_by_label("Address of a page")
-        for written, asked in (("10.0.0.1/admin", "https://10.0.0.1/admin"), ("ftp://a.b/", "ftp://a.b/")):
+        for written, asked in (
+            ("10.0.0.1/admin", "https://10.0.0.1/admin"),
+            ("localhost:5000/x", "https://localhost:5000/x"),
+            ("ftp://a.b/", "ftp://a.b/"),
+            ("mailto:1@a.b", "mailto:1@a.b"),
+        ):
             field.fill(written)
             field.press("Enter")
             expect(tab.get_by_role("alert")).to_be_visible()

@@ -2,10 +2,11 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openapi.conforming import check_schemas
+from openapi.conforming import check_schemas, problems
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from starlette.routing import Route
 from web.serving import Answer, Probe, Service, SmallDecoder, ask, serving, small_uses
@@ -158,6 +159,29 @@ def test_it_tells_the_bounds_in_effect(document: dict[str, Any]) -> None:
     with serving(links=small_links(previews_at_once=8)) as service:
         other = get(service, "/openapi.json").json["paths"]["/links/previews"]["post"]["requestBody"]
     assert other["content"]["application/json"]["schema"]["properties"]["urls"]["maxItems"] == 8
+
+
+def test_what_is_switched_off_is_told(document: dict[str, Any]) -> None:
+    body = b'{"text": "x", "proxy_images": true}'
+    with serving(proxies_images=False) as service:
+        head = f"POST /text/render_markdown HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+        answer = ask(service, f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+
+    assert (answer.status, answer.json["code"]) == (404, "not_configured")
+    assert problems(document, "POST", "/text/render_markdown", answer) == []
+
+
+def test_programs_that_write_clients_learn_what_each_list_holds(document: dict[str, Any]) -> None:
+    def lists(value: Any) -> Iterator[dict[str, Any]]:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if isinstance(value, dict) and "array" in (value.get("type"), *(value.get("type") or ())):
+            yield value
+        for one in inner:
+            yield from lists(one)
+
+    found = list(lists(document))
+    assert len(found) > 20
+    assert [one for one in found if "items" not in one] == []
 
 
 def test_it_is_sent_once_to_who_keeps_it() -> None:

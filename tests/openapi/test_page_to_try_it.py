@@ -252,6 +252,20 @@ def test_what_is_typed_into_a_path_leads_nowhere_else(url: str, page: Page) -> N
         assert line.split("'")[-2].startswith(url.removesuffix("docs")), line
 
 
+def test_what_has_no_path_yet_is_not_sent(url: str, page: Page) -> None:
+    opened(page, url, "camo_query_at_root")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    digest = page.get_by_label("digest").locator("visible=true").first
+
+    page.click("#camo_query_at_root button[type=submit]")
+    assert digest.evaluate("(e) => document.activeElement === e")
+
+    digest.fill("0" * 40)
+    assert sent(page, "camo_query_at_root").startswith(("400", "403", "404"))
+    assert [one.partition("?")[0].rpartition("/")[2] for one in asked] == ["0" * 40]
+
+
 def test_a_line_is_marked_where_the_clipboard_is_not_for_pages(url: str, page: Page) -> None:
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     opened(page, url, "ping")

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 from web.serving import Answer, Reader, Service, ask, form, post, serving, until
 
-from remote_worker.contract.limits import Limits
+from remote_worker.contract.limits import MIB, Limits
 
 HEAD = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n"
 PING = HEAD + b"\r\n"
@@ -245,6 +245,23 @@ def test_an_early_answer_is_read_by_a_client_that_goes_on_sending(service: Servi
 
         assert is_error(answer, 413, "too_large")
         assert reader.rest() == b""
+
+
+@pytest.mark.parametrize(("size", "is_heard"), [(48 * MIB, True), (96 * MIB, False)])
+def test_who_sends_all_of_an_upload_before_it_reads_hears_why_it_was_refused(
+    service: Service, size: int, is_heard: bool
+) -> None:
+    piece = bytes(MIB)
+    with socket.create_connection(service.address, timeout=10) as connection:
+        connection.sendall(post("/images/info", b"", length=size))
+        try:
+            for _ in range(size // MIB):
+                connection.sendall(piece)
+        except ConnectionError:
+            assert not is_heard
+        else:
+            assert is_heard
+            assert is_error(Reader(connection).answer(), 413, "too_large")
 
 
 def test_after_an_early_answer_the_connection_ends_on_its_own(service: Service) -> None:

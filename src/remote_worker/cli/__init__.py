@@ -188,10 +188,15 @@ def _is_many(options: argparse.Namespace) -> bool:
 
 
 def _check_output(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Whether one file's name tells a format. Exits if not."""
-    if options.command != "run" or options.task != "fit" or _is_many(options):
+    """Whether one file's name tells a format, and the right one. Exits if not."""
+    if options.command != "run" or options.task not in ("fit", "prepare") or _is_many(options):
         return
-    if options.output.suffix.lower() not in FORMATS_BY_SUFFIX:
+    told = FORMATS_BY_SUFFIX.get(options.output.suffix.lower())
+    if options.task == "prepare":
+        if told not in (None, "jpeg"):
+            parser.error(f"{options.output} is not the name of a JPEG, and prepare makes no other")
+        return
+    if told is None:
         parser.error(f"{options.output} must end in one of {' '.join(FORMATS_BY_SUFFIX)}")
     if options.format is not None:
         parser.error("--format is for many outputs: the name of one says it")

@@ -104,6 +104,14 @@ def load(document: Document, path: Path, most_bytes: int) -> None:
 
 def write(path: Path, picture: Picture) -> None:
     """Write beside the file first, so that a full disk leaves no half picture under its name."""
+    try:
+        _write(path, picture)
+    except OSError as failed:
+        # The name that was given, not the one beside it.
+        raise OSError(failed.errno, failed.strerror, str(path)) from failed
+
+
+def _write(path: Path, picture: Picture) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             file.write(picture.body)

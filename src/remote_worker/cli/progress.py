@@ -39,7 +39,7 @@ def progress(label: str, total: int) -> Iterator[Step]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[last]}", markup=False),
-        console=Console(stderr=True, highlight=False),
+        console=Console(stderr=True, highlight=False, soft_wrap=True),
         refresh_per_second=REFRESHES,
         transient=True,
         # Lines for the same terminal go above the bar; those for a file or a pipe are left alone.

@@ -39,6 +39,8 @@ MOST_FRAMING_PER_BYTE = 16
 MOST_PIPELINED = 8
 DRAIN_BYTES = MIB
 DRAIN_SECONDS = 1.0
+LINGER_BYTES = 64 * MIB
+"""Behind the last answer, within the same second: some clients send all of an upload before they read."""
 GUEST_SECONDS = 1.0
 """For the head of a connection past the limit."""
 COUNTED_READ_BYTES = 256 * 1024
@@ -135,9 +137,9 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         """Bytes came."""
         if self._discarded_bytes is not None:
             self._discarded_bytes += nbytes
-            if self._discarded_bytes > DRAIN_BYTES and self._active is None:
+            if self._discarded_bytes > LINGER_BYTES and self._active is None:
                 self.transport.close()
-            elif self._discarded_bytes > DRAIN_BYTES:
+            elif self._discarded_bytes > DRAIN_BYTES and self._active is not None:
                 self.flow.pause_reading()
             return
         self._wake()

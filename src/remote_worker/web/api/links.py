@@ -87,7 +87,7 @@ _PREVIEW = {
         "properties": {
             "og": {"type": "object"},
             "twitter": {"type": "object"},
-            "json_ld": {"type": "array"},
+            "json_ld": listed({}),
         },
     },
     "fetch": members(

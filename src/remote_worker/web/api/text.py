@@ -44,6 +44,7 @@ OPERATIONS = (
         ),
         failures=(
             *SENT_JSON,
+            FailureCode.NOT_CONFIGURED,
             FailureCode.DEADLINE,
             FailureCode.JAIL_UNAVAILABLE,
             FailureCode.PARSE_LIMIT,

@@ -23,8 +23,8 @@ const say = (text) => { byId("link-says").textContent = text; };
 
 async function preview() {
   const field = byId("link-field");
-  // As people write them: example.org/story.
-  if (/^[^\s:/?#]+\.[^\s:/?#]+(?:[:/?#]|$)/.test(field.value.trim())) field.value = `https://${field.value.trim()}`;
+  // As people write them: example.org/story, localhost:5000.
+  if (/^[^\s:/?#]+(?:\.[^\s:/?#]+(?:[:/?#]|$)|:\d+(?:[/?#]|$))/.test(field.value.trim())) field.value = `https://${field.value.trim()}`;
   const url = field.value.trim();
   if (!url) {
     field.focus();

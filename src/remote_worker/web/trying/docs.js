@@ -59,6 +59,10 @@ function operationBody(reader, path, method, operation) {
   key.addEventListener("input", tell);
   filled.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (form.missing) {
+      form.missing.reportValidity();
+      return;
+    }
     send.disabled = true;
     await show(answer, form.request(key.value.trim()));
     send.disabled = false;

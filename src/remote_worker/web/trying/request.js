@@ -87,6 +87,11 @@ export class Form {
     return `${this.name}-${name}`;
   }
 
+  // The first part of the path that is still empty: without it, it would be another operation's.
+  get missing() {
+    return this.fields.find(({ where, input }) => where === "path" && !input.value)?.input;
+  }
+
   // What is to be sent: address, options of `fetch`, and arguments of curl.
   request(key) {
     const query = new URLSearchParams();
