@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..contract.failures import FailureCode
 from ..contract.links import Fetched, FetchFailed, Purpose
@@ -103,17 +104,7 @@ def _share(fetched: Fetched) -> Fetched:
         body = fetched.body.share()
     except OSError as short:
         raise FetchFailed(FailureCode.BUSY, "descriptors") from short
-    return Fetched(
-        url=fetched.url,
-        status=fetched.status,
-        headers=fetched.headers,
-        body=body,
-        media_type=fetched.media_type,
-        is_cut=fetched.is_cut,
-        hops=fetched.hops,
-        received_bytes=fetched.received_bytes,
-        milliseconds=fetched.milliseconds,
-    )
+    return replace(fetched, body=body)
 
 
 def _copy(failed: FetchFailed) -> FetchFailed:
