@@ -20,6 +20,7 @@ STAMP = VENV / "stamp.json"
 LOCKS = {
     "serve": "requirements.lock",
     "telemetry": "requirements-telemetry.lock",
+    "scale": "requirements-scale.lock",
     "dev": "requirements-dev.lock",
     "fuzz": "requirements-fuzz.lock",
 }

@@ -76,6 +76,9 @@ class FailureCode(StrEnum):
     ONLY_PRESETS = "only_presets"
     REFUSED_BY_CHECK = "refused_by_check"
     CHECK_FAILED = "check_failed"
+    KEY_REUSED = "key_reused"
+    NOT_READY = "not_ready"
+    WORKER_KILLED = "worker_killed"
 
 
 class WorkFailed(Exception):

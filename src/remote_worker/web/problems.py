@@ -114,6 +114,13 @@ PROBLEMS: dict[FailureCode, Problem] = {
     FailureCode.CHECK_FAILED: Problem(
         503, "Check failed", "The picture could not be checked, so it is not given out"
     ),
+    FailureCode.KEY_REUSED: Problem(
+        422, "Key reused", "This Idempotency-Key has come with another request before"
+    ),
+    FailureCode.NOT_READY: Problem(409, "Not ready", "The job has no answer yet"),
+    FailureCode.WORKER_KILLED: Problem(
+        500, "Worker killed", "Worker after worker was killed while it did this"
+    ),
 }
 
 _ABOUT_THE_PICTURE = {code for code, problem in PROBLEMS.items() if problem.status == 422}
@@ -155,6 +162,7 @@ _RETRY_SECONDS = {
     FailureCode.RATE_LIMITED: 1,
     FailureCode.QUOTA_EXCEEDED: 1,
     FailureCode.CHECK_FAILED: 5,
+    FailureCode.NOT_READY: 1,
 }
 
 

@@ -1,0 +1,1 @@
+"""Where objects are kept: bytes by key, in a folder or in a bucket."""
