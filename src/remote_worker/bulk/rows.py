@@ -69,7 +69,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """One output: its name within the item (`output`, `avatar24`, an output's of the preset), and where it is."""
+    """One output: its name within the item (`output`, `avatar24`, one of the preset), and where it is."""
 
     name: str
     key: str

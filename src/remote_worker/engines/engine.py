@@ -1,4 +1,4 @@
-"""What every engine can do. It hands out units at least once; that a unit done twice does no harm is its kind's part."""
+"""What every engine can do: hand out units, at least once. To be done twice must do no harm to a unit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -77,7 +77,7 @@ class Again(Exception):
 
 
 class Lease(Protocol):
-    """A unit in hand. While its handler runs, the engine renews it by itself as long as the event loop turns."""
+    """A unit in hand. While its handler runs, the engine renews it, as long as the event loop turns."""
 
     @property
     def attempt(self) -> int:

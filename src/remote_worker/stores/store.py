@@ -23,7 +23,7 @@ class BadKey(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
-    """What a store knows of an object. Another content has another `version`: a short word without slashes."""
+    """What a store knows of an object. Another content has another `version`: a word without slashes."""
 
     size_bytes: int
     version: str
@@ -38,7 +38,10 @@ class Found:
 
 
 class Store(Protocol):
-    """Objects by key: `a/b/c.jpg`, parts of 1 to 255 bytes, 1,024 in all (S3's bound). Raises StoreFailed, BadKey."""
+    """Objects by key: `a/b/c.jpg`, parts of 1 to 255 bytes, 1,024 in all (S3's bound).
+
+    Everything raises StoreFailed and BadKey.
+    """
 
     @property
     def url(self) -> str:
@@ -54,7 +57,7 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
-        """Write it whole: nobody ever sees a part. With `if_absent` False says that there is one, which stays."""
+        """Write it whole: nobody ever sees a part. With `if_absent`, False: there is one, and it stays."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, Meta]]:
