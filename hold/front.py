@@ -127,7 +127,7 @@ def _proxy(program: str, ports: Sequence[int], core: int) -> Iterator[int]:
     )
     for number, port in enumerate(ports):
         text = text.replace(f"127.0.0.1:{5001 + number}", f"127.0.0.1:{port}")
-    text = re.sub(r"default-server maxconn \d+", f"default-server maxconn {HELD}", text)
+    text = re.sub(r"default-server maxconn \d$", f"default-server maxconn {HELD}", text, flags=re.M)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "haproxy.cfg"
         file.write_text(text)

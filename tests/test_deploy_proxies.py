@@ -269,7 +269,7 @@ NOT_BEFORE: list[tuple[str, Path, float]] = [
 ]
 BEFORE: list[tuple[str, Path, float]] = [
     (r"pool-purge-delay (\d+)s", HAPROXY, WEB.keep_alive_seconds),
-    (r"rise 1 maxconn (\d+)", HAPROXY, WEB.connections),
+    (r"default-server maxconn (\d{3,})", HAPROXY, WEB.connections),
     (r"^ +keepalive_timeout (\d+)s;\n +}", NGINX, WEB.keep_alive_seconds),
     (r"max_conns=(\d+)", NGINX, WEB.connections),
 ]

@@ -12,15 +12,21 @@ from pathlib import Path
 
 import pytest
 from test_deploy_proxies import HAPROXY, SMALL, Proxy, get, in_place, number, started
-from test_stopping import FIT, Worker, is_honest, is_right, serving, until
-from web.serving import Answer
+from test_stopping import FIT, Worker, is_honest, is_right, serving, until, wide_png
+from web.serving import Answer, form, post
 
 from benchmarks.servers import free_port
 
 pytestmark = pytest.mark.needs_haproxy
 
 PICTURE = FIT.replace(b"Host: localhost", b"Host: img.example.org")
-HELD = number(r"default-server maxconn (\d+)", HAPROXY)
+PREAMBLE = bytes(200_000)
+"""Before the first boundary, which every reader of forms passes over (RFC 2046, 5.1.1)."""
+LARGE = post("/images/fit/100", PREAMBLE + b"\r\n" + form(wide_png()), "Accept: image/*").replace(
+    b"Host: localhost", b"Host: img.example.org"
+)
+"""More than the proxy keeps, so it cannot send it once more."""
+HELD = number(r"default-server maxconn (\d)$", HAPROXY)
 """Pictures that one worker gets at once."""
 QUEUED = number(r"queue\(pictures\) ge (\d+)", HAPROXY)
 SHORT_QUEUE = 6
@@ -60,9 +66,11 @@ def go_on(worker: Worker) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
-def ask_together(proxy: Proxy, requests: int, pool: ThreadPoolExecutor) -> list[Future[Answer]]:
+def ask_together(
+    proxy: Proxy, requests: int, pool: ThreadPoolExecutor, request: bytes = PICTURE
+) -> list[Future[Answer]]:
     """So many pictures at once."""
-    return [pool.submit(proxy.ask, PICTURE) for _ in range(requests)]
+    return [pool.submit(proxy.ask, request) for _ in range(requests)]
 
 
 def done(asked: list[Future[Answer]]) -> list[Answer]:
@@ -120,6 +128,24 @@ def test_a_killed_worker_takes_no_small_upload_with_it(front: Proxy) -> None:
             one.result()
 
     assert [answer.status for answer in answers if not is_right(answer)] == []
+
+
+def test_a_killed_worker_takes_nothing_with_it_that_still_waits(front: Proxy) -> None:
+    killed = front.workers[2]
+    with ThreadPoolExecutor(ROOM) as pool:
+        for worker in front.workers:
+            stick(worker, beginning_with=1)
+        asked = ask_together(front, ROOM, pool, LARGE)
+        until(lambda: queued(front) == SHORT_QUEUE)
+        killed.process.kill()
+        until(lambda: sum(one.done() for one in asked) == HELD)
+        for worker in front.workers[:2]:
+            go_on(worker)
+        lost = [one for one in asked if one.exception() is not None or one.result().status != 200]
+        answers = [one.result() for one in asked if one not in lost]
+
+    assert len(lost) == HELD
+    assert all(map(is_right, answers))
 
 
 def test_other_requests_pass_while_all_pictures_wait(front: Proxy) -> None:
