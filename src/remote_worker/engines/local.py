@@ -89,7 +89,7 @@ class LocalEngine:
                 room = 0 if stop.is_set() else slots - len(hands.running)
                 is_last = stop.is_set() and not hands.running
                 took = await self._turn(hands, room, is_last=is_last) if room or hands.ended else 0
-                if not hands.ended and (took < room or not room):
+                if not hands.ended and (took < room or (hands.running and not room)):
                     await self._pause(hands, stopping, POLL_SECONDS if room else None)
         finally:
             for task in (stopping, renewing):
