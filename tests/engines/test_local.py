@@ -28,8 +28,9 @@ from remote_worker.engines.engine import (
     Policy,
     Unit,
 )
-from remote_worker.engines.local import Line, LocalEngine, seconds_until_again
+from remote_worker.engines.local import LocalEngine
 from remote_worker.engines.local_file import Admission, Ending, Taken, UnitsFile
+from remote_worker.engines.retries import Line, seconds_until_again
 
 POLICY = Policy(most_attempts=2, lease_seconds=30.0, places=1000)
 

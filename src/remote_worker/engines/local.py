@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from .. import telemetry
 from ..telemetry import Event
 from .engine import Again, Depth, EngineFailed, Full, Handler, Kind, Policies, Policy, Unit
 from .local_file import RATE_SECONDS, Ending, Taken, UnitsFile
+from .retries import Line, seconds_until_again
 
 POLL_SECONDS = 0.2
 """So often it is looked for units that other processes have submitted, and for those that are due again."""
@@ -22,9 +22,6 @@ RENEWALS = 3
 """So often a lease is renewed within its time."""
 LONGEST_OPERATION_SECONDS = 30.0
 """A disk that takes longer has failed."""
-LONGEST_RETRY_SECONDS = 30
-_FIRST_DELAY_SECONDS = 0.2
-_LONGEST_DELAY_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
 """After a failure of the file, before it is tried again."""
 _SWEEP_SECONDS = 5.0
@@ -92,13 +89,15 @@ class LocalEngine:
                 if not hands.ended and (took < room or (hands.running and not room)):
                     await self._pause(hands, stopping, POLL_SECONDS if room else None)
         finally:
-            for task in (stopping, renewing):
-                task.cancel()
-            await hands.drop()
-            if not hands.are_empty:
-                with suppress(EngineFailed):
-                    await self._turn(hands, 0, is_last=True)
-            await asyncio.wait([stopping, renewing])
+            try:
+                await hands.drop()
+                if not hands.are_empty:
+                    with suppress(EngineFailed):
+                        await self._turn(hands, 0, is_last=True)
+            finally:
+                stopping.cancel()
+                renewing.cancel()
+                await asyncio.wait([stopping, renewing])
 
     async def _turn(self, hands: "_Hands", room: int, *, is_last: bool) -> int:
         """Note what has ended, and take up so many. How many were there."""
@@ -168,34 +167,6 @@ class LocalEngine:
                 return await asyncio.get_running_loop().run_in_executor(self._thread, act, *arguments)
         except TimeoutError as slow:
             raise EngineFailed("the disk of the queue does not answer") from slow
-
-
-def seconds_until_again(error: BaseException | None, attempt: int, most_attempts: int) -> float | None:
-    """When a unit is handed out again whose handler ended so; None for never."""
-    if isinstance(error, asyncio.CancelledError):
-        return 0.0
-    if error is None or attempt > most_attempts:
-        return None
-    if isinstance(error, Again):
-        return max(0.0, error.seconds)
-    return min(_FIRST_DELAY_SECONDS * 2.0 ** min(attempt - 1, 16), _LONGEST_DELAY_SECONDS)
-
-
-class Line:
-    """Appointments for those who found no place, so that they do not all come back at once."""
-
-    def __init__(self) -> None:
-        self._next = 0.0
-
-    def retry_seconds(self, done_a_second: float, now: float) -> int:
-        """In so many whole seconds, as fast as places become free lately, there is one for this one."""
-        if done_a_second * LONGEST_RETRY_SECONDS < 1:
-            return LONGEST_RETRY_SECONDS
-        self._next = max(self._next, now) + 1 / done_a_second
-        if self._next > now + LONGEST_RETRY_SECONDS:
-            # All of them are given away: the second half of the time is, once more.
-            self._next = now + LONGEST_RETRY_SECONDS / 2 + 1 / done_a_second
-        return min(max(math.ceil(self._next - now), 1), LONGEST_RETRY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

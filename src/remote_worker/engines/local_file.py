@@ -100,8 +100,10 @@ class UnitsFile:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._alone():
-                # Before SQLite makes it, so that nobody else may ever read it.
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                # Before SQLite makes it, so that nobody else may ever read it. One that is there is not touched:
+                # to close it would let go of the locks of another engine in this process.
+                with suppress(FileExistsError):
+                    os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
                 database = sqlite3.connect(
                     self._path, timeout=_LONGEST_WAIT_SECONDS, isolation_level=None, check_same_thread=False
                 )
