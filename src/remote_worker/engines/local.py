@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 from .. import telemetry
 from ..telemetry import Event
 from .engine import Again, Depth, EngineFailed, Full, Handler, Kind, Policies, Policy, Unit
-from .local_file import RATE_SECONDS, Ending, Taken, UnitsFile
+from .local_file import RATE_SECONDS, Admission, Ending, Taken, UnitsFile
 from .retries import Line, seconds_until_again
 
 POLL_SECONDS = 0.2
@@ -37,6 +37,8 @@ class LocalEngine:
         self._policies = policies
         self._thread: ThreadPoolExecutor | None = None
         self._news = {kind: asyncio.Event() for kind in Kind}
+        self._waiting: list[tuple[Sequence[Unit], asyncio.Future[Admission]]] = []
+        self._admitting: asyncio.Task[None] | None = None
         self._lines = {kind: Line() for kind in Kind}
 
     async def __aenter__(self) -> Self:
@@ -64,7 +66,28 @@ class LocalEngine:
 
     async def submit(self, units: Sequence[Unit]) -> int:
         """Take them, on the disk; those that are known are left out."""
-        admission = await self._do(self._file.submit, units, self._places)
+        admission: asyncio.Future[Admission] = asyncio.get_running_loop().create_future()
+        self._waiting.append((units, admission))
+        if self._admitting is None or self._admitting.done():
+            self._admitting = asyncio.create_task(self._admit())
+        return await self._told(units, await admission)
+
+    async def _admit(self) -> None:
+        """Those who come while the disk is busy with others share the next wait for it."""
+        while self._waiting:
+            many, self._waiting = self._waiting, []
+            try:
+                told = await self._do(self._file.submit, [units for units, _ in many], self._places)
+            except Exception as failed:  # noqa: BLE001  whatever it is, those who wait hear of it
+                for _, admission in many:
+                    if not admission.done():
+                        admission.set_exception(failed)
+                continue
+            for (_, admission), each in zip(many, told, strict=True):
+                if not admission.done():
+                    admission.set_result(each)
+
+    async def _told(self, units: Sequence[Unit], admission: Admission) -> int:
         for kind in {unit.kind for unit in units} if admission.taken else ():
             self._news[kind].set()
         if admission.full is not None:
@@ -77,6 +100,8 @@ class LocalEngine:
 
     async def work(self, kind: Kind, handler: Handler, *, slots: int, stop: asyncio.Event) -> None:
         """Hand units to the handler. A file that fails is tried again, and nothing in hand is lost by it."""
+        if slots < 1:
+            raise ValueError("there is at least one slot")
         hands = _Hands(kind, self._policies[kind], handler)
         stopping = asyncio.create_task(stop.wait())
         renewing = asyncio.create_task(self._renew(hands))
