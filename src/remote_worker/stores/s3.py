@@ -22,7 +22,7 @@ LONGEST_REQUEST_SECONDS = 30.0
 """For one try, with all that is sent and received."""
 LONGEST_RETRYING_SECONDS = 30.0
 """From the first try; the last may begin just before."""
-MOST_RETRIES = 5
+MOST_RETRIES = 4
 LONGEST_CONNECT_SECONDS = 5.0
 CHUNK_BYTES = 1024 * 1024
 KEYS_AT_ONCE = 1000
@@ -62,7 +62,7 @@ class Bucket:
                 retry_config={
                     "max_retries": MOST_RETRIES,
                     "retry_timeout": timedelta(seconds=min(LONGEST_RETRYING_SECONDS, request_seconds)),
-                    "backoff": {"max_backoff": timedelta(seconds=min(5.0, request_seconds))},
+                    "backoff": {"max_backoff": timedelta(seconds=2)},
                 },
             )
 
