@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..contract.failures import WorkFailed
+from ..contract.formats import FORMATS_BY_SUFFIX
 from ..contract.limits import LONGEST_SIDE
 from ..contract.messages import OUTPUT_FORMATS
 from ..fetch.door import DoorFailed
@@ -25,7 +26,7 @@ from .bulk import add_commands, bulk
 from .diagnosis import doctor, settings_in_effect
 from .keys import keys
 from .looking import preview, resolve
-from .pictures import FORMATS_BY_SUFFIX, run
+from .pictures import run
 from .serving import serve
 
 FAILED = 1
