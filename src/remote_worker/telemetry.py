@@ -63,6 +63,8 @@ class Event(StrEnum):
     TEMPLATE_FAILED = "template_failed"
     CHILD_CRASHED = "child_crashed"
     CHILD_RETRIED = "child_retried"
+    SHARD_FAILED = "shard_failed"
+    SHARD_REFUSED = "shard_refused"
     DATABASE_READ = "database_read"
     DATABASE_FAILED = "database_failed"
     FETCHER_READY = "fetcher_ready"
