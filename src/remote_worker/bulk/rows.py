@@ -65,6 +65,10 @@ class Retry:
     shards: int
     items: int
     created: float
+    codes: Sequence[str] = ()
+    """Items whose last row has one of these were taken."""
+    replaces: Sequence[Mapping[str, int]] = ()
+    """By shard: the codes of the rows that its rows stand in for, and how many have each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
