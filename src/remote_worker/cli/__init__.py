@@ -21,6 +21,7 @@ from ..web.keys import KEY_NAME
 from ..web.listening import CannotListen, handed_over
 from ..web.tls import BadCertificate
 from .batch import is_many, run_many
+from .bulk import add_commands, bulk
 from .diagnosis import doctor, settings_in_effect
 from .keys import keys
 from .looking import preview, resolve
@@ -107,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     info = tasks.add_parser("info", help="print what the header says, as JSON; of several inputs a line each")
     _add_inputs(info)
     info.set_defaults(output=None)
+
+    add_commands(commands)
 
     preview = commands.add_parser("preview", help="say what a page is, as /links/preview does it")
     preview.add_argument("url")
@@ -233,6 +236,7 @@ def _complain(text: str, status: int) -> int:
 _COMMANDS = {
     "serve": serve,
     "run": _run,
+    "bulk": bulk,
     "preview": preview,
     "resolve": resolve,
     "top": _top,
