@@ -73,6 +73,10 @@ class Folder:
         """Put a shard down, before the plan or the retry that counts it."""
         self._write(_shard(shard), _packed(_members(item) for item in items))
 
+    def add_items(self, shard: int, items: Iterable[Item]) -> bool:
+        """Put a shard down where there is none. False: there is, and it stays."""
+        return self._write(_shard(shard), _packed(_members(item) for item in items), if_absent=True)
+
     def rows(self, shard: int) -> list[Row]:
         """What became of a shard's items, in their order. Raises NotThere where it is not committed."""
         return list(self.part(shard).rows)
@@ -120,6 +124,10 @@ class Folder:
     def write_retry(self, number: int, retry: Retry) -> bool:
         """Add shards, which were put down before. False: somebody else has added that retry."""
         return self._write(f"retries/{number}.json", json.dumps(asdict(retry)).encode(), if_absent=True)
+
+    def write_report(self, report: bytes) -> None:
+        """Put the final report down; that of before, if any, is the same or older."""
+        self._write("report.json", report)
 
     def shards(self) -> int:
         """How many there are, with those of retries. Raises NoSuchJob."""

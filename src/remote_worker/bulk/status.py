@@ -1,21 +1,19 @@
-"""How far a job is, told from its parts. They never change, so each is read once and only its counts are kept."""
+"""How far a job is, told from its parts. They never change: each is read once, and its counts are kept."""
 
 import itertools
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from .folder import Folder, Part
+from .latest import parts
 from .rows import Plan, Retry, Row
 
 PARTS_A_LOOK = 1_000
 """So many parts are read in one look; what is left over is read in the next."""
-READ_AT_ONCE = 8
-"""A store far away answers each read after a while, so some are asked for together."""
 SHOWN_SHARDS = 10
 RATE_SECONDS = 300.0
 """The rate is that of the last parts: of this long, and at least RATE_PARTS."""
@@ -96,7 +94,9 @@ class Counts:
         """The codes, the most frequent first."""
         # Of a retry the part may be read before those which it replaces: then there are less than none.
         return {
-            code: count for code, count in sorted(self.codes.items(), key=lambda one: (-one[1], one[0])) if count > 0
+            code: count
+            for code, count in sorted(self.codes.items(), key=lambda one: (-one[1], one[0]))
+            if count > 0
         }
 
 
@@ -123,7 +123,7 @@ class Watch:
         is_done = len(committed) >= len(shards)
         replaced = {shard: codes for retry in retries for shard, codes in _replaced(retry)}
         # The newest first: they tell the rate.
-        for shard, part in parts(self._folder, unread if is_done else unread[: self._most]):
+        for shard, part in parts(self._folder, iter(unread if is_done else unread[: self._most])):
             self._count(shard, part, replaced.get(shard, {}))
         return self._told(plan, retries, shards, committed)
 
@@ -132,7 +132,7 @@ class Watch:
             self._counts.add(row)
         self._counts.replace(replaced)
         self._read.add(shard)
-        self._times.add(part.committed, len(part.rows))
+        self._times.passed(part)
 
     def _told(
         self, plan: Plan, retries: Sequence[Retry], shards: Sequence[int], committed: Collection[int]
@@ -176,10 +176,10 @@ class Times:
         self._when = array("d")
         self._rows = array("q")
 
-    def add(self, when: float, rows: int) -> None:
-        """A part."""
-        self._when.append(when)
-        self._rows.append(rows)
+    def passed(self, part: Part) -> None:
+        """This one was read."""
+        self._when.append(part.committed)
+        self._rows.append(len(part.rows))
 
     def rate(self, now: float) -> float | None:
         """Rows a second, from the first of the last parts until now: it sinks when no more come."""
@@ -187,9 +187,7 @@ class Times:
         if len(ordered) < 2:
             return None
         newest = ordered[0][0]
-        taken = [
-            one for at, one in enumerate(ordered) if at <= RATE_PARTS or one[0] >= newest - RATE_SECONDS
-        ]
+        taken = [one for at, one in enumerate(ordered) if at <= RATE_PARTS or one[0] >= newest - RATE_SECONDS]
         began = taken[-1][0]
         # The rows of that one were made before.
         rows = sum(count for _, count in taken[:-1])
@@ -212,14 +210,6 @@ def all_shards(plan: Plan, retries: Sequence[Retry]) -> Sequence[int]:
     """Their numbers."""
     added = (range(retry.first, retry.first + retry.shards) for retry in retries)
     return list(itertools.chain(range(plan.shards), *added))
-
-
-def parts(folder: Folder, shards: Iterable[int]) -> Iterator[tuple[int, Part]]:
-    """Each shard's part in this order; only a few are held at once."""
-    waiting = iter(shards)
-    with ThreadPoolExecutor(READ_AT_ONCE) as readers:
-        while some := list(itertools.islice(waiting, READ_AT_ONCE)):
-            yield from zip(some, readers.map(folder.part, some), strict=True)
 
 
 def _replaced(retry: Retry) -> Iterator[tuple[int, Mapping[str, int]]]:

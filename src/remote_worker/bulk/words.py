@@ -25,7 +25,11 @@ def in_bytes(count: float) -> str:
 def in_time(seconds: float) -> str:
     """`8 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
     whole = round(seconds)
-    for size, name, below, below_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+    for size, name, below, below_name in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
         if whole >= size:
             rest = whole % size // below
             return f"{whole // size} {name}" + (f" {rest} {below_name}" if rest else "")
