@@ -130,7 +130,11 @@ def test_a_finished_job_is_read_whole_in_one_look(tmp_path: Path, job: Written) 
     [({}, True, 0), ({"g": failed("g", "damaged")}, True, 1), ({}, False, 3)],
 )
 def test_the_exit_status_tells(
-    job: Written, capsys: pytest.CaptureFixture[str], rows: dict[str, dict[str, object]], last: bool, status: int
+    job: Written,
+    capsys: pytest.CaptureFixture[str],
+    rows: dict[str, dict[str, object]],
+    last: bool,
+    status: int,
 ) -> None:
     job.commit_all(rows)
     if not last:

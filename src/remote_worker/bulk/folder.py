@@ -94,12 +94,12 @@ class Folder:
         """Each row's code alone, "" for what was made: what a count needs. Raises NotThere."""
         return (told.get("code", "") for told in self._lines(_part(shard)))
 
-    def commit(self, shard: int, rows: Sequence[Row]) -> bool:
+    def commit(self, shard: int, rows: Sequence[Row], *, now: float | None = None) -> bool:
         """Create the part file, once all outputs outlive a loss of power.
 
         False: somebody else has committed this shard, and that stays.
         """
-        data = _packed((_members(row) for row in rows), when=time.time())
+        data = _packed((_members(row) for row in rows), when=time.time() if now is None else now)
         self.store.settle()
         return self._write(_part(shard), data, if_absent=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 STEPS_PER_DOUBLING = 16
 ERROR = 2 ** (0.5 / STEPS_PER_DOUBLING) - 1
 """The most by which a percentile is off, as a share of it."""
-_LOWEST, _HIGHEST = -14 * STEPS_PER_DOUBLING, 50 * STEPS_PER_DOUBLING
+_FIRST, _LAST = -14 * STEPS_PER_DOUBLING, 50 * STEPS_PER_DOUBLING
 """Steps below and above are taken as these: 60 nanoseconds in milliseconds, and a petabyte."""
 
 
@@ -22,7 +22,7 @@ class Histogram:
         self.total = 0.0
         self.least = math.inf
         self.most = 0.0
-        self._steps = [0] * (_HIGHEST - _LOWEST + 1)
+        self._steps = [0] * (_LAST - _FIRST + 1)
 
     def add(self, value: float) -> None:
         """Count one. What is not above 0 is left out."""
@@ -33,14 +33,14 @@ class Histogram:
         self.least = min(self.least, value)
         self.most = max(self.most, value)
         step = math.floor(math.log2(value) * STEPS_PER_DOUBLING)
-        self._steps[min(max(step, _LOWEST), _HIGHEST) - _LOWEST] += 1
+        self._steps[min(max(step, _FIRST), _LAST) - _FIRST] += 1
 
     def percentile(self, percent: float) -> float:
         """What so many percent are not above (nearest rank); 0 of nothing."""
         if not self.count:
             return 0.0
         rank, passed = max(1, math.ceil(percent / 100 * self.count)), 0
-        for step, count in enumerate(self._steps, _LOWEST):
+        for step, count in enumerate(self._steps, _FIRST):
             passed += count
             if passed >= rank:
                 middle = float(2 ** ((step + 0.5) / STEPS_PER_DOUBLING))
@@ -52,7 +52,7 @@ class Histogram:
         if not self.count:
             return
         counts: dict[int, int] = {}
-        for step, count in enumerate(self._steps, _LOWEST):
+        for step, count in enumerate(self._steps, _FIRST):
             if count:
                 counts[step // STEPS_PER_DOUBLING] = counts.get(step // STEPS_PER_DOUBLING, 0) + count
         for power in range(min(counts), max(counts) + 1):

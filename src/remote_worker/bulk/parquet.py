@@ -34,7 +34,7 @@ class NoParquet(Exception):
     """The package that writes it is not installed."""
 
 
-def write_parquet(folder: Folder, path: Path) -> int:
+def write_parquet(folder: Folder, path: Path, *, rows_a_group: int = ROWS_A_GROUP) -> int:
     """Write the last row of every item that has one, a few at a time; the number of rows. Raises NoParquet.
 
     The file is there when it is whole.
@@ -54,7 +54,7 @@ def write_parquet(folder: Folder, path: Path) -> int:
     count = 0
     try:
         with parquet.ParquetWriter(unfinished, schema, compression="zstd") as writer:
-            while some := list(itertools.islice(rows, ROWS_A_GROUP)):
+            while some := list(itertools.islice(rows, rows_a_group)):
                 columns = zip(*some, strict=True)
                 arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
                 writer.write_table(pa.table(arrays, schema=schema))
