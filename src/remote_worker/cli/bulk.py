@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 
 from ..settings import Settings
+from . import bulk_reports
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,6 +20,12 @@ def bulk(options: argparse.Namespace, settings: Settings) -> int:
     return _COMMANDS[options.what](options, settings)
 
 
-_ADDED: tuple[Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None], ...] = ()
+_ADDED: tuple[Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None], ...] = (
+    bulk_reports.add,
+)
 """What adds the arguments of one or more commands."""
-_COMMANDS: Mapping[str, Callable[[argparse.Namespace, Settings], int]] = {}
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace, Settings], int]] = {
+    "status": bulk_reports.status,
+    "retry": bulk_reports.retry,
+    "report": bulk_reports.report,
+}
