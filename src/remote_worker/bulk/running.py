@@ -1,22 +1,20 @@
 """Doing all shards of a job: in this process, or by workers that an engine hands the shards to."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from .. import telemetry
 from ..engines.engine import Again, Engine, EngineFailed, Full, Handler, Kind, Lease, Unit
-from ..stores.store import NotThere, Store, StoreFailed
+from ..stores.store import Store, StoreFailed
 from ..telemetry import Event
 from .folder import Folder, NoSuchJob
-from .rows import Row
 from .shard import Bench, Job, Tell, run_shard
+from .status import all_shards
 from .task import BadTask
 
 SHARDS_AT_ONCE = 2
@@ -33,29 +31,9 @@ MOST_ROUNDS = 20
 """How often a shard is handed over again while none is committed: no worker takes it, then."""
 LONGEST_AGAIN_SECONDS = 60.0
 
-MADE = ""
-"""The code of what did not fail, in counts."""
-
 
 class Stopped(Exception):
     """It has not come to its end, and may be run again; the text says why."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """How many rows there are of each code, in all parts that were counted."""
-
-    codes: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def items(self) -> int:
-        """All of them."""
-        return self.codes.total()
-
-    @property
-    def failed(self) -> int:
-        """Those of which not all was made."""
-        return self.items - self.codes[MADE]
 
 
 async def run_local(job: Job, bench: Bench, *, stop: asyncio.Event, tell: Tell = lambda _: None) -> None:
@@ -111,9 +89,9 @@ async def _until(stop: asyncio.Event, work: Any) -> None:
         except* (StoreFailed, OSError) as failed:
             raise Stopped(f"a store failed: {_first(failed)}") from failed
     finally:
-        working.cancel()
-        stopping.cancel()
-        await asyncio.wait((working, stopping))
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 def _first(failed: BaseExceptionGroup[Any]) -> BaseException:
@@ -128,11 +106,11 @@ async def run_with_engine(
     engine: Engine,
     *,
     stop: asyncio.Event,
-    tell: Callable[[int], None] = lambda _: None,
+    tell: Callable[[], Awaitable[None]],
     say: Callable[[str], None] = lambda _: None,
     look_seconds: float = LOOK_SECONDS,
 ) -> None:
-    """Hand every shard without a part to workers, until all have one. `tell` hears of each new part.
+    """Hand every shard without a part to workers, until all have one. `tell` is called at each look.
 
     What is missing is found in the store, so that this is how a job is resumed, how lost messages are made
     good, and what the progress is. `say` gets sentences for people. Raises Stopped.
@@ -147,7 +125,7 @@ class _Handing:
         self,
         folder: Folder,
         engine: Engine,
-        tell: Callable[[int], None],
+        tell: Callable[[], Awaitable[None]],
         say: Callable[[str], None],
         look_seconds: float,
     ) -> None:
@@ -158,7 +136,6 @@ class _Handing:
         self._look_seconds = look_seconds
         self._rounds: dict[int, int] = {}
         """Of each shard that is with the engine, how often it was handed over before; the oldest first."""
-        self._told: set[int] = set()
         self._fewer = 0
         self._fruitless = 0
 
@@ -179,13 +156,11 @@ class _Handing:
         """Hand over what there is room for. True: all is committed."""
         # The engine before the store: what is done in between is then no message that was lost.
         depth = await self._engine.depth(Kind.SHARD)
-        shards, committed = await asyncio.to_thread(lambda: (self._folder.shards(), self._folder.committed()))
-        for shard in sorted(committed - self._told):
-            self._told.add(shard)
-            self._rounds.pop(shard, None)
+        missing = await asyncio.to_thread(_missing, self._folder)
+        for shard in self._rounds.keys() - set(missing):
+            del self._rounds[shard]
             self._fruitless = 0
-            self._tell(shard)
-        missing = [shard for shard in range(shards) if shard not in committed]
+        await self._tell()
         if not missing:
             return True
         lost = len(self._rounds) - (depth.pending + depth.leased)
@@ -281,13 +256,10 @@ class _Doing:
         telemetry.emit(Event.SHARD_REFUSED, level=logging.ERROR, shard=unit.id, reason=reason)
 
 
-def counted(folder: Folder, shards: Sequence[int], tally: Tally) -> None:
-    """Count the rows of these shards, of which each is committed. Raises StoreFailed."""
-    for shard in shards:
-        with contextlib.suppress(NotThere):
-            tally.codes.update(folder.codes(shard))
-
-
 def _missing(folder: Folder) -> list[int]:
     committed = folder.committed()
-    return [shard for shard in range(folder.shards()) if shard not in committed]
+    return [shard for shard in _shards(folder) if shard not in committed]
+
+
+def _shards(folder: Folder) -> Sequence[int]:
+    return all_shards(folder.plan(), folder.retries())
