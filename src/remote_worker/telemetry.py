@@ -78,6 +78,12 @@ class Event(StrEnum):
     KEYS_READ = "keys_read"
     KEYS_FAILED = "keys_failed"
     CERTIFICATE_FAILED = "certificate_failed"
+    JOB_ACCEPTED = "job_accepted"
+    JOB_FINISHED = "job_finished"
+    JOB_EXPIRED = "job_expired"
+    JOB_REPAIRED = "job_repaired"
+    JOB_DAMAGED = "job_damaged"
+    JOBS_FAILED = "jobs_failed"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 

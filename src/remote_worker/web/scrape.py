@@ -173,7 +173,8 @@ class Exposed:
                     (values, (_cumulative(metric, cell), cell.sum)) for values, cell in metric.cells.items()
                 ]
             else:
-                kind, rows, lines = self._core.GaugeMetricFamily, gauges[metric.name], 1
+                told = gauges.get(metric.name)
+                kind, rows, lines = self._core.GaugeMetricFamily, told or list(metric.values.items()), 1
             many = max(1, _PIECE_LINES // lines)
             for start in range(0, len(rows) or 1, many):
                 family = kind(metric.name, metric.about, labels=list(metric.labels))
