@@ -168,7 +168,7 @@ class Records:
         if is_id(id):
             yield id, parts
 
-    def keys(self) -> Iterator[str]:
+    def every_key(self) -> Iterator[str]:
         """The names of all keys."""
         for key, _ in self._store.list(KEYS):
             yield key.removeprefix(KEYS)

@@ -15,7 +15,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..engines.engine import Depth, Engine, EngineFailed, Full, Kind, Unit
 from ..stores.store import NotThere, Store, StoreFailed
 from ..telemetry import Event
-from .job import Fail
+from .job import Fail, Job, Outcome
 from .records import BEGUN, BODY, CALLBACK, JOB, RESULT, TOLD, DamagedRecord, Records, born
 from .settings import LEASE_SECONDS, JobSettings
 from .submitting import ABANDONED_SECONDS, Jobs, unit_of
@@ -46,6 +46,8 @@ class Survey:
     open: list[Open] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
     """Jobs with an answer of which somebody is still to be told."""
+    expired: list[tuple[Job, Outcome]] = field(default_factory=list)
+    """Jobs that were ended here, because their time was over."""
 
 
 class Keeper:
@@ -92,6 +94,11 @@ class Keeper:
         # Asked before: what is accepted from now on is not missed.
         depths = {kind: await self._engine.depth(kind) for kind in (Kind.JOB, Kind.WEBHOOK)}
         survey = await asyncio.to_thread(self._survey, self._clock())
+        for job, outcome in survey.expired:
+            telemetry.emit(Event.JOB_EXPIRED, job=job.id, id=job.request_id)
+            ended(job.id, outcome)
+            if self._jobs:
+                self._jobs.hear(job.id, 0)
         metrics.JOBS_BYTES.values[()] = survey.size_bytes
         if self._jobs:
             self._jobs.count(survey.size_bytes, written)
@@ -146,7 +153,7 @@ class Keeper:
                     self._records.drop_body(id)
                 if CALLBACK in parts and TOLD not in parts:
                     survey.untold.append(id)
-            elif age > self._settings.jobs_seconds + GRACE_SECONDS and self._expire(id, now):
+            elif age > self._settings.jobs_seconds + GRACE_SECONDS and self._expire(id, now, survey):
                 if CALLBACK in parts:
                     survey.untold.append(id)
             else:
@@ -163,7 +170,7 @@ class Keeper:
             pass  # The sweep of keys finds it.
         self._records.forget(id, parts)
 
-    def _expire(self, id: str, now: float) -> bool:
+    def _expire(self, id: str, now: float, survey: Survey) -> bool:
         """End a job that nobody has begun, or ended, in time. False: its own time is not over."""
         try:
             job = self._records.job(id)
@@ -178,13 +185,12 @@ class Keeper:
             self._fail(job, WorkFailed(FailureCode.DEADLINE, EXPIRED)), finished=now, attempts=0
         )
         if commit(self._records, id, outcome):
-            ended(id, outcome)
-            telemetry.emit(Event.JOB_EXPIRED, job=id, id=job.request_id)
+            survey.expired.append((job, outcome))
         return True
 
     def _sweep_keys(self, ids: set[str], now: float) -> None:
         there = {}
-        for name in self._records.keys():
+        for name in self._records.every_key():
             id = self._keys.get(name) or self._leads(name)
             if id in ids or now - born(id) <= ABANDONED_SECONDS:
                 there[name] = id
