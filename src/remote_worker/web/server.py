@@ -23,7 +23,7 @@ from .connection import COUNTED_READ_BYTES, DRAIN_SECONDS, Connection
 from .door import Door
 from .listening import CannotListen, refuse_handshakes
 from .settings import WebSettings
-from .stopping import Stage, enter
+from .stopping import Stage, enter, prepare
 
 Address = tuple[str, int]
 BACKLOG = 4096
@@ -119,6 +119,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. Raises CannotListen."""
+        prepare(self.lifespan.state)
         try:
             await super().startup(sockets)
         except SystemExit as refused:  # uvicorn has logged what the system says.
