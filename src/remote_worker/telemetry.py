@@ -78,6 +78,7 @@ class Event(StrEnum):
     KEYS_READ = "keys_read"
     KEYS_FAILED = "keys_failed"
     CERTIFICATE_FAILED = "certificate_failed"
+    WEBHOOK_GIVEN_UP = "webhook_given_up"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 
