@@ -2,12 +2,14 @@
 
 Of the job ID there are these objects in the store, each created once and never changed:
 
-    jobs/ID/body       what was sent, byte for byte
-    jobs/ID/job.json   a Job: it is the acceptance
-    jobs/ID/begun/N    that attempt N has begun
-    jobs/ID/result     an Outcome: it is the commit, whoever writes first
-    jobs/ID/told       how telling the callback ended
-    keys/HASH          which job an Idempotency-Key has led to
+    jobs/ID/body         what was sent, byte for byte; gone once there is a result
+    jobs/ID/callback     empty: somebody is to be told
+    jobs/ID/job.json     a Job: it is the acceptance
+    jobs/ID/begun/N      that attempt N has begun; gone again when it was let go of in good order
+    jobs/ID/answer/NAME  the body of an answer
+    jobs/ID/result       an Outcome, with the NAME of its body: it is the commit, whoever writes first
+    jobs/ID/told         how telling the callback ended
+    keys/HASH            which job an Idempotency-Key has led to
 
 An ID begins with the time of its submission, so a listing begins with the oldest.
 """
