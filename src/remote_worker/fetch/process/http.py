@@ -99,8 +99,9 @@ class Speaker:
                 "Content-Type": "application/json",
                 "Content-Length": str(len(want.body)),
                 "Authorization": want.authorization,
-                **dict(want.headers),
             }
+        if want.purpose is Purpose.WEBHOOK:
+            fields |= dict(want.headers)
         head = f"{method} {path} HTTP/1.1\r\n"
         for name, value in fields.items():
             if _UNFIT.search(value):
