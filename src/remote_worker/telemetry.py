@@ -86,6 +86,7 @@ class Event(StrEnum):
     JOB_REPAIRED = "job_repaired"
     JOB_DAMAGED = "job_damaged"
     JOBS_FAILED = "jobs_failed"
+    WEBHOOK_GIVEN_UP = "webhook_given_up"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 
