@@ -73,7 +73,8 @@ class Replay:
             status=answer.status, headers=answer.headers, body=answer.body.getvalue(), code=str(code)
         )
 
-    def failed(self, job: Job, failure: WorkFailed) -> Outcome:
+    @staticmethod
+    def failed(job: Job, failure: WorkFailed) -> Outcome:
         """The answer that says why there is no other."""
         told = problems.answer(failure, request_id=job.request_id, accept=job.call.headers.get("accept", ""))
         return Outcome(status=told.status, headers=told.headers, body=told.body, code=str(failure.code))
