@@ -52,6 +52,7 @@ class Event(StrEnum):
     """A stable word for each thing that is logged."""
 
     SERVING = "serving"
+    WORKING = "working"
     METRICS = "metrics"
     STOPPING = "stopping"
     STOPPED = "stopped"
@@ -82,6 +83,13 @@ class Event(StrEnum):
     KEYS_READ = "keys_read"
     KEYS_FAILED = "keys_failed"
     CERTIFICATE_FAILED = "certificate_failed"
+    JOB_ACCEPTED = "job_accepted"
+    JOB_FINISHED = "job_finished"
+    JOB_EXPIRED = "job_expired"
+    JOB_REPAIRED = "job_repaired"
+    JOB_DAMAGED = "job_damaged"
+    JOBS_FAILED = "jobs_failed"
+    WEBHOOK_GIVEN_UP = "webhook_given_up"
     LINES_LOST = "lines_lost"
     NOTE = "note"  # A line of a library that we run.
 
