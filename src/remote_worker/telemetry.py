@@ -73,6 +73,8 @@ class Event(StrEnum):
     INTERNAL_ERROR = "internal_error"
     CACHE_RECREATED = "cache_recreated"
     CACHE_FAILED = "cache_failed"
+    ENGINE_FAILED = "engine_failed"
+    UNIT_FAILED = "unit_failed"
     EGRESS_REPORTED = "egress_reported"
     CHECK_FAILED = "check_failed"
     KEYS_READ = "keys_read"
