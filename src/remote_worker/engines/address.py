@@ -37,7 +37,9 @@ class Address:
         place, _, query = rest.partition("?")
         login, _, hosts = place.removesuffix("/").rpartition("@")
         if set(login) & set("@,/"):
-            raise BadAddress("name user and password once, ahead of the first server, with @ , / as %40 %2C %2F")
+            raise BadAddress(
+                "user and password come once, ahead of the first server, with @ , / as %40 %2C %2F"
+            )
         user, has_password, password = login.partition(":")
         try:
             options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))

@@ -82,7 +82,7 @@ def changed(found: Config, wanted: Config) -> Config | None:
     return {**found, **different} if different else None
 
 
-RECORDINGS = 1
+RECORDINGS = 3
 """Deliveries past the attempts that are given to a handler, which only records the failure."""
 
 
