@@ -1421,6 +1421,7 @@ NO_LIMITS = {
     "settings_file": "where there are more settings",
     "only_presets": "who picks sizes",
     "external_check_allow": "who may be dialled",
+    "webhook_allow": "who may be dialled",
     "external_check_url": "who is asked",
     "external_check_token": "what it is asked with",
     "service.check:LONGEST_THUMBNAIL_SIDE": "what the check gets to see",
@@ -1463,6 +1464,16 @@ NO_LIMITS = {
     "metrics": "where it listens",
     "metrics_open": "who may read",
     "top_key": "who asks",
+    # Engines: what the worker itself hands to them, and how they keep it.
+    "engines.engine:MOST_UNIT_BYTES": "of what the worker itself hands to an engine",
+    "engines.local:LONGEST_OPERATION_SECONDS": "of a thread of its own, for the disk",
+    "engines.local:LONGEST_RETRY_SECONDS": "what those who found no place are told",
+    "engines.local:_LONGEST_DELAY_SECONDS": "between two attempts",
+    "engines.local_file:_LONGEST_WAIT_SECONDS": "of a thread of its own, for another worker",
+    "engines.local_file:_LONGEST_JOURNAL_BYTES": "what the file of a queue takes up",
+    "engines.local_file:_MOST_COUNTED": "more are told as as many",
+    "engines.local_file:_MOST_SWEPT": "what is deleted in one go",
+    "engines.local_file:_MOST_FREE_PAGES": "what the file of a queue takes up",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 

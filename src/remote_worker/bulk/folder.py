@@ -90,10 +90,6 @@ class Folder:
         )
         return Part(rows=rows, committed=int.from_bytes(data[4:8], "little"))
 
-    def codes(self, shard: int) -> Iterator[str]:
-        """Each row's code alone, "" for what was made: what a count needs. Raises NotThere."""
-        return (told.get("code", "") for told in self._lines(_part(shard)))
-
     def commit(self, shard: int, rows: Sequence[Row], *, now: float | None = None) -> bool:
         """Create the part file, once all outputs outlive a loss of power.
 

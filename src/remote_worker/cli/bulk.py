@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 
 from ..settings import Settings
-from . import bulk_reports
+from . import bulk_reports, bulk_running
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,10 +21,14 @@ def bulk(options: argparse.Namespace, settings: Settings) -> int:
 
 
 _ADDED: tuple[Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None], ...] = (
+    bulk_running.add,
     bulk_reports.add,
 )
 """What adds the arguments of one or more commands."""
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Settings], int]] = {
+    "plan": bulk_running.plan,
+    "run": bulk_running.run,
+    "run-shard": bulk_running.run_shard,
     "status": bulk_reports.status,
     "retry": bulk_reports.retry,
     "report": bulk_reports.report,
