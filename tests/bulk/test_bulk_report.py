@@ -19,6 +19,7 @@ from remote_worker.bulk import parquet
 from remote_worker.bulk.folder import Folder
 from remote_worker.bulk.picture import draw
 from remote_worker.bulk.report import NotDone, as_json, as_text, make_report
+from remote_worker.bulk.rows import Row
 from remote_worker.cli import main
 from remote_worker.stores.directory import Directory
 
@@ -206,6 +207,20 @@ def test_parquet_has_a_row_for_each_output_and_for_each_item_without(tmp_path: P
     assert table.column("facts").to_pylist() == [None, None, None, '{"width": 3}']
     assert table.column("shard").to_pylist() == [0, 0, 0, 1]
     assert [path.name for path in tmp_path.iterdir() if "parquet" in path.name] == ["rows.parquet"]
+
+
+def test_a_name_that_is_no_text_and_an_item_without_a_version_are_told(
+    tmp_path: Path, folder: Folder
+) -> None:
+    Written(tmp_path, [["x"]])
+    folder.commit(0, [Row(key="x\udce4", version="", code="source_gone")], now=PLANNED)
+    report = make_report(folder)
+    file = tmp_path / "rows.parquet"
+
+    parquet.write_parquet(folder, file)
+    assert pyarrow.parquet.read_table(file).column("key").to_pylist() == ["x\\udce4"]
+    assert json.loads(as_json(report))["codes"][0]["samples"] == [{"key": "x\udce4", "detail": ""}]
+    assert as_text(report).encode().count(b"x\\udce4") == 1
 
 
 def test_parquet_is_written_a_few_rows_at_a_time(tmp_path: Path, folder: Folder) -> None:

@@ -213,11 +213,14 @@ def _members(value: Item | Row) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for row in fields(value):
         member = getattr(value, row.name)
-        if isinstance(value, Item) or member:
+        if isinstance(value, Item) or member or row.name in _ALWAYS:
             members[row.name] = member
     if isinstance(value, Row) and value.outputs:
         members["outputs"] = [asdict(made) for made in value.outputs]
     return members
+
+
+_ALWAYS = ("key", "version")
 
 
 def _packed(lines: Iterable[Mapping[str, Any]], *, when: float = 0) -> bytes:
