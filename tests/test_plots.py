@@ -10,7 +10,7 @@ from benchmarks import bulk_sample
 from scripts import make_plots
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "speed.md").read_text()
+PAGE = "".join((ROOT / "docs" / name).read_text() for name in ("speed.md", "scale.md"))
 SVG = "{http://www.w3.org/2000/svg}"
 
 

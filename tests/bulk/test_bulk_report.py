@@ -209,9 +209,7 @@ def test_parquet_has_a_row_for_each_output_and_for_each_item_without(tmp_path: P
     assert [path.name for path in tmp_path.iterdir() if "parquet" in path.name] == ["rows.parquet"]
 
 
-def test_a_name_that_is_no_text_and_an_item_without_a_version_are_told(
-    tmp_path: Path, folder: Folder
-) -> None:
+def test_a_name_that_is_no_text_is_told(tmp_path: Path, folder: Folder) -> None:
     Written(tmp_path, [["x"]])
     folder.commit(0, [Row(key="x\udce4", version="", code="source_gone")], now=PLANNED)
     report = make_report(folder)
