@@ -15,6 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from remote_worker.bulk.lanes import LANES_PER_CHILD
+from remote_worker.bulk.running import LOOK_SECONDS, MOST_QUEUED
+
 from . import tables
 from .servers import PROJECT
 
@@ -25,13 +28,7 @@ WORKERS = (1, 2, 5, 10, 20, 50, 100, 200)
 CORES = 4
 """Of each worker, with a child for each."""
 
-LANES_PER_CHILD = 2
-"""As the program has it: items in hand for each child, so that one is read or written beside another."""
 MORE_LANES = 8
-WINDOW = 1000
-"""Shards that are with the engine at once."""
-LOOK_SECONDS = 5.0
-"""Between two looks of the coordinator at what is committed."""
 LEASE_SECONDS = 60.0
 """After which a dead worker's shards are handed out again."""
 
@@ -209,7 +206,7 @@ class _Simulation:
         self._at(now + took, "looked", len(self._done))
 
     def _looked(self, now: float, done: int) -> None:
-        window = WINDOW if self._world.is_engine else self._shards
+        window = MOST_QUEUED if self._world.is_engine else self._shards
         self._with_engine -= done - self._seen_done
         self._seen_done = done
         while self._with_engine < window and self._next < self._shards:
