@@ -13,7 +13,6 @@ from pathlib import Path
 
 from remote_worker import wiring
 from remote_worker.bulk.folder import Folder
-from remote_worker.bulk.lanes import Lanes
 from remote_worker.bulk.plan import Wanted, freeze, listed
 from remote_worker.bulk.running import run_local
 from remote_worker.bulk.shard import Job
@@ -122,8 +121,7 @@ async def _compared(
         async def by_bulk(out: Path) -> None:
             job = await _planned(kind, source, out)
             planned.append(job[1])
-            with Lanes(settings.pool.children) as lanes:
-                bench = wiring.bench(images, lanes, settings)
+            with wiring.bench(images, settings) as bench:
                 bulk.append(await _timed(kind, lambda: run_local(job[0], bench, stop=asyncio.Event())))
 
         async def by_pool_timed(out: Path) -> None:
@@ -134,8 +132,7 @@ async def _compared(
         for do, out in pair if number % 2 else reversed(pair):
             await do(out)
         job, _ = await _planned(kind, source, folder / f"bulk{number}")
-        with Lanes(settings.pool.children) as lanes:
-            bench = wiring.bench(images, lanes, settings)
+        with wiring.bench(images, settings) as bench:
             adopted.append(await _timed(kind, lambda: run_local(job, bench, stop=asyncio.Event())))
         for _, out in pair:
             shutil.rmtree(out)
