@@ -28,7 +28,8 @@ WORKERS = (1, 2, 5, 10, 20, 50, 100, 200)
 CORES = 4
 """Of each worker, with a child for each."""
 
-MORE_LANES = 8
+FEW_LANES = 2
+"""Beside those that the program has."""
 LEASE_SECONDS = 60.0
 """After which a dead worker's shards are handed out again."""
 
@@ -307,11 +308,11 @@ def main() -> None:
 
 
 WORLDS: tuple[tuple[str, Callable[[World], World]], ...] = (
+    (f"{FEW_LANES} lanes, one prefix", lambda world: replace(world, lanes=FEW_LANES)),
     (f"{LANES_PER_CHILD} lanes, one prefix", lambda world: world),
-    (f"{MORE_LANES} lanes, one prefix", lambda world: replace(world, lanes=MORE_LANES)),
     (
-        f"{MORE_LANES} lanes, 16 prefixes",
-        lambda world: replace(world, lanes=MORE_LANES, prefixes=16),
+        f"{LANES_PER_CHILD} lanes, 16 prefixes",
+        lambda world: replace(world, prefixes=16),
     ),
 )
 
@@ -347,7 +348,7 @@ def _finish(mix: Mix) -> list[str]:
 
 
 def _requests(mix: Mix) -> list[str]:
-    each = CORES * min(1 / mix.mean, MORE_LANES / (mix.mean + HEAD_SECONDS + GET_SECONDS + PUT_SECONDS))
+    each = CORES * min(1 / mix.mean, LANES_PER_CHILD / (mix.mean + HEAD_SECONDS + GET_SECONDS + PUT_SECONDS))
     slots = 1 / SHARD_ITEMS
     looks = (
         ITEMS / SHARD_ITEMS / KEYS_A_LIST / (LOOK_SECONDS + ITEMS / SHARD_ITEMS / KEYS_A_LIST * LIST_SECONDS)
@@ -377,7 +378,7 @@ def _requests(mix: Mix) -> list[str]:
     return [
         "## Requests",
         "",
-        f"A second, where nothing holds {CORES} cores and {MORE_LANES} lanes up, against the limit of one "
+        f"A second, where nothing holds {CORES} cores and {LANES_PER_CHILD} lanes up, against the limit of one "
         "prefix or of the engine, and the number of workers that reach it.",
         "",
         tables.table(["what", "for an item", "10 workers", "200 workers", "limit", "reached by"], shown),
