@@ -378,8 +378,8 @@ def _requests(mix: Mix) -> list[str]:
     return [
         "## Requests",
         "",
-        f"A second, where nothing holds {CORES} cores and {LANES_PER_CHILD} lanes up, against the limit of one "
-        "prefix or of the engine, and the number of workers that reach it.",
+        f"A second, where nothing holds {CORES} cores and {LANES_PER_CHILD} lanes up, against the limit of "
+        "one prefix or of the engine, and the number of workers that reach it.",
         "",
         tables.table(["what", "for an item", "10 workers", "200 workers", "limit", "reached by"], shown),
     ]
