@@ -17,6 +17,7 @@ from typing import Any, Self
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error, NoRespondersError
+from nats.errors import TimeoutError as NoAnswer
 
 from .. import telemetry
 from ..telemetry import Event
@@ -34,6 +35,8 @@ _PING_SECONDS = 5
 """A server that is cut off is noticed after three of these."""
 _PULL_SECONDS = 20.0
 """A request for a unit is made anew after that."""
+_SETTLE_SECONDS = 2.0
+"""For one try to tell the server how a unit ended."""
 _GIVE_BACK_SECONDS = 1.0
 """To give back what is in hand, for one that is cancelled."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
@@ -205,12 +208,14 @@ class NatsEngine:
         while (left := deadline - time.monotonic()) > 0:
             try:
                 link = await self._connection.link(left)
-                await link.request(reply, ending, timeout=min(left, ANSWER_SECONDS))
+                await link.request(reply, ending, timeout=min(left, _SETTLE_SECONDS))
+                return
+            except NoAnswer:
+                if await link.is_answering():
+                    break  # New servers say nothing where they do not know of the delivery, as after a restart.
             except (Error, EngineFailed):
                 await asyncio.sleep(min(max(0.0, deadline - time.monotonic()), _FIRST_PAUSE_SECONDS))
-            else:
-                return
-        _warn("the end of a unit was not taken, so it will be handed out again")
+        _warn("the end of a unit was not taken, so it may be handed out again")
 
     async def _renew(self, kind: Kind, held: set[str]) -> None:
         while True:
@@ -321,6 +326,14 @@ class _Link(Client):
         with suppress(Error, OSError):
             async with asyncio.timeout(_GIVE_BACK_SECONDS):
                 await self.close()
+
+    async def is_answering(self) -> bool:
+        """The server is there, whatever it says to other questions."""
+        try:
+            await self.flush(int(_SETTLE_SECONDS))
+        except (Error, OSError):
+            return False
+        return True
 
     async def ask(
         self, subject: str, body: bytes, seconds: float, headers: dict[str, Any] | None = None
