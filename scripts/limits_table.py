@@ -1463,6 +1463,16 @@ NO_LIMITS = {
     "metrics": "where it listens",
     "metrics_open": "who may read",
     "top_key": "who asks",
+    # Engines: what the worker itself hands to them, and how they keep it.
+    "engines.engine:MOST_UNIT_BYTES": "of what the worker itself hands to an engine",
+    "engines.local:LONGEST_OPERATION_SECONDS": "of a thread of its own, for the disk",
+    "engines.retries:LONGEST_RETRY_SECONDS": "what those who found no place are told",
+    "engines.retries:_LONGEST_DELAY_SECONDS": "between two attempts",
+    "engines.local_file:_LONGEST_WAIT_SECONDS": "of a thread of its own, for another worker",
+    "engines.local_file:_LONGEST_JOURNAL_BYTES": "what the file of a queue takes up",
+    "engines.local_file:_MOST_COUNTED": "more are told as as many",
+    "engines.local_file:_MOST_SWEPT": "what is deleted in one go",
+    "engines.local_file:_MOST_FREE_PAGES": "what the file of a queue takes up",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 
