@@ -294,9 +294,10 @@ def test_over_tls_a_server_is_believed_whom_the_given_authority_knows(tmp_path: 
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     tls = f'tls {{ cert_file: "{tmp_path}/cert.pem", key_file: "{tmp_path}/key.pem" }}\n'
+    tls += "authorization { user: me, password: word }\n"
 
     with NatsServer(tmp_path / "jetstream", config=tls) as server:
-        url = server.url.replace("nats://", "tls://")
+        url = server.url.replace("nats://", "tls://me:word@")
         asyncio.run(enter(f"{url}?tls_ca={tmp_path}/ca.pem"))
         for ca in (f"?tls_ca={tmp_path}/other.pem", ""):
             with pytest.raises(EngineFailed, match=r"(?i)certificate"):

@@ -24,7 +24,7 @@ from ..telemetry import Event
 from . import streams
 from .address import Address
 from .engine import Again, Depth, EngineFailed, Full, Handler, Kind, Policies, Unit
-from .local import Line, seconds_until_again
+from .retries import Line, seconds_until_again
 from .streams import NANOSECONDS, Config
 
 CONNECT_SECONDS = 10.0
@@ -39,7 +39,7 @@ _SETTLE_SECONDS = 2.0
 """For one try to tell the server how a unit ended."""
 _GIVE_BACK_SECONDS = 1.0
 """To give back what is in hand, for one that is cancelled."""
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
+_FIRST_PAUSE_SECONDS, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 1.0, 5.0
 _TOGETHER = 64
 """So many units are published before the answer for the first is waited for."""
 _RENEWALS = 3
@@ -132,7 +132,9 @@ class NatsEngine:
         try:
             await self._provide_kind(link, kind)
         except EngineFailed as failed:
-            _warn(failed)
+            if not link.is_closed:
+                _warn(failed)
+                await asyncio.sleep(_PAUSE_SECONDS)
         await asyncio.sleep(_FIRST_PAUSE_SECONDS)
 
     async def work(self, kind: Kind, handler: Handler, *, slots: int, stop: asyncio.Event) -> None:
@@ -160,6 +162,7 @@ class NatsEngine:
             except (Error, _Refused) as failed:
                 if not link.is_closed:
                     _warn(failed)
+                    await asyncio.sleep(_PAUSE_SECONDS)
                 await self._mend(link, kind)
 
     async def _handle(self, kind: Kind, handler: Handler, message: Msg, held: set[str]) -> None:
@@ -212,7 +215,7 @@ class NatsEngine:
                 return
             except NoAnswer:
                 if await link.is_answering():
-                    break  # New servers say nothing where they do not know of the delivery, as after a restart.
+                    break  # New servers say nothing of a delivery that they do not know, as after a restart.
             except (Error, EngineFailed):
                 await asyncio.sleep(min(max(0.0, deadline - time.monotonic()), _FIRST_PAUSE_SECONDS))
         _warn("the end of a unit was not taken, so it may be handed out again")
