@@ -35,6 +35,8 @@ _PING_SECONDS = 5
 """A server that is cut off is noticed after three of these."""
 _PULL_SECONDS = 20.0
 """A request for a unit is made anew after that."""
+_REPEAT_SECONDS = 1.0
+"""Before a question that had no answer is asked again."""
 _SETTLE_SECONDS = 2.0
 """For one try to tell the server how a unit ended."""
 _GIVE_BACK_SECONDS = 1.0
@@ -361,9 +363,15 @@ class _Link(Client):
         return answer
 
     async def ask_api(self, question: str, body: Config | None = None) -> Config:
-        """What JetStream's own API answers."""
+        """What JetStream's own API answers. Nobody does while a cluster elects a leader, so it is asked again."""
         data = json.dumps(body).encode() if body else b""
-        return await self.ask(f"{streams.API}.{question}", data, ANSWER_SECONDS)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return await self.ask(f"{streams.API}.{question}", data, _REPEAT_SECONDS)
+            except NoAnswer:
+                if time.monotonic() > deadline:
+                    raise
 
     @property
     def talks_tls(self) -> bool:
