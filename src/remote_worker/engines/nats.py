@@ -363,7 +363,7 @@ class _Link(Client):
         return answer
 
     async def ask_api(self, question: str, body: Config | None = None) -> Config:
-        """What JetStream's own API answers. Nobody does while a cluster elects a leader, so it is asked again."""
+        """What JetStream's own API answers; asked again for a while, for a cluster that elects a leader."""
         data = json.dumps(body).encode() if body else b""
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
