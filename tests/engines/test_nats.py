@@ -394,6 +394,18 @@ def test_a_stream_or_consumer_that_somebody_deletes_is_made_again(server: NatsSe
     assert seen == ["before", "after"]
 
 
+def test_a_submission_makes_a_stream_again_that_somebody_deletes(server: NatsServer) -> None:
+    async def act() -> list[int]:
+        async with NatsEngine(server.url, policies()) as engine:
+            taken = [await engine.submit([job("one")])]
+            client = await nats.connect(server.url)
+            assert (await ask(client, f"STREAM.DELETE.{JOBS}"))["success"]
+            await client.close()
+            return [*taken, await engine.submit([job("one")])]
+
+    assert asyncio.run(act()) == [1, 1]
+
+
 def test_a_unit_that_ends_while_the_server_is_away_is_not_handed_out_again(server: NatsServer) -> None:
     attempts: list[int] = []
 
