@@ -1533,6 +1533,8 @@ NO_LIMITS = {
     "engines.local_file:_MOST_COUNTED": "more are told as as many",
     "engines.local_file:_MOST_SWEPT": "what is deleted in one go",
     "engines.local_file:_MOST_FREE_PAGES": "what the file of a queue takes up",
+    "engines.streams:MOST_PULLS": "what the server is told to allow, far past what there is of workers",
+    "engines.nats:_LONGEST_PAUSE_SECONDS": "between tries to reach the server again",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 
