@@ -116,7 +116,7 @@ class Worker:
             if outcome is None:
                 return
             tries += 1
-            pause = min(max(_seconds(outcome), 2.0**tries / 2), LONGEST_PAUSE_SECONDS)
+            pause = min(max(_seconds(outcome), 2.0**tries / 8), LONGEST_PAUSE_SECONDS)
             left = max(0.0, job.deadline - self._clock())
             try:
                 await _pause(min(left, pause * random.uniform(1, 1.5)), stop)  # noqa: S311 - no secret
