@@ -25,6 +25,8 @@ TEXT = "text/test_bounds.py::"
 JSON = "web/test_json_bodies.py::"
 FIELDS = "decoder/metadata/test_fields.py::"
 TOLD = "pool/test_verify.py::test_metadata_that_is_none_is_refused"
+STORES = "stores/test_every_store.py::"
+BUCKETS = "stores/test_bucket_store.py::"
 RECIPES = "contract/test_messages.py::"
 POOL = "pool/test_pool.py::"
 
@@ -1333,6 +1335,62 @@ _CALLERS = (
         ("web/test_keys.py::test_a_file_has_so_many_bytes_and_not_one_more",),
     ),
 )
+_STORES = (
+    Limit(
+        "a key of an object, bytes; in a bucket with the prefix of the store",
+        "stores.keys:LONGEST_KEY_BYTES",
+        "the store refuses the key",
+        (f"{STORES}test_the_bound_of_a_key_is_1024_bytes_with_the_prefix_of_a_bucket",),
+    ),
+    Limit(
+        "what lies between two slashes of a key, bytes",
+        "stores.keys:LONGEST_PART_BYTES",
+        "the store refuses the key",
+        (
+            f"{STORES}test_what_was_put_is_got_under_its_key",
+            f"{STORES}test_what_is_no_key_is_refused_before_anything_is_done",
+        ),
+    ),
+    Limit(
+        "names of one folder that are held at once",
+        "stores.directory:MOST_NAMES",
+        "the folder is read again for the next so many",
+        (
+            "stores/test_directory_store.py::"
+            "test_a_folder_with_more_names_than_are_held_is_listed_whole_and_in_order",
+        ),
+    ),
+    Limit(
+        "tries of a put in a folder that others take away",
+        "stores.directory:MOST_FOLDER_TRIES",
+        "the store fails",
+        ("stores/test_directory_store.py::test_puts_and_deletes_in_one_folder_do_not_fail_each_other",),
+    ),
+    Limit(
+        "a connection to a bucket, seconds",
+        "stores.s3:LONGEST_CONNECT_SECONDS",
+        "it is tried again",
+        (f"{BUCKETS}test_nobody_at_the_address_is_a_failure",),
+    ),
+    Limit(
+        "one request to a bucket, seconds",
+        "stores.s3:LONGEST_REQUEST_SECONDS",
+        "a reading one is tried again, else the store fails",
+        (f"{BUCKETS}test_a_server_that_never_answers_is_a_failure_within_the_bound",),
+    ),
+    Limit(
+        "from the first try to the beginning of the last, seconds",
+        "stores.s3:LONGEST_RETRYING_SECONDS",
+        "the store fails",
+        (f"{BUCKETS}test_a_server_that_never_answers_is_a_failure_within_the_bound",),
+    ),
+    Limit(
+        "retries of a request to a bucket",
+        "stores.s3:MOST_RETRIES",
+        "the store fails",
+        (f"{BUCKETS}test_retries_are_few",),
+    ),
+)
 
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
@@ -1352,6 +1410,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Recipes, and the check before a picture leaves": _RECIPES,
     "What the worker tells of itself": _SEEING,
     "Answers of those who are fetched from": _ANSWERS,
+    "Stores": _STORES,
 }
 """All rows, by what they bound."""
 
@@ -1464,6 +1523,16 @@ NO_LIMITS = {
     "metrics": "where it listens",
     "metrics_open": "who may read",
     "top_key": "who asks",
+    # Engines: what the worker itself hands to them, and how they keep it.
+    "engines.engine:MOST_UNIT_BYTES": "of what the worker itself hands to an engine",
+    "engines.local:LONGEST_OPERATION_SECONDS": "of a thread of its own, for the disk",
+    "engines.local:LONGEST_RETRY_SECONDS": "what those who found no place are told",
+    "engines.local:_LONGEST_DELAY_SECONDS": "between two attempts",
+    "engines.local_file:_LONGEST_WAIT_SECONDS": "of a thread of its own, for another worker",
+    "engines.local_file:_LONGEST_JOURNAL_BYTES": "what the file of a queue takes up",
+    "engines.local_file:_MOST_COUNTED": "more are told as as many",
+    "engines.local_file:_MOST_SWEPT": "what is deleted in one go",
+    "engines.local_file:_MOST_FREE_PAGES": "what the file of a queue takes up",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 

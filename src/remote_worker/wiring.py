@@ -8,12 +8,17 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Self
 
 from . import __version__, reporting, telemetry, tracing
+from .bulk.lanes import Lanes
+from .bulk.shard import Bench
 from .contract.failures import FailureCode, WorkFailed
 from .contract.links import Purpose
 from .contract.signatures import Template
+from .engines.engine import Engine
+from .engines.local import LocalEngine
 from .fetch.door import Door, DoorFailed
 from .metrics import Load, Pulse
 from .pool import texts
@@ -47,6 +52,48 @@ from .wiring_jobs import JobParts
 def open_pool(settings: Settings) -> Pool:
     """The pool; entering it raises TemplateFailed when a required layer of the seal cannot be put up."""
     return Pool(settings.pool, settings.limits)
+
+
+@contextlib.asynccontextmanager
+async def open_images(settings: Settings) -> AsyncIterator[Images]:
+    """What makes pictures, with the check that all of them go through; for work without a server.
+
+    Raises TemplateFailed, DoorFailed, and BadSettings.
+    """
+    async with open_pool(settings) as pool:
+        if not settings.check.external_check_url:
+            yield Images(pool)
+            return
+        async with open_door(settings) as door:
+            yield Images(pool, _check(door, pool, settings))
+
+
+def bench(images: Images, lanes: Lanes, settings: Settings) -> Bench:
+    """What bulk work is done with."""
+    return Bench(
+        images=images,
+        lanes=lanes,
+        input_bytes=settings.limits.input_bytes,
+        work_seconds=max(settings.web.work_seconds, settings.limits.decode_seconds),
+    )
+
+
+def open_engine(url: str, settings: Settings) -> Engine:
+    """What hands out units: `nats://…`, or the path of a file that processes of this machine share.
+
+    Raises BadSettings; entering it raises EngineFailed.
+    """
+    if "://" not in url:
+        return LocalEngine(Path(url), settings.jobs.policies)
+    try:
+        # Only whoever names a server has the package.
+        from .engines.nats import NatsEngine  # noqa: PLC0415
+
+        return NatsEngine(url, settings.jobs.policies)
+    except ImportError as missing:
+        raise BadSettings(["nats:// needs the package nats-py: install remote-worker[nats]"]) from missing
+    except ValueError as bad:
+        raise BadSettings([str(bad)]) from bad
 
 
 def open_door(settings: Settings) -> Door:

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from nats_server import NatsServer
+
 from remote_worker.engines.engine import Engine, Handler, Kind, Policies, Policy, Unit
 from remote_worker.engines.local import LocalEngine
 
@@ -33,6 +35,11 @@ class Driver(Protocol):
         """Says to `open_engine`, in any process, where the queue is."""
         ...
 
+    @property
+    def tells_later_from_leased(self) -> bool:
+        """What its depth tells of those that are to be handed out again later."""
+        ...
+
     def restart(self) -> None:
         """Kill what keeps the units, where that is a process, and start it again."""
         ...
@@ -52,6 +59,7 @@ class LocalDriver:
     """A file; there is no process but those of the workers."""
 
     address: str
+    tells_later_from_leased: bool = True
 
     def restart(self) -> None:
         """Nothing to restart: whoever opens the file next finds what is there."""
@@ -66,8 +74,6 @@ def local(folder: Path) -> Iterator[Driver]:
 @contextmanager
 def nats(folder: Path) -> Iterator[Driver]:
     """NATS JetStream: a server with a folder of its own, which only this test uses."""
-    from nats_server import NatsServer  # has `url` and `restart()`: kill -9, and again on the same port
-
     with NatsServer(folder / "jetstream") as server:
         yield NatsDriver(server)
 
@@ -75,7 +81,9 @@ def nats(folder: Path) -> Iterator[Driver]:
 class NatsDriver:
     """A server of its own."""
 
-    def __init__(self, server: object) -> None:
+    tells_later_from_leased = False
+
+    def __init__(self, server: NatsServer) -> None:
         self._server = server
 
     @property
