@@ -9,6 +9,7 @@ from ctypes.util import find_library
 from functools import cache
 from pathlib import Path
 
+import namespaces
 import pytest
 from PIL import Image
 from stores_served import Moto, serving_s3
@@ -63,6 +64,7 @@ TOOLS: dict[str, Callable[[], object]] = {
     "needs_systemd": lambda: shutil.which("systemd-analyze"),
     "needs_helm": lambda: shutil.which("helm"),
     "needs_nats": lambda: shutil.which("nats-server", path=SYSTEM_PATH),
+    "needs_namespaces": namespaces.are_possible,
     "needs_strace": lambda: os.geteuid() == 0 and shutil.which("strace"),
 }
 

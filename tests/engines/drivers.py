@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -157,11 +157,13 @@ class Processes:
             assert process.stdout is not None
             process.stdout.close()
 
-    def start(self, *, slots: int = 1, submit: Unit | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, *, slots: int = 1, submit: Unit | None = None, inside: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
         """A worker, or one that submits this unit, says so, and then does nothing."""
         order = {**self._order, "slots": slots, "submit": submit and [submit.id, submit.kind]}
         process = subprocess.Popen(
-            [sys.executable, "-m", "engines.worker_process", json.dumps(order)],
+            [*inside, sys.executable, "-m", "engines.worker_process", json.dumps(order)],
             env={**os.environ, "PYTHONPATH": f"{TESTS.parent / 'src'}:{TESTS}"},
             stdout=subprocess.PIPE,
         )

@@ -426,10 +426,10 @@ class _Connection:
 
     async def _dial(self) -> _Link:
         """A connection to a server that has what is needed."""
-        link = _Link()
+        tls, link = _tls(self._address.tls_ca), _Link()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._connect(link)
+                await self._connect(link, tls)
                 await self._provide(link)
         except (Error, OSError) as failed:
             await link.end()
@@ -440,7 +440,7 @@ class _Connection:
             raise
         return link
 
-    async def _connect(self, link: _Link) -> None:
+    async def _connect(self, link: _Link, tls: ssl.SSLContext | None) -> None:
         address = self._address
 
         def checked(secret: str) -> str:
@@ -466,12 +466,19 @@ class _Connection:
             max_reconnect_attempts=1,
             ping_interval=_PING_SECONDS,
             max_outstanding_pings=2,
-            tls=ssl.create_default_context(cafile=address.tls_ca) if address.tls_ca else None,
+            tls=tls,
             user=told(address.user),
             password=told(address.password),
             token=told(address.token),
         )
         checked("")
+
+
+def _tls(authorities: str) -> ssl.SSLContext | None:
+    try:
+        return ssl.create_default_context(cafile=authorities) if authorities else None
+    except OSError as failed:
+        raise EngineFailed(f"the certificates in {authorities} cannot be read: {failed}") from failed
 
 
 class _Inbox:
@@ -551,8 +558,7 @@ async def _have(link: _Link, what: str, place: str, wanted: Config, first: Confi
             if late.code not in _THERE_ALREADY:
                 raise
         told = await link.ask_api(f"{what}.INFO.{place}")
-    found: Any = told["config"]
-    if better := streams.changed(found, wanted):
+    if better := streams.changed(told, wanted):
         try:
             return await put(f"STREAM.UPDATE.{place}" if is_stream else create, better)
         except _Refused as refused:

@@ -5,6 +5,7 @@ The names are promised to others: autoscalers read the depth of a queue by them 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .engine import DEDUPE_SECONDS, Kind, Policy
 
@@ -75,11 +76,20 @@ FIRST: Config = {"deliver_policy": "all", "replay_policy": "instant", "max_waiti
 """Of a consumer, what is said when it is made and cannot be changed later."""
 
 
-def changed(found: Config, wanted: Config) -> Config | None:
+def changed(told: Mapping[str, Any], wanted: Config) -> Config | None:
     """What was found with what is wanted put right in it; None where nothing has to be."""
+    found: Config = told["config"]
     # Servers leave out what is false or zero.
     different = {name: value for name, value in wanted.items() if (found.get(name) or 0) != (value or 0)}
+    if "max_msgs" in different and not _may_have_places(wanted["max_msgs"], told):
+        del different["max_msgs"]
     return {**found, **different} if different else None
+
+
+def _may_have_places(places: Any, told: Mapping[str, Any]) -> bool:
+    """Servers up to 2.9 throw away what is past a limit that is lowered, so there has to be room to spare."""
+    before = int(told["config"].get("max_msgs", -1))
+    return 0 < before < places or 2 * int(told["state"]["messages"]) <= places
 
 
 RECORDINGS = 3
