@@ -49,28 +49,15 @@ _WAIT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,6})?")
 _KEY = re.compile(rf"[ -~]{{1,{LONGEST_IDEMPOTENCY_KEY}}}")
 
 
-def _refuse(_: str) -> None:
-    raise WorkFailed(FailureCode.NOT_CONFIGURED, "callbacks need REMOTE_WEBHOOK_KEYS")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobUses:
-    """What the endpoints need. Without anything, jobs are switched off."""
+    """What the endpoints need."""
 
-    jobs: Jobs = field(default_factory=lambda: Jobs(None, None, JobSettings(jobs="off")))
-    settings: JobSettings = field(default_factory=lambda: JobSettings(jobs="off"))
-    check_callback: Callable[[str], object] = _refuse
-    """Raises WorkFailed for a URL that will not be called."""
-
-    @property
-    def is_on(self) -> bool:
-        """Whether jobs are taken."""
-        return self.settings.jobs != "off"
-
-    @property
-    def calls_back(self) -> bool:
-        """Whether callbacks are called."""
-        return self.is_on and bool(self.settings.webhook_keys)
+    jobs: Jobs | None = None
+    """None where jobs are switched off."""
+    settings: JobSettings = field(default_factory=JobSettings)
+    check_callback: Callable[[str], object] | None = None
+    """Raises WorkFailed for a URL that will not be called; None where none is."""
 
 
 class JobEndpoints:
@@ -97,7 +84,7 @@ class JobEndpoints:
         """Take a request that is answered later."""
         if request.method != "POST":
             return json_answer({**_OK, "usage": _USAGE})
-        self._check_on()
+        jobs = self._jobs()
         query = request.query_params
         try:
             target = self._targets.find(query.get("request", ""), query.get("method"))
@@ -119,7 +106,7 @@ class JobEndpoints:
         caller = self._caller(request)
         with self._budget.share(self._callers.of(request.scope)).lease() as lease:
             body = await self._received(request, lease)
-            accepted = await self._uses.jobs.submit(
+            accepted = await jobs.submit(
                 call,
                 body,
                 caller,
@@ -128,39 +115,38 @@ class JobEndpoints:
                 request_id=exchange_of(request).request_id,
             )
         job, place = accepted.job, _place(request, accepted.job.id)
-        seen = _fresh(job) if accepted.is_new else await self._uses.jobs.look(job.id, caller)
+        seen = _fresh(job) if accepted.is_new else await jobs.look(job.id, caller)
         return json_answer(_described(seen, place), status=202, headers={"location": place})
 
     async def job(self, request: Request) -> Response:
         """How far a job is, or with DELETE its end."""
-        self._check_on()
-        id, caller = request.path_params["id"], self._caller(request)
+        jobs, id, caller = self._jobs(), request.path_params["id"], self._caller(request)
         if request.method == "DELETE":
-            await self._uses.jobs.forget(id, caller)
+            await jobs.forget(id, caller)
             return json_answer({**_OK, "id": id, "forgotten": True})
         wait = _wait_seconds(request)
-        work = self._seen(request, id, caller, wait) if wait else self._uses.jobs.look(id, caller)
+        work = self._seen(jobs, request, id, caller, wait) if wait else jobs.look(id, caller)
         seen = await while_wanted(request, work, deadline=time.monotonic() + wait + _STORE_SECONDS)
         headers = {} if seen.outcome else {"retry-after": str(POLL_SECONDS)}
         return json_answer(_described(seen, _place(request, id)), headers=headers)
 
     async def result(self, request: Request) -> Response:
         """The answer to the request that a job carries, as it was given."""
-        self._check_on()
-        id, caller = request.path_params["id"], self._caller(request)
+        jobs, id, caller = self._jobs(), request.path_params["id"], self._caller(request)
         deadline = time.monotonic() + _STORE_SECONDS
-        outcome = await while_wanted(request, self._outcome(id, caller), deadline=deadline)
+        outcome = await while_wanted(request, self._outcome(jobs, id, caller), deadline=deadline)
         share = self._budget.share(self._callers.of(request.scope))
         headers = {**outcome.headers, "x-job-id": id}
         return kept_answer(memoryview(outcome.body), outcome.status, headers, share)
 
-    def _check_on(self) -> None:
-        if not self._uses.is_on:
+    def _jobs(self) -> Jobs:
+        if self._uses.jobs is None:
             raise WorkFailed(FailureCode.NOT_CONFIGURED)
+        return self._uses.jobs
 
     def _check_callback(self, url: str) -> None:
-        if not self._uses.calls_back:
-            _refuse(url)
+        if self._uses.check_callback is None:
+            raise WorkFailed(FailureCode.NOT_CONFIGURED, "callbacks need REMOTE_WEBHOOK_KEYS")
         self._uses.check_callback(url)
 
     def _caller(self, request: Request) -> Caller:
@@ -191,14 +177,14 @@ class JobEndpoints:
         exchange_of(request).upload_seconds = time.perf_counter() - began
         return body.getvalue()
 
-    async def _outcome(self, id: str, caller: Caller) -> Outcome:
+    async def _outcome(self, jobs: Jobs, id: str, caller: Caller) -> Outcome:
         async with self._reading:
-            return await self._uses.jobs.outcome(id, caller)
+            return await jobs.outcome(id, caller)
 
-    async def _seen(self, request: Request, id: str, caller: Caller, wait: float) -> Seen:
+    async def _seen(self, jobs: Jobs, request: Request, id: str, caller: Caller, wait: float) -> Seen:
         """The job when it is done, the time is over, or the worker begins to stop."""
         stopping = leaving(request.scope["state"])
-        looking = asyncio.ensure_future(self._uses.jobs.look(id, caller, wait_seconds=wait))
+        looking = asyncio.ensure_future(jobs.look(id, caller, wait_seconds=wait))
         ending = asyncio.ensure_future(stopping.wait() if stopping else asyncio.Event().wait())
         try:
             await asyncio.wait((looking, ending), return_when=asyncio.FIRST_COMPLETED)
@@ -208,7 +194,7 @@ class JobEndpoints:
             looking.cancel()
             ending.cancel()
             await asyncio.gather(looking, ending, return_exceptions=True)
-        return await self._uses.jobs.look(id, caller)
+        return await jobs.look(id, caller)
 
 
 _STORE_SECONDS = 15.0
