@@ -1421,6 +1421,7 @@ NO_LIMITS = {
     "settings_file": "where there are more settings",
     "only_presets": "who picks sizes",
     "external_check_allow": "who may be dialled",
+    "webhook_allow": "who may be dialled",
     "external_check_url": "who is asked",
     "external_check_token": "what it is asked with",
     "service.check:LONGEST_THUMBNAIL_SIDE": "what the check gets to see",

@@ -61,6 +61,7 @@ TOOLS: dict[str, Callable[[], object]] = {
     "needs_nft": lambda: os.geteuid() == 0 and shutil.which("nft", path=SYSTEM_PATH),
     "needs_systemd": lambda: shutil.which("systemd-analyze"),
     "needs_helm": lambda: shutil.which("helm"),
+    "needs_nats": lambda: shutil.which("nats-server", path=SYSTEM_PATH),
     "needs_strace": lambda: os.geteuid() == 0 and shutil.which("strace"),
 }
 

@@ -347,6 +347,38 @@ def test_what_is_opened_for_the_check_is_opened_for_nothing_else(
     assert (refused.code if refused else "") == code
 
 
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://127.0.0.1:9000/", ""),
+        ("http://127.0.0.1:9001/", "blocked_address"),
+        ("http://10.1.2.3:8000/", "blocked_address"),  # Open to be read from, and not to be POSTed to.
+        ("http://10.2.2.3:8000/", "blocked_address"),  # Open for the check.
+        ("http://169.254.169.254:9000/", "blocked_address"),
+        ("http://93.184.216.34/", ""),
+        ("http://93.184.216.34:8000/", "bad_port"),
+        ("http://hooks:9000/", ""),
+        ("http://hooks:8000/", "blocked_name"),
+    ],
+)
+def test_webhooks_go_to_public_addresses_and_to_what_is_opened_for_them_alone(url: str, code: str) -> None:
+    rules = policy(
+        webhook_allow=(opening("127.0.0.1/32", 9000), opening("169.254.169.254/32", 9000)),
+        egress_allow=(opening("10.1.0.0/16", 8000),),
+        external_check_allow=(opening("10.2.0.0/16", 8000),),
+    )
+    target = parse(url)
+    addresses = [target.address or ip_address("127.0.0.1")]
+
+    try:
+        rules.check(target, Purpose.WEBHOOK)
+        refused = rules.refusal(rules.judge(target, addresses, Purpose.WEBHOOK))
+    except WorkFailed as failed:
+        refused = failed
+
+    assert (refused.code if refused else "") == code
+
+
 EVERYTHING = (opening("0.0.0.0/0"), opening("::/0"))
 
 

@@ -160,6 +160,46 @@ def test_the_check_of_the_operator_waits_for_nobody_and_nobody_for_it() -> None:
     assert asking(visits, site_in_flight=1).times == [0.0] * 20 + [50.0]
 
 
+def test_webhooks_pay_no_token_and_wait_for_no_preview_nor_previews_for_them() -> None:
+    webhook = Want(url="http://a.test/", purpose=Purpose.WEBHOOK)
+
+    async def visits(asked: Asking) -> None:
+        asked.gate.told(url.parse("http://a.test/"), 503, 50.0)
+        await asyncio.gather(*[asked.visit("a.test", want=webhook, seconds=1) for _ in range(3)])
+        await asked.visit("a.test")
+
+    assert asking(visits, site_in_flight=10).times == [0.0] * 3 + [50.0]
+
+
+def test_so_many_webhooks_are_with_a_site_at_once_and_the_others_wait() -> None:
+    webhook = Want(url="http://a.test/", purpose=Purpose.WEBHOOK)
+    preview = Want(url="http://a.test/", purpose=Purpose.OEMBED)
+
+    async def visits(asked: Asking) -> None:
+        waits = [asked.visit("a.test", want=webhook, seconds=1) for _ in range(5)]
+        await asyncio.gather(*waits, asked.visit("a.test", want=preview), asked.visit("b.test", want=webhook))
+
+    asked = asking(visits, site_in_flight=2)
+
+    assert sorted(asked.passed) == [
+        *[("a.test", at) for at in (0.0, 0.0, 0.0, 1.0, 1.0, 2.0)],
+        ("b.test", 0.0),
+    ]
+
+
+def test_webhooks_and_previews_share_the_places_of_a_public_address() -> None:
+    webhook = Want(url="http://a.test/", purpose=Purpose.WEBHOOK)
+
+    async def visits(asked: Asking) -> None:
+        first = asyncio.create_task(asked.visit("a.test", PUBLIC, want=webhook, seconds=3))
+        await asyncio.sleep(0)
+        await asked.visit("a.test", PUBLIC)
+        await first
+
+    assert asking(visits, address_in_flight=1).times == [0.0, 3.0]
+    assert asking(visits, address_in_flight=2).times == [0.0, 0.0]
+
+
 def test_a_preview_pays_each_site_of_its_redirects_once() -> None:
     async def visits(asked: Asking) -> None:
         want = Want(url="http://a.test/", purpose=Purpose.PAGE)

@@ -101,6 +101,35 @@ def test_a_check_is_a_post_of_json_with_its_token() -> None:
         assert "authorization" not in second.headers
 
 
+def test_a_webhook_is_a_post_of_json_with_its_headers() -> None:
+    with Origin({"/hook": answer(status="204 No Content", media_type=None)}) as origin:
+        fetched, data = World({"h.test": origin}).read(
+            "http://h.test/hook", Purpose.WEBHOOK, body=b"{}", headers=(("webhook-id", "a"),)
+        )
+
+        (request,) = origin.requests
+        assert (request.method, request.body, request.headers["webhook-id"]) == ("POST", b"{}", "a")
+        assert request.headers["content-type"] == "application/json"
+        assert (fetched.status, data) == (204, b"")
+
+
+def test_what_becomes_of_a_webhook_says_nothing_about_previews() -> None:
+    with Origin({"/": answer(status="503 Busy", headers={"Retry-After": "60"})}) as origin:
+        world = World({"h.test": origin})
+        world.failure("http://h.test/", Purpose.WEBHOOK, body=b"{}")
+        assert world.gate.told_of == []
+        world.failure("http://h.test/", Purpose.RPC, body=b"{}")
+        assert world.gate.told_of == [("h.test", 503, 60.0)]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.PAGE, Purpose.IMAGE, Purpose.OEMBED, Purpose.RPC])
+def test_no_other_request_has_headers_of_webhooks(purpose: Purpose) -> None:
+    with Origin({"/": answer(page())}) as origin:
+        World({"h.test": origin}).failure("http://h.test/x", purpose, headers=(("webhook-id", "a"),))
+
+        assert "webhook-id" not in origin.requests[0].headers
+
+
 @pytest.mark.parametrize("purpose", [Purpose.PAGE, Purpose.IMAGE, Purpose.OEMBED])
 def test_no_other_request_has_a_token(purpose: Purpose) -> None:
     with Origin({"/": answer(page())}) as origin:

@@ -22,9 +22,11 @@ class Purpose(StrEnum):
     """JSON for a POSTed JSON, to an endpoint that the operator named."""
     CHECK = "check"
     """The same of who looks at every picture: at an address opened for this alone, as often as needed."""
+    WEBHOOK = "webhook"
+    """A POSTed JSON that tells of something; of the answer its status alone."""
 
 
-POSTED = frozenset({Purpose.RPC, Purpose.CHECK})
+POSTED = frozenset({Purpose.RPC, Purpose.CHECK, Purpose.WEBHOOK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,8 @@ class Want:
     """What is POSTed."""
     authorization: str = field(default="", repr=False)
     """Of a Purpose.CHECK."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """More of them, of a Purpose.WEBHOOK."""
 
     @property
     def is_posted(self) -> bool:

@@ -75,7 +75,7 @@ class Hello:
         """As it was before it was written."""
         told = json.loads(message)
         settings = told["settings"]
-        for name in ("egress_allow", "egress_deny", "external_check_allow"):
+        for name in ("egress_allow", "egress_deny", "external_check_allow", "webhook_allow"):
             settings[name] = tuple(
                 Opening(ip_network(opening["network"]), opening["port"]) for opening in settings[name]
             )
@@ -113,12 +113,13 @@ def want_as_json(want: Want) -> list[object]:
         want.last_modified,
         want.body.decode("latin-1"),
         want.authorization,
+        want.headers,
     ]
 
 
-def want_of(told: Sequence[str]) -> Want:
+def want_of(told: Sequence[Any]) -> Want:
     """The want again."""
-    address, purpose, site_of, language, etag, last_modified, body, authorization = told
+    address, purpose, site_of, language, etag, last_modified, body, authorization, headers = told
     return Want(
         url=address,
         purpose=Purpose(purpose),
@@ -128,6 +129,7 @@ def want_of(told: Sequence[str]) -> Want:
         last_modified=last_modified,
         body=body.encode("latin-1"),
         authorization=authorization,
+        headers=tuple((name, value) for name, value in headers),
     )
 
 

@@ -148,6 +148,9 @@ class Policy:
 
     def _openings(self, purpose: Purpose) -> tuple[Opening, ...]:
         settings = self._settings
+        if purpose is Purpose.WEBHOOK:
+            # What is open to be read from is not open to be POSTed to by whoever may call.
+            return settings.webhook_allow
         own = settings.external_check_allow if purpose is Purpose.CHECK else ()
         return (*settings.egress_allow, *own)
 

@@ -277,9 +277,11 @@ class FetchProcess:
 
     def _most_bytes(self, purpose: Purpose) -> int:
         settings = self._settings
-        return {Purpose.PAGE: settings.page_bytes, Purpose.IMAGE: settings.fetched_image_bytes}.get(
-            purpose, settings.oembed_bytes
-        )
+        return {
+            Purpose.PAGE: settings.page_bytes,
+            Purpose.IMAGE: settings.fetched_image_bytes,
+            Purpose.WEBHOOK: 0,
+        }.get(purpose, settings.oembed_bytes)
 
     def _look(self) -> None:
         """Give it up when somebody has stopped it, or when it does not answer any more."""

@@ -44,6 +44,8 @@ class FetchSettings:
     egress_deny: tuple[Opening, ...] = ()
     external_check_allow: tuple[Opening, ...] = ()
     """For what looks at pictures before they are given out, and nothing else."""
+    webhook_allow: tuple[Opening, ...] = ()
+    """For webhooks and nothing else; of the other openings none is theirs."""
     egress_report: bool = False
     """Operator's own refusals (`egress_deny`, `egress_ports`) are logged and let through."""
     egress_ports: tuple[int, ...] = (80, 443)

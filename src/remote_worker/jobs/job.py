@@ -14,9 +14,11 @@ Of the job ID there are these objects in the store, each created once and never 
 An ID begins with the time of its submission, so a listing begins with the oldest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from ..contract.failures import WorkFailed
 
 
 class State(StrEnum):
@@ -69,6 +71,8 @@ class Job:
     callback: str = ""
     fingerprint: str = ""
     """SHA-256 of all that the caller sent, to tell a repetition from another request with the same key."""
+    idempotency: str = ""
+    """The name of the object that its Idempotency-Key is; empty where there came none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +86,9 @@ class Outcome:
     """Of the failure; empty where it did not fail."""
     finished: float = 0.0
     attempts: int = 1
+
+
+Perform = Callable[[Job, bytes], Awaitable[Outcome]]
+"""Answers the call of a job with its body. The worker sets `finished` and `attempts` of the outcome."""
+Fail = Callable[[Job, WorkFailed], Outcome]
+"""The outcome of a job that fails before, or instead of, being performed."""

@@ -224,6 +224,12 @@ _FETCH = (
         "external_check_allow",
         "Addresses with a port that the external check alone may be reached at although they are not public.",
     ),
+    Row(
+        "fetch",
+        "webhook_allow",
+        "Addresses with a port that [webhooks](webhooks.md) alone may be sent to although they are not "
+        "public: `REMOTE_EGRESS_ALLOW` opens nothing for them.",
+    ),
     Row("fetch", "egress_report", "What the operator's own rules refuse is logged and let through."),
     Row("fetch", "egress_ports", "Ports of public addresses that may be fetched from."),
     Row(

@@ -310,6 +310,9 @@ class _Fetch:
         )
 
     def _tell(self, target: Target, answer: Answer | None) -> None:
+        if self._want.purpose is Purpose.WEBHOOK:
+            # Webhooks have a schedule of their own, and who gets them decides nothing about previews.
+            return
         if answer is None:
             self._fetcher.gate.told(target, 0, None)
         else:

@@ -62,6 +62,7 @@ _ACCEPT = {
     Purpose.OEMBED: "application/json,text/xml;q=0.8,application/xml;q=0.8,*/*;q=0.1",
     Purpose.RPC: "application/json",
     Purpose.CHECK: "application/json",
+    Purpose.WEBHOOK: "*/*",
 }
 _UNFIT = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
@@ -99,6 +100,8 @@ class Speaker:
                 "Content-Length": str(len(want.body)),
                 "Authorization": want.authorization,
             }
+        if want.purpose is Purpose.WEBHOOK:
+            fields |= dict(want.headers)
         head = f"{method} {path} HTTP/1.1\r\n"
         for name, value in fields.items():
             if _UNFIT.search(value):
@@ -287,7 +290,12 @@ class Answer:
             raise WorkFailed(FailureCode.HTTP_4XX, str(status))
         elif 500 <= status < 600:
             raise WorkFailed(FailureCode.HTTP_5XX, str(status))
-        elif not 200 <= status < 300 or status in (204, 205):
+        elif not 200 <= status < 300:
+            raise WorkFailed(FailureCode.HTTP_STATUS, str(status))
+        elif self._purpose is Purpose.WEBHOOK:
+            # It has taken notice. What else it says nobody reads, so it cannot make us wait either.
+            self.is_done = True
+        elif status in (204, 205):
             raise WorkFailed(FailureCode.HTTP_STATUS, str(status))
 
     def _pointed(self, values: list[str]) -> str:

@@ -164,7 +164,7 @@ class Server:
             task = self._tasks[number] = self.loop.create_task(work)
             task.add_done_callback(lambda task: self._reply(number, task))
 
-    async def _fetch(self, seconds: float, told: list[str]) -> Fetched:
+    async def _fetch(self, seconds: float, told: list[Any]) -> Fetched:
         want = messages.want_of(told)
         with self._gate.preview(want):
             return await self._fetcher.fetch(want, until=time.monotonic() + seconds)

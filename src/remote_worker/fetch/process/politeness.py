@@ -26,6 +26,8 @@ MOST_FAILURES = 4
 CIRCUIT_SECONDS = 60.0
 
 _COUNTED = (Purpose.PAGE, Purpose.IMAGE)
+_TOLD = "webhooks:"
+"""Before the site that gets them: they have places of their own."""
 
 
 @dataclass(slots=True)
@@ -89,13 +91,16 @@ class Gate:
             # The operator's own: no stranger's previews of the same site may stand in its way.
             yield lambda _: None
             return
-        site = self._site(target.site)
+        is_webhook = want.purpose is Purpose.WEBHOOK
+        name = f"{_TOLD}{target.site}" if is_webhook else target.site
+        site = self._site(name)
         # What the operator opened is the operator's to load.
         counted = tuple({address for address in addresses if not special(address, self._settings.nat64)})
         site.guests += 1
         try:
-            await self._take_turn(target, site, want, until)
-            await self._take_place(target.site, site, counted, until)
+            if not is_webhook:
+                await self._take_turn(target, site, want, until)
+            await self._take_place(name, site, counted, until)
             held = set(counted)
 
             def reached(address: Address) -> None:
@@ -106,7 +111,7 @@ class Gate:
             try:
                 yield reached
             finally:
-                self._leave(target.site, site, held)
+                self._leave(name, site, held)
         finally:
             site.guests -= 1
 
