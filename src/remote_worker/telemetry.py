@@ -52,6 +52,7 @@ class Event(StrEnum):
     """A stable word for each thing that is logged."""
 
     SERVING = "serving"
+    WORKING = "working"
     METRICS = "metrics"
     STOPPING = "stopping"
     STOPPED = "stopped"

@@ -41,6 +41,7 @@ from .web.links import Links
 from .web.network import NetworkUses
 from .web.scrape import Scrapes
 from .web.stats import Watch
+from .wiring_jobs import JobParts
 
 
 def open_pool(settings: Settings) -> Pool:
@@ -71,7 +72,7 @@ class Whole:
     """Everything that lives long, an async context manager, and all use cases on it.
 
     Making it raises BadSettings where a file or a URL that a setting names is none. Entering it raises
-    TemplateFailed, DoorFailed, CacheUnusable, or CannotListen.
+    TemplateFailed, DoorFailed, CacheUnusable, CannotListen, or EngineFailed.
     """
 
     def __init__(self, settings: Settings, door: Door | None = None) -> None:
@@ -80,12 +81,14 @@ class Whole:
         self.pool, self._reader = open_pool(settings), open_texts(settings)
         linked = links(settings, self.door, self._reader, self.door.via)
         self._settings_file = settings.file.settings_file
+        self.jobs = JobParts(settings, self.door)
         self.uses = Uses(
             images=Images(self.pool, _check(self.door, self.pool, settings)),
             presets=Presets(settings.presets),
             texts=Texts(self._reader, _sign(linked.signer) if settings.links.proxy_keys else None),
             links=linked,
             network=network(self.door, settings),
+            jobs=self.jobs.uses,
         )
         pulse = Pulse()
         self.watch = Watch(self._load, pulse)
@@ -103,6 +106,7 @@ class Whole:
                 await opened.enter_async_context(part)
             await _enter_together(opened, self.pool, self.door, self._reader)
             await opened.enter_async_context(self.uses.links.previews)
+            await opened.enter_async_context(self.jobs)
             self._opened = opened.pop_all()
         for address in self.scrapes.addresses if self.scrapes else ():
             self.door.listens(*address)

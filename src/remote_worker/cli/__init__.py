@@ -11,6 +11,7 @@ from .. import __version__
 from ..contract.failures import WorkFailed
 from ..contract.limits import LONGEST_SIDE
 from ..contract.messages import OUTPUT_FORMATS
+from ..engines.engine import EngineFailed
 from ..fetch.door import DoorFailed
 from ..pool.template import TemplateFailed
 from ..service.cache_file import CacheUnusable
@@ -26,6 +27,7 @@ from .keys import keys
 from .looking import preview, resolve
 from .pictures import FORMATS_BY_SUFFIX, run
 from .serving import serve
+from .working import work
 
 FAILED = 1
 BROKEN_PIPE = 141
@@ -52,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("\n".join(bad.problems), CANNOT_START)
     except (TemplateFailed, DoorFailed, CacheUnusable, CannotListen, BadCertificate) as failed:
         return _complain(str(failed), CANNOT_START)
+    except EngineFailed as failed:
+        # Not CANNOT_START: a broker that is down comes back, and a supervisor is to try again.
+        return _complain(f"REMOTE_ENGINE, or the queue in REMOTE_JOBS: {failed}", FAILED)
     except KeyboardInterrupt:
         return 130
     except WorkFailed as failed:
@@ -76,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="serve HTTP until stopped")
     serve.add_argument("--host", help="address to listen on, instead of REMOTE_HOST")
     serve.add_argument("--port", help="port to listen on, instead of REMOTE_PORT")
+
+    commands.add_parser("worker", help="work off jobs, without listening, until stopped")
 
     run = commands.add_parser("run", help="do images, sealed as the server does it")
     tasks = run.add_subparsers(dest="task", required=True, metavar="task")
@@ -232,6 +239,7 @@ def _complain(text: str, status: int) -> int:
 
 _COMMANDS = {
     "serve": serve,
+    "worker": work,
     "run": _run,
     "preview": preview,
     "resolve": resolve,

@@ -9,6 +9,8 @@ OFF = "off"
 MOST_ATTEMPTS = 3
 """Workers that may die over a job before it is given up."""
 LEASE_SECONDS = 30.0
+GRACE_SECONDS = 120.0
+"""From a job's deadline until nobody is waited for who may still have it in hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class JobSettings:
     @property
     def is_on(self) -> bool:
         """Whether jobs are taken at all."""
-        return self.jobs.lower() != OFF
+        return self.jobs != OFF
 
     @property
     def policies(self) -> Policies:

@@ -74,9 +74,10 @@ class Jobs:
         engine: Engine | None,
         settings: JobSettings,
         *,
-        fail: Fail,
+        fail: Fail | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`fail` makes the answer of a job that several processes took, and the engine did not."""
         self._store_records = Records(store) if store else None
         self._maybe_engine = engine
         self._settings = settings
@@ -132,7 +133,7 @@ class Jobs:
         if not is_new:
             return Accepted(job=await self._do(records.job, id), is_new=False)
         metrics.JOBS_ACCEPTED.add()
-        telemetry.emit(Event.JOB_ACCEPTED, job=id, id=request_id)
+        telemetry.emit(Event.JOB_ACCEPTED, job=id, request_id=request_id)
         return Accepted(job=job, is_new=True)
 
     async def look(self, id: str, caller: Caller, *, wait_seconds: float = 0.0) -> Seen:
@@ -272,7 +273,7 @@ class Jobs:
         is written down as the answer. Who comes first decides, and nobody waits in vain.
         """
         records = self._records()
-        if not job.idempotency:
+        if not job.idempotency or self._fail is None:
             await self._do(records.forget, job.id)
             return
         refusal = self._fail(job, WorkFailed(FailureCode.BUSY, _FULL))

@@ -17,16 +17,14 @@ from ..stores.store import NotThere, Store, StoreFailed
 from ..telemetry import Event
 from .job import Fail, Job, Outcome
 from .records import BEGUN, BODY, CALLBACK, JOB, RESULT, TOLD, DamagedRecord, Records, born
-from .settings import LEASE_SECONDS, JobSettings
+from .settings import GRACE_SECONDS, LEASE_SECONDS, JobSettings
 from .submitting import ABANDONED_SECONDS, Jobs, unit_of
 from .working import EXPIRED, commit, ended, webhook_of
 
 EVERY_SECONDS = 60.0
-"""From one look to the next."""
+"""From one look to the next, of those who take jobs."""
 _SHARE = 0.02
 """Of the time that looking may take: where there is much to look at, it is done less often."""
-GRACE_SECONDS = 120.0
-"""From a job's deadline until nobody is waited for who may still have it in hand."""
 _BATCH = 100
 
 
@@ -95,7 +93,7 @@ class Keeper:
         depths = {kind: await self._engine.depth(kind) for kind in (Kind.JOB, Kind.WEBHOOK)}
         survey = await asyncio.to_thread(self._survey, self._clock())
         for job, outcome in survey.expired:
-            telemetry.emit(Event.JOB_EXPIRED, job=job.id, id=job.request_id)
+            telemetry.emit(Event.JOB_EXPIRED, job=job.id, request_id=job.request_id)
             ended(job.id, outcome)
             if self._jobs:
                 self._jobs.hear(job.id, 0)

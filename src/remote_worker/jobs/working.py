@@ -99,7 +99,7 @@ class Worker:
             return
         if self._clock() >= job.deadline:
             await self._commit(id, self._fail(job, WorkFailed(FailureCode.DEADLINE, EXPIRED)), begun, stop)
-            telemetry.emit(Event.JOB_EXPIRED, job=id, id=job.request_id)
+            telemetry.emit(Event.JOB_EXPIRED, job=id, request_id=job.request_id)
         elif begun >= MOST_ATTEMPTS:
             await self._commit(id, self._fail(job, WorkFailed(FailureCode.WORKER_KILLED)), begun, stop)
         else:

@@ -46,7 +46,7 @@ class Replay:
         try:
             state = self._gate.let_in_again(job.caller.key, path, job.call.headers.get("remote-limits", ""))
         except WorkFailed as refused:
-            return failed(job, refused)
+            return self.failed(job, refused)
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -65,13 +65,19 @@ class Replay:
         answer = _Answer(self._most_bytes)
         await self._run(scope, _sender(body), answer)
         if answer.is_too_long:
-            return failed(job, WorkFailed(FailureCode.OUTPUT_TOO_LARGE))
+            return self.failed(job, WorkFailed(FailureCode.OUTPUT_TOO_LARGE))
         if not answer.is_whole:
-            return failed(job, WorkFailed(FailureCode.INTERNAL))
+            return self.failed(job, WorkFailed(FailureCode.INTERNAL))
         code: str = scope["state"]["exchange"].code
         return Outcome(
             status=answer.status, headers=answer.headers, body=answer.body.getvalue(), code=str(code)
         )
+
+    @staticmethod
+    def failed(job: Job, failure: WorkFailed) -> Outcome:
+        """The answer that says why there is no other."""
+        told = problems.answer(failure, request_id=job.request_id, accept=job.call.headers.get("accept", ""))
+        return Outcome(status=told.status, headers=told.headers, body=told.body, code=str(failure.code))
 
     async def _run(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         task = asyncio.current_task()
@@ -83,12 +89,6 @@ class Replay:
         # A request that is cancelled is answered all the same, but it is not this answer that is waited for.
         if task and task.cancelling() > others:
             raise asyncio.CancelledError
-
-
-def failed(job: Job, failure: WorkFailed) -> Outcome:
-    """The answer that says why there is no other."""
-    told = problems.answer(failure, request_id=job.request_id, accept=job.call.headers.get("accept", ""))
-    return Outcome(status=told.status, headers=told.headers, body=told.body, code=str(failure.code))
 
 
 class _Answer:

@@ -189,7 +189,7 @@ class Exposed:
         def told(metric: Gauge, queues: dict[str, QueueLoad], member: str) -> Any:
             return metric.name, [([name], getattr(queue, member)) for name, queue in queues.items()]
 
-        noted = {
+        noted: dict[str, list[tuple[Sequence[str], float]]] = {
             metric.name: list(metric.values.items()) for metric in metrics.EVERY if isinstance(metric, Gauge)
         }
         return noted | {
