@@ -1333,6 +1333,20 @@ _CALLERS = (
         ("web/test_keys.py::test_a_file_has_so_many_bytes_and_not_one_more",),
     ),
 )
+_WEBHOOKS = (
+    Limit(
+        "a key for webhooks, bytes",
+        "jobs.signature:MOST_KEY_BYTES",
+        "the worker does not start",
+        ("jobs/test_webhooks.py::test_a_key_has_24_to_64_bytes_as_they_are_or_in_base64",),
+    ),
+    Limit(
+        "time by which a receiver's `Retry-After` puts the next attempt off",
+        "jobs.webhook:LONGEST_ASKED_SECONDS",
+        "it is taken as this",
+        ("jobs/test_webhooks.py::test_a_receiver_puts_the_next_attempt_off_but_by_an_hour_at_most",),
+    ),
+)
 
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
@@ -1352,6 +1366,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Recipes, and the check before a picture leaves": _RECIPES,
     "What the worker tells of itself": _SEEING,
     "Answers of those who are fetched from": _ANSWERS,
+    "Webhooks": _WEBHOOKS,
 }
 """All rows, by what they bound."""
 
@@ -1378,6 +1393,7 @@ PARAMETERS = (
 """What an address may say: parameter, range, what is answered, and the test."""
 
 NO_LIMITS = {
+    "jobs.webhook:LONGEST_TELLING_SECONDS": "fetches end before; the rest is for waiting at a site",
     "client.reading:LONGEST_LINE": "of an answer, in the program that asks",
     "client.reading:MOST_ANSWER_BYTES": "of an answer, in the program that asks",
     "client.parts:LONGEST_PART_HEAD": "of an answer, in the program that asks",
