@@ -22,7 +22,7 @@ from remote_worker.jobs.working import Worker
 from remote_worker.stores.opening import open_store
 from remote_worker.web.app import App
 from remote_worker.web.jobs import JobUses
-from remote_worker.web.replay import Replay, failed
+from remote_worker.web.replay import Replay
 
 SLOTS = 2
 FORM = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
@@ -73,7 +73,7 @@ def serving_jobs(
     """Until the block ends."""
     own = JobSettings(jobs=str(folder), **(jobs or {}))
     store, engine = open_store(str(folder)), LocalEngine(folder / "units.sqlite", own.policies)
-    taken = Jobs(store, engine, own, fail=failed)
+    taken = Jobs(store, engine, own, fail=Replay.failed)
     door = Door()
 
     @asynccontextmanager
@@ -81,7 +81,7 @@ def serving_jobs(
         async with engine:
             stop = asyncio.Event()
             replay = Replay(app, app.gate, limits or Limits())
-            worker = Worker(store, engine, replay, own, fail=failed, heard=taken.hear)
+            worker = Worker(store, engine, replay, own, fail=Replay.failed, heard=taken.hear)
             working = asyncio.create_task(worker.run(stop, SLOTS) if is_working else stop.wait())
             yield
             stop.set()

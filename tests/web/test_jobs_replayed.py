@@ -24,7 +24,7 @@ from remote_worker.contract.messages import Output, Recipe
 from remote_worker.jobs.job import Call, Caller, Job, Outcome
 from remote_worker.service.presets import Preset
 from remote_worker.web.app import App, create_app
-from remote_worker.web.replay import WORDS_BYTES, Replay, failed
+from remote_worker.web.replay import WORDS_BYTES, Replay
 from remote_worker.web.settings import WebSettings
 from remote_worker.web.targets import PICKING
 
@@ -299,8 +299,8 @@ def test_work_that_is_taken_away_is_no_answer() -> None:
 
 
 def test_a_job_that_is_never_begun_fails_in_the_form_that_was_asked_for() -> None:
-    late = failed(job(post("/images/fit/8")), WorkFailed(FailureCode.DEADLINE))
-    problem = failed(
+    late = Replay.failed(job(post("/images/fit/8")), WorkFailed(FailureCode.DEADLINE))
+    problem = Replay.failed(
         job(post("/images/fit/8", "application/problem+json")), WorkFailed(FailureCode.WORKER_KILLED)
     )
 

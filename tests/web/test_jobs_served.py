@@ -29,14 +29,16 @@ def check(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobbing]:
-    with serving_jobs(tmp_path_factory.mktemp("jobs"), check_callback=check) as made:
+    jobs = {"webhook_keys": ("whsec_a2V5",)}
+    with serving_jobs(tmp_path_factory.mktemp("jobs"), check_callback=check, jobs=jobs) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobbing]:
     """Nobody works here."""
-    with serving_jobs(tmp_path_factory.mktemp("jobs"), is_working=False) as made:
+    folder = tmp_path_factory.mktemp("jobs")
+    with serving_jobs(folder, is_working=False, check_callback=check) as made:
         yield made
 
 

@@ -91,7 +91,7 @@ class Offered:
             "job": _operation(
                 "/jobs",
                 available=self.jobs.jobs is not None,
-                switches={"method": METHODS, "callback": self.jobs.check_callback is not None},
+                switches={"method": METHODS, "callback": self.jobs.calls_back},
             ),
         }
 

@@ -59,6 +59,11 @@ class JobUses:
     check_callback: Callable[[str], object] | None = None
     """Raises WorkFailed for a URL that will not be called; None where none is."""
 
+    @property
+    def calls_back(self) -> bool:
+        """Whether there is who calls, and what to sign with."""
+        return self.check_callback is not None and bool(self.settings.webhook_keys)
+
 
 class JobEndpoints:
     """One method for each path."""
@@ -145,7 +150,7 @@ class JobEndpoints:
         return self._uses.jobs
 
     def _check_callback(self, url: str) -> None:
-        if self._uses.check_callback is None:
+        if self._uses.check_callback is None or not self._uses.calls_back:
             raise WorkFailed(FailureCode.NOT_CONFIGURED, "callbacks need REMOTE_WEBHOOK_KEYS")
         self._uses.check_callback(url)
 
