@@ -462,6 +462,20 @@ def test_a_full_queue_is_busy(tmp_path: Path) -> None:
     assert int(refused.headers["retry-after"]) >= 1
 
 
+def test_a_large_body_is_not_asked_for_where_the_queue_is_full(tmp_path: Path) -> None:
+    with serving_jobs(tmp_path, is_working=False, jobs={"jobs_queue": 1}) as made:
+        place = made.submit("/images/info", "Idempotency-Key: a").headers["location"]
+        head = f"POST {submission('/images/info')} HTTP/1.1\r\nHost: localhost\r\n{FORM}\r\n"
+        with made.service.connect() as connection:
+            connection.sendall(f"{head}Content-Length: {MIB + 1}\r\nExpect: 100-continue\r\n\r\n".encode())
+            refused = Reader(connection).answer()
+        again = made.submit("/images/info", "Idempotency-Key: a")
+
+    assert told(refused) == (503, "busy")
+    # What was accepted before is known all the same.
+    assert (again.status, again.headers["location"]) == (202, place)
+
+
 # Beside the work.
 
 

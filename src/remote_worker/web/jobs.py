@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.limits import Limits
+from ..contract.limits import MIB, Limits
 from ..jobs.job import KEPT_HEADERS, Call, Caller, Job, Outcome, State
 from ..jobs.settings import JobSettings
 from ..jobs.submitting import Jobs, Seen
@@ -35,6 +35,8 @@ LONGEST_WAIT_SECONDS = 60.0
 """How long a request may wait for a job to end."""
 MOST_ANSWERS_READ = 4
 """At once: how long one is shows only when it is there, and the next waits for that."""
+ASKED_FIRST_BYTES = MIB
+"""A body larger than that is not read before there is room for it."""
 POLL_SECONDS = 1
 """After which whoever does not wait here may ask again."""
 
@@ -109,8 +111,13 @@ class JobEndpoints:
         headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
         call = Call(method=target.method, target=target.text, headers=headers)
         caller = self._caller(request)
+        # The server has checked that these are digits.
+        stated = int(request.headers.get("content-length", "0"))
+        # Known by its key, it needs no room; and a small body is as soon read as room is asked for.
+        if stated > ASKED_FIRST_BYTES and not key:
+            await jobs.find_room(stated)
         with self._budget.share(self._callers.of(request.scope)).lease() as lease:
-            body = await self._received(request, lease)
+            body = await self._received(request, lease, stated)
             accepted = await jobs.submit(
                 call,
                 body,
@@ -161,13 +168,12 @@ class JobEndpoints:
             key="" if identity is None else identity.name, address="" if address is None else str(address)
         )
 
-    async def _received(self, request: Request, lease: Lease) -> bytes:
+    async def _received(self, request: Request, lease: Lease, stated: int) -> bytes:
         """The whole body, counted as it comes. Raises WorkFailed, or ClientGone when it is cut."""
         began = time.perf_counter()
         ceiling = ceilings_of(request.scope["state"]).input_bytes
         most_bytes = min(self._limits.input_bytes, ceiling or self._limits.input_bytes) + OVERHEAD_BYTES
-        # The server has checked that these are digits.
-        if int(request.headers.get("content-length", "0")) > most_bytes:
+        if stated > most_bytes:
             raise WorkFailed(FailureCode.TOO_LARGE)
         # What is written into it comes out without another copy.
         body = BytesIO()
