@@ -1333,6 +1333,36 @@ _CALLERS = (
         ("web/test_keys.py::test_a_file_has_so_many_bytes_and_not_one_more",),
     ),
 )
+_JOBS_SERVED = "web/test_jobs_served.py::"
+_JOBS_BY_HTTP = (
+    Limit(
+        "path and query of a job's `request`, characters",
+        "web.targets:LONGEST_TARGET",
+        FailureCode.URI_TOO_LONG,
+        (f"{_JOBS_SERVED}test_a_request_has_so_many_characters_and_not_one_more",),
+    ),
+    Limit(
+        "`Idempotency-Key`, characters",
+        "web.jobs:LONGEST_IDEMPOTENCY_KEY",
+        FailureCode.BAD_PARAMETER,
+        (f"{_JOBS_SERVED}test_a_key_has_up_to_255_characters",),
+    ),
+    Limit(
+        "seconds that a request waits for a job",
+        "web.jobs:LONGEST_WAIT_SECONDS",
+        FailureCode.BAD_PARAMETER,
+        (
+            f"{_JOBS_SERVED}test_a_wait_is_a_number_of_seconds",
+            f"{_JOBS_SERVED}test_any_other_wait_is_refused",
+        ),
+    ),
+    Limit(
+        "a job's answer, bytes besides its pictures",
+        "web.replay:WORDS_BYTES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        ("web/test_jobs_replayed.py::test_an_answer_up_to_the_bound_is_kept_and_none_beyond",),
+    ),
+)
 _WEBHOOKS = (
     Limit(
         "a key for webhooks, bytes",
@@ -1366,6 +1396,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Recipes, and the check before a picture leaves": _RECIPES,
     "What the worker tells of itself": _SEEING,
     "Answers of those who are fetched from": _ANSWERS,
+    "Jobs over HTTP": _JOBS_BY_HTTP,
     "Webhooks": _WEBHOOKS,
 }
 """All rows, by what they bound."""
@@ -1393,6 +1424,7 @@ PARAMETERS = (
 """What an address may say: parameter, range, what is answered, and the test."""
 
 NO_LIMITS = {
+    "web.jobs:MOST_ANSWERS_READ": "who comes later waits for a moment",
     "jobs.webhook:LONGEST_TELLING_SECONDS": "fetches end before; the rest is for waiting at a site",
     "client.reading:LONGEST_LINE": "of an answer, in the program that asks",
     "client.reading:MOST_ANSWER_BYTES": "of an answer, in the program that asks",

@@ -15,6 +15,7 @@ from web.serving import Reader, form, serving, until
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.limits import MIB, Limits
+from remote_worker.web.targets import Targets
 
 URL = "https://cdn.example.org/a.png"
 KEY, OTHER_KEY = f"Authorization: Bearer {BEARER}", f"Authorization: Bearer {OTHER_BEARER}"
@@ -268,6 +269,14 @@ def test_what_no_job_may_ask_for_is_refused_at_once(
     target: str, status: int, code: str, idle: Jobbing
 ) -> None:
     assert told(idle.submit(target)) == (status, code)
+
+
+@pytest.mark.parametrize(("size", "code"), [(8192, "not_found"), (8193, "uri_too_long")])
+def test_a_request_has_so_many_characters_and_not_one_more(size: int, code: str) -> None:
+    with pytest.raises(WorkFailed) as refused:
+        Targets([]).find("/" + "a" * (size - 1), None)
+
+    assert refused.value.code == code
 
 
 @pytest.mark.parametrize(
