@@ -13,6 +13,7 @@ from remote_worker import metrics
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.engines.engine import Again, Kind, Lease, Unit
 from remote_worker.jobs.job import Job, Outcome, State
+from remote_worker.jobs.records import MOST_RECORD_BYTES
 from remote_worker.jobs.settings import MOST_ATTEMPTS, JobSettings
 from remote_worker.jobs.submitting import unit_of
 
@@ -370,6 +371,24 @@ def test_a_damaged_answer_is_an_honest_failure(tmp_path: Path, damage) -> None: 
             with pytest.raises(WorkFailed) as refused:
                 await place.jobs.outcome(id, ALICE)
 
+            assert refused.value.code is FailureCode.INTERNAL
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_record_has_so_many_bytes_and_not_one_more(tmp_path: Path, more: int) -> None:
+    async def act() -> None:
+        async with office(tmp_path) as place:
+            id = (await place.submit(b"abc")).job.id
+            key = f"jobs/{id}/job.json"
+            record = place.store.get(key, MOST_RECORD_BYTES).data
+            place.store.put(key, record.ljust(MOST_RECORD_BYTES + more))
+            if not more:
+                assert (await place.jobs.look(id, ALICE)).job.id == id
+                return
+            with pytest.raises(WorkFailed) as refused:
+                await place.jobs.look(id, ALICE)
             assert refused.value.code is FailureCode.INTERNAL
 
     asyncio.run(act())

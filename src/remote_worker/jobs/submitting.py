@@ -106,7 +106,7 @@ class Jobs:
         key = key_name(caller, idempotency_key) if idempotency_key else ""
         if key and (known := await self._known(key, fingerprint)):
             return known
-        await self._find_room(len(body))
+        await self.find_room(len(body))
         now = self._clock()
         id = new_id(now)
         if key:
@@ -239,7 +239,7 @@ class Jobs:
             leads = await self._do(records.take_key, key, record)
         return _same(leads, record.fingerprint)
 
-    async def _find_room(self, size_bytes: int) -> None:
+    async def find_room(self, size_bytes: int) -> None:
         """Refuse what would find none, before anything is written for it."""
         held = self._found_bytes + self.written_bytes - self._counted_bytes
         if held + size_bytes > self._settings.jobs_bytes:
