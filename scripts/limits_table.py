@@ -1391,6 +1391,91 @@ _STORES = (
         (f"{BUCKETS}test_retries_are_few",),
     ),
 )
+_JOBS_SERVED = "web/test_jobs_served.py::"
+_JOBS_BY_HTTP = (
+    Limit(
+        "path and query of a job's `request`, characters",
+        "web.targets:LONGEST_TARGET",
+        FailureCode.URI_TOO_LONG,
+        (f"{_JOBS_SERVED}test_a_request_has_so_many_characters_and_not_one_more",),
+    ),
+    Limit(
+        "`Idempotency-Key`, characters",
+        "web.jobs:LONGEST_IDEMPOTENCY_KEY",
+        FailureCode.BAD_PARAMETER,
+        (f"{_JOBS_SERVED}test_a_key_has_up_to_255_characters",),
+    ),
+    Limit(
+        "seconds that a request waits for a job",
+        "web.jobs:LONGEST_WAIT_SECONDS",
+        FailureCode.BAD_PARAMETER,
+        (
+            f"{_JOBS_SERVED}test_a_wait_is_a_number_of_seconds",
+            f"{_JOBS_SERVED}test_any_other_wait_is_refused",
+        ),
+    ),
+    Limit(
+        "a job's answer, bytes besides its pictures",
+        "web.replay:WORDS_BYTES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        ("web/test_jobs_replayed.py::test_an_answer_up_to_the_bound_is_kept_and_none_beyond",),
+    ),
+)
+_JOBS = (
+    Limit(
+        "jobs that wait or are in hand",
+        "REMOTE_JOBS_QUEUE",
+        FailureCode.BUSY,
+        ("jobs/test_submitting.py::test_past_the_last_place_a_job_is_refused_and_leaves_nothing",),
+    ),
+    Limit(
+        "bytes of jobs and their answers",
+        "REMOTE_JOBS_BYTES",
+        FailureCode.BUSY,
+        ("jobs/test_submitting.py::test_jobs_and_their_answers_have_so_many_bytes_together",),
+    ),
+    Limit(
+        "time in which a job is begun",
+        "REMOTE_JOBS_SECONDS",
+        "the job's answer is 504 `deadline`",
+        ("jobs/test_working.py::test_a_job_is_not_begun_past_its_deadline",),
+    ),
+    Limit(
+        "time that a job and its answer are kept",
+        "REMOTE_JOBS_KEEP_SECONDS",
+        FailureCode.NOT_FOUND,
+        ("jobs/test_sweeping.py::test_nothing_is_kept_longer_than_was_said",),
+    ),
+    Limit(
+        "workers that may die over a job",
+        "jobs.settings:MOST_ATTEMPTS",
+        "the job's answer is 500 `worker_killed`",
+        (
+            "jobs/test_working.py::test_a_job_that_workers_die_over_is_given_up",
+            "jobs/test_kills.py::test_a_job_that_kills_every_worker_costs_none_of_those_beside_it",
+        ),
+    ),
+    Limit(
+        "what is written down of a job, bytes",
+        "jobs.records:MOST_RECORD_BYTES",
+        FailureCode.INTERNAL,
+        ("jobs/test_working.py::test_a_record_has_so_many_bytes_and_not_one_more",),
+    ),
+)
+_WEBHOOKS = (
+    Limit(
+        "a key for webhooks, bytes",
+        "jobs.signature:MOST_KEY_BYTES",
+        "the worker does not start",
+        ("jobs/test_webhooks.py::test_a_key_has_24_to_64_bytes_as_they_are_or_in_base64",),
+    ),
+    Limit(
+        "time by which a receiver's `Retry-After` puts the next attempt off",
+        "jobs.webhook:LONGEST_ASKED_SECONDS",
+        "it is taken as this",
+        ("jobs/test_webhooks.py::test_a_receiver_puts_the_next_attempt_off_but_by_an_hour_at_most",),
+    ),
+)
 
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Requests": _REQUESTS,
@@ -1411,6 +1496,9 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "What the worker tells of itself": _SEEING,
     "Answers of those who are fetched from": _ANSWERS,
     "Stores": _STORES,
+    "Jobs over HTTP": _JOBS_BY_HTTP,
+    "Jobs": _JOBS,
+    "Webhooks": _WEBHOOKS,
 }
 """All rows, by what they bound."""
 
@@ -1437,6 +1525,8 @@ PARAMETERS = (
 """What an address may say: parameter, range, what is answered, and the test."""
 
 NO_LIMITS = {
+    "web.jobs:MOST_ANSWERS_READ": "who comes later waits for a moment",
+    "jobs.webhook:LONGEST_TELLING_SECONDS": "fetches end before; the rest is for waiting at a site",
     "client.reading:LONGEST_LINE": "of an answer, in the program that asks",
     "client.reading:MOST_ANSWER_BYTES": "of an answer, in the program that asks",
     "client.parts:LONGEST_PART_HEAD": "of an answer, in the program that asks",
@@ -1491,6 +1581,13 @@ NO_LIMITS = {
     "accept_language": "a language",
     "https_to_http": "what is followed",
     "fetch.process.page_end:_LONGEST_MARK": "how much is looked at again with what comes next",
+    "jobs": "where jobs are kept",
+    "engine": "what hands jobs out",
+    "jobs_slots": "how many jobs are done at once; more wait",
+    "webhook_keys": "what webhooks are signed with",
+    "webhook_attempts": "how often somebody is told",
+    "bulk_stores": "which bulk jobs are worked on",
+    "jobs.working:LONGEST_PAUSE_SECONDS": "between two tries of a job",
     "web.cycle:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "web.connection:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "decoder.animation:_MOST_ROUNDS": "the largest number that a format can say",

@@ -13,6 +13,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 HOST = (
     *("asgi", "cli", "settings", "telemetry", "metrics", "tracing", "reporting", "isolated", "wiring"),
     *("contract", "pool", "service", "web"),
+    *("stores", "engines", "jobs", "bulk", "wiring_jobs"),
 )
 JAILED = ("contract", "jail", "decoder")
 IMAGE_LIBRARIES = {

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Self
 
 from . import __version__, reporting, telemetry, tracing
@@ -17,8 +16,6 @@ from .bulk.shard import Bench
 from .contract.failures import FailureCode, WorkFailed
 from .contract.links import Purpose
 from .contract.signatures import Template
-from .engines.engine import Engine
-from .engines.local import LocalEngine
 from .fetch.door import Door, DoorFailed
 from .metrics import Load, Pulse
 from .pool import texts
@@ -79,24 +76,6 @@ def bench(images: Images, settings: Settings) -> Iterator[Bench]:
             input_bytes=limits.input_bytes,
             work_seconds=max(settings.web.work_seconds, limits.decode_seconds),
         )
-
-
-def open_engine(url: str, settings: Settings) -> Engine:
-    """What hands out units: `nats://…`, or the path of a file that processes of this machine share.
-
-    Raises BadSettings; entering it raises EngineFailed.
-    """
-    if "://" not in url:
-        return LocalEngine(Path(url), settings.jobs.policies)
-    try:
-        # Only whoever names a server has the package.
-        from .engines.nats import NatsEngine  # noqa: PLC0415
-
-        return NatsEngine(url, settings.jobs.policies)
-    except ImportError as missing:
-        raise BadSettings(["nats:// needs the package nats-py: install remote-worker[nats]"]) from missing
-    except ValueError as bad:
-        raise BadSettings([str(bad)]) from bad
 
 
 def open_door(settings: Settings) -> Door:

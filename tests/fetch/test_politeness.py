@@ -165,10 +165,12 @@ def test_webhooks_pay_no_token_and_wait_for_no_preview_nor_previews_for_them() -
 
     async def visits(asked: Asking) -> None:
         asked.gate.told(url.parse("http://a.test/"), 503, 50.0)
+        for _ in range(politeness.MOST_FAILURES + 1):
+            asked.gate.told(url.parse("http://a.test/"), 0, None)
         await asyncio.gather(*[asked.visit("a.test", want=webhook, seconds=1) for _ in range(3)])
         await asked.visit("a.test")
 
-    assert asking(visits, site_in_flight=10).times == [0.0] * 3 + [50.0]
+    assert asking(visits, site_in_flight=10).times == [0.0] * 3 + [politeness.CIRCUIT_SECONDS]
 
 
 def test_so_many_webhooks_are_with_a_site_at_once_and_the_others_wait() -> None:

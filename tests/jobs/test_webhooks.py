@@ -7,9 +7,12 @@ import hmac
 import itertools
 import json
 import logging
+import re
+import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -515,3 +518,53 @@ def test_what_is_opened_for_webhooks_is_opened_for_nothing_else(world: World, pu
         world.runner.run(world.door.fetch(Want(url=world.url("/"), purpose=purpose), deadline=1e12))
 
     assert refused.value.code is FailureCode.BLOCKED_ADDRESS
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
+
+
+def sample(language: str) -> str:
+    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return str(found)
+
+
+def in_python(secret: str, request: Request, now: float) -> bool:
+    names: dict[str, Any] = {}
+    exec(sample("python"), names)
+    return bool(names["is_genuine"](secret, request.headers, request.body, now))
+
+
+def in_javascript(secret: str, request: Request, now: float) -> bool:
+    told = json.dumps([secret, dict(request.headers), request.body.decode(), now])
+    script = sample("javascript") + (
+        f"const [secret, headers, body, now] = {told};"
+        "console.log(isGenuine(secret, headers, Buffer.from(body), now));"
+    )
+    done = subprocess.run(
+        ["node", "--input-type=module", "-"], input=script, capture_output=True, text=True, check=True
+    )
+    return {"true": True, "false": False}[done.stdout.strip()]
+
+
+@pytest.mark.parametrize(
+    "is_genuine",
+    [
+        pytest.param(in_python, id="python"),
+        pytest.param(in_javascript, marks=pytest.mark.needs_node, id="javascript"),
+    ],
+)
+def test_the_samples_of_the_page_take_what_is_genuine_and_nothing_else(
+    world: World, is_genuine: Callable[[str, Request, float], bool]
+) -> None:
+    url = world.on(OK)
+    world.tell(world.job(url), world.teller(OTHER, SECRET, clock=lambda: 1000.0))
+    (sent,) = world.asked(url)
+    id, signed_at, _ = VECTOR
+
+    assert is_genuine(SECRET, vector(), signed_at)
+    assert is_genuine(SECRET, sent, 1300)
+    assert is_genuine(OTHER, sent, 700)
+    assert not is_genuine(SECRET, sent, 1301)
+    assert not is_genuine(SECRET, replace(sent, body=sent.body.replace(b"200", b"201")), 1000)
+    assert not is_genuine(SECRET, replace(sent, headers={**sent.headers, "webhook-id": id}), 1000)
+    assert not is_genuine(coded(32), sent, 1000)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from .. import wiring
+from .. import wiring, wiring_jobs
 from ..bulk.folder import Folder, NoSuchJob, opened
 from ..bulk.plan import (
     MOST_SHARD_ITEMS,
@@ -136,7 +136,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
                 await run_local(job, bench, stop=stop, tell=lambda row: shown.add(1, row.code))
 
         async def by_workers(stop: asyncio.Event) -> None:
-            async with wiring.open_engine(options.engine, settings) as engine:
+            async with wiring_jobs.open_engine(options.engine, settings) as engine:
                 await run_with_engine(folder, engine, stop=stop, tell=look, say=_say)
 
         async def look() -> None:

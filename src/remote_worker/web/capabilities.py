@@ -64,9 +64,10 @@ class Offered:
         }
 
     def _of_jobs(self) -> dict[str, float]:
-        settings = self.jobs.settings
-        told = {name: getattr(settings, name) for name in _OF_JOBS} if self.jobs.is_on else {}
-        return told | ({"jobs_wait_seconds": LONGEST_WAIT_SECONDS} if told else {})
+        if self.jobs.jobs is None:
+            return {}
+        told = {name: getattr(self.jobs.settings, name) for name in _OF_JOBS}
+        return told | {"jobs_wait_seconds": LONGEST_WAIT_SECONDS}
 
     def operations(self) -> dict[str, Any]:
         """By name: the path, whether the settings that it needs are there, and its switches' values."""
@@ -89,8 +90,8 @@ class Offered:
             ),
             "job": _operation(
                 "/jobs",
-                available=self.jobs.is_on,
-                switches={"method": METHODS, **({"callback": True} if self.jobs.calls_back else {})},
+                available=self.jobs.jobs is not None,
+                switches={"method": METHODS, "callback": self.jobs.calls_back},
             ),
         }
 

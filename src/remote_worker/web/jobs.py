@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..contract.failures import FailureCode, WorkFailed
-from ..contract.limits import Limits
+from ..contract.limits import MIB, Limits
 from ..jobs.job import KEPT_HEADERS, Call, Caller, Job, Outcome, State
 from ..jobs.settings import JobSettings
 from ..jobs.submitting import Jobs, Seen
@@ -35,6 +35,8 @@ LONGEST_WAIT_SECONDS = 60.0
 """How long a request may wait for a job to end."""
 MOST_ANSWERS_READ = 4
 """At once: how long one is shows only when it is there, and the next waits for that."""
+ASKED_FIRST_BYTES = MIB
+"""A body larger than that is not read before there is room for it."""
 POLL_SECONDS = 1
 """After which whoever does not wait here may ask again."""
 
@@ -49,28 +51,20 @@ _WAIT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,6})?")
 _KEY = re.compile(rf"[ -~]{{1,{LONGEST_IDEMPOTENCY_KEY}}}")
 
 
-def _refuse(_: str) -> None:
-    raise WorkFailed(FailureCode.NOT_CONFIGURED, "callbacks need REMOTE_WEBHOOK_KEYS")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobUses:
-    """What the endpoints need. Without anything, jobs are switched off."""
+    """What the endpoints need."""
 
-    jobs: Jobs = field(default_factory=lambda: Jobs(None, None, JobSettings(jobs="off")))
-    settings: JobSettings = field(default_factory=lambda: JobSettings(jobs="off"))
-    check_callback: Callable[[str], object] = _refuse
-    """Raises WorkFailed for a URL that will not be called."""
-
-    @property
-    def is_on(self) -> bool:
-        """Whether jobs are taken."""
-        return self.settings.jobs != "off"
+    jobs: Jobs | None = None
+    """None where jobs are switched off."""
+    settings: JobSettings = field(default_factory=JobSettings)
+    check_callback: Callable[[str], object] | None = None
+    """Raises WorkFailed for a URL that will not be called; None where none is."""
 
     @property
     def calls_back(self) -> bool:
-        """Whether callbacks are called."""
-        return self.is_on and bool(self.settings.webhook_keys)
+        """Whether there is who calls, and what to sign with."""
+        return self.check_callback is not None and bool(self.settings.webhook_keys)
 
 
 class JobEndpoints:
@@ -97,7 +91,7 @@ class JobEndpoints:
         """Take a request that is answered later."""
         if request.method != "POST":
             return json_answer({**_OK, "usage": _USAGE})
-        self._check_on()
+        jobs = self._jobs()
         query = request.query_params
         try:
             target = self._targets.find(query.get("request", ""), query.get("method"))
@@ -117,9 +111,14 @@ class JobEndpoints:
         headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
         call = Call(method=target.method, target=target.text, headers=headers)
         caller = self._caller(request)
+        # The server has checked that these are digits.
+        stated = int(request.headers.get("content-length", "0"))
+        # Known by its key, it needs no room; and a small body is as soon read as room is asked for.
+        if stated > ASKED_FIRST_BYTES and not key:
+            await jobs.find_room(stated)
         with self._budget.share(self._callers.of(request.scope)).lease() as lease:
-            body = await self._received(request, lease)
-            accepted = await self._uses.jobs.submit(
+            body = await self._received(request, lease, stated)
+            accepted = await jobs.submit(
                 call,
                 body,
                 caller,
@@ -128,39 +127,38 @@ class JobEndpoints:
                 request_id=exchange_of(request).request_id,
             )
         job, place = accepted.job, _place(request, accepted.job.id)
-        seen = _fresh(job) if accepted.is_new else await self._uses.jobs.look(job.id, caller)
+        seen = _fresh(job) if accepted.is_new else await jobs.look(job.id, caller)
         return json_answer(_described(seen, place), status=202, headers={"location": place})
 
     async def job(self, request: Request) -> Response:
         """How far a job is, or with DELETE its end."""
-        self._check_on()
-        id, caller = request.path_params["id"], self._caller(request)
+        jobs, id, caller = self._jobs(), request.path_params["id"], self._caller(request)
         if request.method == "DELETE":
-            await self._uses.jobs.forget(id, caller)
+            await jobs.forget(id, caller)
             return json_answer({**_OK, "id": id, "forgotten": True})
         wait = _wait_seconds(request)
-        work = self._seen(request, id, caller, wait) if wait else self._uses.jobs.look(id, caller)
+        work = self._seen(jobs, request, id, caller, wait) if wait else jobs.look(id, caller)
         seen = await while_wanted(request, work, deadline=time.monotonic() + wait + _STORE_SECONDS)
         headers = {} if seen.outcome else {"retry-after": str(POLL_SECONDS)}
         return json_answer(_described(seen, _place(request, id)), headers=headers)
 
     async def result(self, request: Request) -> Response:
         """The answer to the request that a job carries, as it was given."""
-        self._check_on()
-        id, caller = request.path_params["id"], self._caller(request)
+        jobs, id, caller = self._jobs(), request.path_params["id"], self._caller(request)
         deadline = time.monotonic() + _STORE_SECONDS
-        outcome = await while_wanted(request, self._outcome(id, caller), deadline=deadline)
+        outcome = await while_wanted(request, self._outcome(jobs, id, caller), deadline=deadline)
         share = self._budget.share(self._callers.of(request.scope))
         headers = {**outcome.headers, "x-job-id": id}
         return kept_answer(memoryview(outcome.body), outcome.status, headers, share)
 
-    def _check_on(self) -> None:
-        if not self._uses.is_on:
+    def _jobs(self) -> Jobs:
+        if self._uses.jobs is None:
             raise WorkFailed(FailureCode.NOT_CONFIGURED)
+        return self._uses.jobs
 
     def _check_callback(self, url: str) -> None:
-        if not self._uses.calls_back:
-            _refuse(url)
+        if self._uses.check_callback is None or not self._uses.calls_back:
+            raise WorkFailed(FailureCode.NOT_CONFIGURED, "callbacks need REMOTE_WEBHOOK_KEYS")
         self._uses.check_callback(url)
 
     def _caller(self, request: Request) -> Caller:
@@ -170,13 +168,12 @@ class JobEndpoints:
             key="" if identity is None else identity.name, address="" if address is None else str(address)
         )
 
-    async def _received(self, request: Request, lease: Lease) -> bytes:
+    async def _received(self, request: Request, lease: Lease, stated: int) -> bytes:
         """The whole body, counted as it comes. Raises WorkFailed, or ClientGone when it is cut."""
         began = time.perf_counter()
         ceiling = ceilings_of(request.scope["state"]).input_bytes
         most_bytes = min(self._limits.input_bytes, ceiling or self._limits.input_bytes) + OVERHEAD_BYTES
-        # The server has checked that these are digits.
-        if int(request.headers.get("content-length", "0")) > most_bytes:
+        if stated > most_bytes:
             raise WorkFailed(FailureCode.TOO_LARGE)
         # What is written into it comes out without another copy.
         body = BytesIO()
@@ -191,14 +188,14 @@ class JobEndpoints:
         exchange_of(request).upload_seconds = time.perf_counter() - began
         return body.getvalue()
 
-    async def _outcome(self, id: str, caller: Caller) -> Outcome:
+    async def _outcome(self, jobs: Jobs, id: str, caller: Caller) -> Outcome:
         async with self._reading:
-            return await self._uses.jobs.outcome(id, caller)
+            return await jobs.outcome(id, caller)
 
-    async def _seen(self, request: Request, id: str, caller: Caller, wait: float) -> Seen:
+    async def _seen(self, jobs: Jobs, request: Request, id: str, caller: Caller, wait: float) -> Seen:
         """The job when it is done, the time is over, or the worker begins to stop."""
         stopping = leaving(request.scope["state"])
-        looking = asyncio.ensure_future(self._uses.jobs.look(id, caller, wait_seconds=wait))
+        looking = asyncio.ensure_future(jobs.look(id, caller, wait_seconds=wait))
         ending = asyncio.ensure_future(stopping.wait() if stopping else asyncio.Event().wait())
         try:
             await asyncio.wait((looking, ending), return_when=asyncio.FIRST_COMPLETED)
@@ -208,7 +205,7 @@ class JobEndpoints:
             looking.cancel()
             ending.cancel()
             await asyncio.gather(looking, ending, return_exceptions=True)
-        return await self._uses.jobs.look(id, caller)
+        return await jobs.look(id, caller)
 
 
 _STORE_SECONDS = 15.0

@@ -38,7 +38,7 @@ SHARED: dict[str, Schema] = {
                         "code": text("Of the failure, if it is one."),
                         "at": number("When telling ended, in seconds of the epoch."),
                     },
-                    description="How telling the callback ended, once it has.",
+                    description="How telling the callback ended.",
                 )
             ),
         }
@@ -61,7 +61,7 @@ OPERATIONS = (
         parameters=(
             Parameter(
                 "request",
-                "Path and query of the request, percent-encoded: work on pictures, presets, facts, previews, "
+                "Path and query of the request, percent-encoded: pictures, presets, facts, previews, "
                 "`/links/image` or Markdown.",
                 text(pattern='^/(?!/)[!"$-~]*$', maxLength=LONGEST_TARGET),
                 required=True,
@@ -139,8 +139,8 @@ OPERATIONS = (
         group=Group.JOBS,
         summary="The answer to the request that a job carries",
         about=(
-            "Status, `Content-Type` and bytes are those that the request itself would have got. `X-Job-ID` tells "
-            "it from an answer about the job, such as 404 for one that is not there."
+            "Status, `Content-Type` and bytes are those that the request itself would have got. `X-Job-ID` "
+            "tells it from an answer about the job, such as 404 for one that is not there."
         ),
         parameters=(_ID,),
         answers=(
