@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Self
 
 from . import __version__, reporting, telemetry, tracing
+from .bulk.lanes import Lanes
+from .bulk.shard import Bench
 from .contract.failures import FailureCode, WorkFailed
 from .contract.links import Purpose
 from .contract.signatures import Template
@@ -47,6 +49,30 @@ from .wiring_jobs import JobParts
 def open_pool(settings: Settings) -> Pool:
     """The pool; entering it raises TemplateFailed when a required layer of the seal cannot be put up."""
     return Pool(settings.pool, settings.limits)
+
+
+@contextlib.asynccontextmanager
+async def open_images(settings: Settings) -> AsyncIterator[Images]:
+    """What makes pictures, with the check that all of them go through; for work without a server.
+
+    Raises TemplateFailed, DoorFailed, and BadSettings.
+    """
+    async with open_pool(settings) as pool:
+        if not settings.check.external_check_url:
+            yield Images(pool)
+            return
+        async with open_door(settings) as door:
+            yield Images(pool, _check(door, pool, settings))
+
+
+def bench(images: Images, lanes: Lanes, settings: Settings) -> Bench:
+    """What bulk work is done with."""
+    return Bench(
+        images=images,
+        lanes=lanes,
+        input_bytes=settings.limits.input_bytes,
+        work_seconds=max(settings.web.work_seconds, settings.limits.decode_seconds),
+    )
 
 
 def open_door(settings: Settings) -> Door:

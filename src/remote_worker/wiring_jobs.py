@@ -9,11 +9,11 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from . import metrics, telemetry
-from .engines.engine import Engine, EngineFailed, Handler, Kind, Lease, Policies, Unit
+from .bulk.running import SHARDS_AT_ONCE
+from .engines.engine import Engine, EngineFailed, Handler, Kind, Lease, Unit
 from .engines.local import LocalEngine
 from .fetch.door import Door
 from .jobs.job import Perform
-from .jobs.settings import JobSettings
 from .jobs.submitting import Jobs
 from .jobs.sweeping import EVERY_SECONDS, Keeper
 from .jobs.temporary import QUEUE, TemporaryEngine, TemporaryStore
@@ -83,7 +83,7 @@ class JobParts:
         async with self._crew() as crew:
             self._hire(crew, perform, self.worker_slots, WORKER_KEEPS_SECONDS)
             if self.engine is not None and shards is not None:
-                crew.consume(self.engine, Kind.SHARD, shards, 1)
+                crew.consume(self.engine, Kind.SHARD, shards, SHARDS_AT_ONCE)
             yield crew
 
     @contextlib.asynccontextmanager
@@ -201,39 +201,44 @@ async def _watch_depths(engine: Engine) -> None:
         await asyncio.sleep(DEPTH_SECONDS)
 
 
+def open_engine(url: str, settings: Settings) -> Engine:
+    """What hands out units: `nats://…`, or the path of a file that processes of this machine share.
+
+    Raises BadSettings; entering it raises EngineFailed.
+    """
+    policies = settings.jobs.policies
+    if "://" not in url:
+        return LocalEngine(Path(url), policies)
+    try:
+        # Only whoever names a server has the package.
+        from .engines.nats import NatsEngine  # noqa: PLC0415
+
+        return NatsEngine(url, policies)
+    except ImportError as missing:
+        raise BadSettings(["nats:// needs the package nats-py: install remote-worker[nats]"]) from missing
+    except ValueError as bad:
+        raise BadSettings([f"the address of NATS servers: {bad}"]) from bad
+
+
 def _opened(settings: Settings) -> tuple[Store | None, Engine | None]:
     """Where jobs are kept, and what hands units out. Raises BadSettings."""
-    own, policies = settings.jobs, settings.jobs.policies
+    own = settings.jobs
     state = settings.outside.state_directory
     kept = own.jobs or (str(Path(state) / "jobs") if state else "")
     if not own.is_on:
-        return None, _far_engine(own, policies) if own.engine else None
+        return None, open_engine(own.engine, settings) if own.engine else None
     if not kept:
         store = TemporaryStore()
-        return store, TemporaryEngine(store, policies)
+        return store, TemporaryEngine(store, own.policies)
     try:
         found = open_store(kept)
     except BadStore as bad:
         raise BadSettings([f"REMOTE_JOBS: {bad}"]) from bad
     if own.engine and own.jobs:
-        return found, _far_engine(own, policies)
+        return found, open_engine(own.engine, settings)
     folder = Path(unquote(urlsplit(kept).path) if kept.startswith("file:") else kept)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as failed:
         raise BadSettings([f"REMOTE_JOBS={kept} must be a folder: {failed.strerror}"]) from failed
-    return found, LocalEngine(folder / QUEUE, policies)
-
-
-def _far_engine(own: JobSettings, policies: Policies) -> Engine:
-    try:
-        # Only whoever names a server has the package.
-        from .engines.nats import NatsEngine  # noqa: PLC0415
-
-        return NatsEngine(own.engine, policies)
-    except ImportError as missing:
-        raise BadSettings(
-            ["REMOTE_ENGINE needs the package nats-py: install remote-worker[nats]"]
-        ) from missing
-    except ValueError as bad:
-        raise BadSettings([f"REMOTE_ENGINE must be the address of NATS servers: {bad}"]) from bad
+    return found, open_engine(str(folder / QUEUE), settings)

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
+
+from nats_server import NatsServer
 
 from remote_worker.engines.engine import Engine, Handler, Kind, Policies, Policy, Unit
 from remote_worker.engines.local import LocalEngine
@@ -33,6 +35,11 @@ class Driver(Protocol):
         """Says to `open_engine`, in any process, where the queue is."""
         ...
 
+    @property
+    def tells_later_from_leased(self) -> bool:
+        """What its depth tells of those that are to be handed out again later."""
+        ...
+
     def restart(self) -> None:
         """Kill what keeps the units, where that is a process, and start it again."""
         ...
@@ -52,6 +59,7 @@ class LocalDriver:
     """A file; there is no process but those of the workers."""
 
     address: str
+    tells_later_from_leased: bool = True
 
     def restart(self) -> None:
         """Nothing to restart: whoever opens the file next finds what is there."""
@@ -66,8 +74,6 @@ def local(folder: Path) -> Iterator[Driver]:
 @contextmanager
 def nats(folder: Path) -> Iterator[Driver]:
     """NATS JetStream: a server with a folder of its own, which only this test uses."""
-    from nats_server import NatsServer  # has `url` and `restart()`: kill -9, and again on the same port
-
     with NatsServer(folder / "jetstream") as server:
         yield NatsDriver(server)
 
@@ -75,7 +81,9 @@ def nats(folder: Path) -> Iterator[Driver]:
 class NatsDriver:
     """A server of its own."""
 
-    def __init__(self, server: object) -> None:
+    tells_later_from_leased = False
+
+    def __init__(self, server: NatsServer) -> None:
         self._server = server
 
     @property
@@ -149,11 +157,13 @@ class Processes:
             assert process.stdout is not None
             process.stdout.close()
 
-    def start(self, *, slots: int = 1, submit: Unit | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, *, slots: int = 1, submit: Unit | None = None, inside: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
         """A worker, or one that submits this unit, says so, and then does nothing."""
         order = {**self._order, "slots": slots, "submit": submit and [submit.id, submit.kind]}
         process = subprocess.Popen(
-            [sys.executable, "-m", "engines.worker_process", json.dumps(order)],
+            [*inside, sys.executable, "-m", "engines.worker_process", json.dumps(order)],
             env={**os.environ, "PYTHONPATH": f"{TESTS.parent / 'src'}:{TESTS}"},
             stdout=subprocess.PIPE,
         )

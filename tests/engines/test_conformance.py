@@ -214,14 +214,14 @@ def test_a_handler_may_say_when_to_be_called_again(driver: Driver) -> None:
             async with working(engine, calls):
                 await until(lambda: calls.units)
                 async with asyncio.timeout(30):
-                    while (depth := await engine.depth(Kind.JOB)).leased:
+                    while (depth := await engine.depth(Kind.JOB)).leased and driver.tells_later_from_leased:
                         await asyncio.sleep(0.01)
                 await empty(engine)
         return depth
 
     depth = asyncio.run(act())
 
-    assert (depth.pending, depth.leased) == (1, 0)
+    assert (depth.pending, depth.leased) == ((1, 0) if driver.tells_later_from_leased else (0, 1))
     assert calls.attempts == [(1, False), (2, False)]
     assert calls.times[1] - calls.times[0] >= 0.7
 

@@ -23,6 +23,8 @@ async def main(order: dict) -> None:
             return
         if unit.body == b"die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if unit.body == b"take time":
+            await asyncio.sleep(0.1)
         if unit.body == b"hang":
             await asyncio.Event().wait()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..contract.failures import WorkFailed
+from ..contract.formats import FORMATS_BY_SUFFIX
 from ..contract.limits import LONGEST_SIDE
 from ..contract.messages import OUTPUT_FORMATS
 from ..engines.engine import EngineFailed
@@ -22,10 +23,11 @@ from ..web.keys import KEY_NAME
 from ..web.listening import CannotListen, handed_over
 from ..web.tls import BadCertificate
 from .batch import is_many, run_many
+from .bulk import add_commands, bulk
 from .diagnosis import doctor, settings_in_effect
 from .keys import keys
 from .looking import preview, resolve
-from .pictures import FORMATS_BY_SUFFIX, run
+from .pictures import run
 from .serving import serve
 from .working import work
 
@@ -114,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     info = tasks.add_parser("info", help="print what the header says, as JSON; of several inputs a line each")
     _add_inputs(info)
     info.set_defaults(output=None)
+
+    add_commands(commands)
 
     preview = commands.add_parser("preview", help="say what a page is, as /links/preview does it")
     preview.add_argument("url")
@@ -241,6 +245,7 @@ _COMMANDS = {
     "serve": serve,
     "worker": work,
     "run": _run,
+    "bulk": bulk,
     "preview": preview,
     "resolve": resolve,
     "top": _top,

@@ -8,7 +8,10 @@ import signal
 from dataclasses import replace
 
 from .. import telemetry, wiring
+from ..bulk.lanes import Lanes
+from ..bulk.running import handler
 from ..settings import BadSettings, Settings
+from ..stores.opening import open_store
 from ..telemetry import Event
 from ..web import scrape
 from ..web.app import create_app
@@ -71,14 +74,18 @@ async def _open_and_work(settings: Settings, gate: Gate) -> None:
             watch=whole.watch,
             tell=whole.tell,
         )
-        async with whole.jobs.worked_off(Replay(app, gate, settings.limits), None) as crew:
+        stores = settings.jobs.bulk_stores
+        with Lanes(settings.pool.children) as lanes:
+            bench = wiring.bench(whole.uses.images, lanes, settings)
+            shards = handler(stores, open_store, bench) if stores else None
+            async with whole.jobs.worked_off(Replay(app, gate, settings.limits), shards) as crew:
 
-            def stop() -> None:
-                if not crew.stopping.is_set():
-                    telemetry.emit(Event.STOPPING)
-                crew.stop()
+                def stop() -> None:
+                    if not crew.stopping.is_set():
+                        telemetry.emit(Event.STOPPING)
+                    crew.stop()
 
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stop)
-            telemetry.emit(Event.WORKING, slots=whole.jobs.worker_slots)
-            await crew.ended()
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    loop.add_signal_handler(number, stop)
+                telemetry.emit(Event.WORKING, slots=whole.jobs.worker_slots)
+                await crew.ended()

@@ -61,6 +61,7 @@ class Depth:
     pending: int
     """Not handed out, or to be handed out again later."""
     leased: int
+    """In hand. NATS cannot tell those apart that are to be handed out again later, and counts them here."""
     oldest_seconds: float = 0.0
     """How long the one that is next has waited; 0 where nothing waits."""
 

@@ -53,6 +53,8 @@ CREATE INDEX by_state ON units (kind, state, due);
 CREATE TABLE counts (kind TEXT PRIMARY KEY, present INTEGER NOT NULL) WITHOUT ROWID;
 """
 _PRESENT = f"state < {_State.DONE}"
+_IN_HAND = f"number = ? AND attempts = ? AND {_PRESENT}"
+"""Nobody else has it since, even if the lease ran out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +83,16 @@ class Admission:
     full: Kind | None
 
 
+Clock = Callable[[], float]
+
+
 class UnitsFile:
     """Units by kind and id, with their leases. Everything raises EngineFailed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, clock: Clock = time.monotonic, wall: Clock = time.time) -> None:
         self._path = path
+        self._clock = clock
+        self._wall = wall
         self._database: sqlite3.Connection | None = None
 
     def open(self) -> None:
@@ -99,7 +106,7 @@ class UnitsFile:
                     self._path, timeout=_LONGEST_WAIT_SECONDS, isolation_level=None, check_same_thread=False
                 )
                 try:
-                    _prepare(database)
+                    _prepare(database, self._clock)
                 except BaseException:
                     database.close()
                     raise
@@ -135,7 +142,7 @@ class UnitsFile:
     def submit(self, units: Sequence[Unit], places: Callable[[Kind], int]) -> Admission:
         """Take units until one finds no place. What was taken is on the disk, even if the power goes."""
         with self._writing(is_synced=True) as do:
-            now, today, taken = time.monotonic(), time.time(), 0
+            now, today, taken = self._clock(), self._wall(), 0
             for unit in units:
                 known = do(
                     "SELECT number, state, due FROM units WHERE kind = ? AND id = ?", (unit.kind, unit.id)
@@ -163,10 +170,10 @@ class UnitsFile:
         if not endings and not (room and self._has_due(kind)):
             return []  # Who only looks holds up nobody who writes.
         with self._writing() as do:
-            now = time.monotonic()
+            now = self._clock()
             for ending in endings:
                 _end(do, kind, ending, now)
-            return _hand_out(do, kind, policy, room, now) if room else []
+            return _hand_out(do, kind, policy, room, now, self._wall()) if room else []
 
     def _has_due(self, kind: Kind) -> bool:
         with self._reading() as do:
@@ -179,7 +186,7 @@ class UnitsFile:
                     "ready": _State.READY,
                     "later": _State.LATER,
                     "leased": _State.LEASED,
-                    "now": time.monotonic(),
+                    "now": self._clock(),
                 },
             ).fetchone()
         return bool(found[0])
@@ -187,31 +194,30 @@ class UnitsFile:
     def renew(self, held: Iterable[Taken], seconds: float) -> None:
         """Hold these for so long from now, those that are still in the same hand."""
         with self._writing() as do:
-            now = time.monotonic()
+            now = self._clock()
             for taken in held:
                 do(
-                    "UPDATE units SET due = ?, noted = ? WHERE number = ? AND state = ? AND attempts = ?",
-                    (now + seconds, now, taken.number, _State.LEASED, taken.attempt),
+                    f"UPDATE units SET state = ?, due = ?, noted = ? WHERE {_IN_HAND}",  # noqa: S608  our own words
+                    (_State.LEASED, now + seconds, now, taken.number, taken.attempt),
                 )
 
     def depth(self, kind: Kind) -> Depth:
         """How much there is of the kind. A lease that has run out is none."""
         with self._reading() as do:
-            present = do("SELECT present FROM counts WHERE kind = ?", (kind,)).fetchone() or (0,)
-            leased = do(
-                "SELECT count(*) FROM units WHERE kind = ? AND state = ? AND due > ?",
-                (kind, _State.LEASED, time.monotonic()),
+            # One statement, so that all of it is of one moment.
+            present, leased, oldest = do(
+                "SELECT (SELECT present FROM counts WHERE kind = :kind),"
+                " (SELECT count(*) FROM units WHERE kind = :kind AND state = :leased AND due > :now),"
+                " (SELECT submitted FROM units WHERE kind = :kind AND state = :ready"
+                " ORDER BY due, number LIMIT 1)",
+                {"kind": kind, "ready": _State.READY, "leased": _State.LEASED, "now": self._clock()},
             ).fetchone()
-            oldest = do(
-                "SELECT submitted FROM units WHERE kind = ? AND state = ? ORDER BY due, number LIMIT 1",
-                (kind, _State.READY),
-            ).fetchone()
-        waits = 0.0 if oldest is None else max(0.0, time.time() - oldest[0])
-        return Depth(pending=present[0] - leased[0], leased=leased[0], oldest_seconds=waits)
+        waits = 0.0 if oldest is None else max(0.0, self._wall() - oldest)
+        return Depth(pending=(present or 0) - leased, leased=leased, oldest_seconds=waits)
 
     def done_lately(self, kind: Kind) -> int:
         """How many units have left within `RATE_SECONDS`; no more than `_MOST_COUNTED` are counted."""
-        since = time.monotonic() + DEDUPE_SECONDS - RATE_SECONDS
+        since = self._clock() + DEDUPE_SECONDS - RATE_SECONDS
         with self._reading() as do:
             told = do(
                 "SELECT count(*) FROM (SELECT 1 FROM units WHERE kind = ? AND state = ? AND due > ? LIMIT ?)",
@@ -223,7 +229,7 @@ class UnitsFile:
         """Delete some of what is kept no longer, and give room back; whether there is more to do."""
         is_more = False
         for kind in Kind:
-            past = (kind, _State.DONE, time.monotonic(), _MOST_SWEPT)
+            past = (kind, _State.DONE, self._clock(), _MOST_SWEPT)
             chosen = "SELECT number FROM units WHERE kind = ? AND state = ? AND due <= ? LIMIT ?"
             with self._reading() as do:
                 is_any = do(chosen, past).fetchone() is not None
@@ -263,7 +269,7 @@ class UnitsFile:
                 raise
 
 
-def _prepare(database: sqlite3.Connection) -> None:
+def _prepare(database: sqlite3.Connection, clock: Clock) -> None:
     do = database.execute
     if not do("PRAGMA page_count").fetchone()[0]:
         do(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -284,7 +290,8 @@ def _prepare(database: sqlite3.Connection) -> None:
         for statement in _TABLES.split(";")[:-1]:
             do(statement)
         do(f"PRAGMA user_version = {SCHEMA}")
-    _forget_other_boots(do, time.monotonic())
+    # Only now, when nobody else can note a later time any more.
+    _forget_other_boots(do, clock())
     do("DELETE FROM counts")
     do(f"INSERT INTO counts SELECT kind, count(*) FROM units WHERE {_PRESENT} GROUP BY kind")  # noqa: S608  our own words
     do("COMMIT")
@@ -310,13 +317,13 @@ def _end(do: Callable[..., sqlite3.Cursor], kind: Kind, ending: Ending, now: flo
         return
     state, due = (_State.LATER, now + seconds) if seconds > 0 else (_State.READY, 0.0)
     do(
-        "UPDATE units SET state = ?, due = ?, noted = ? WHERE number = ? AND state = ? AND attempts = ?",
-        (state, due, now, taken.number, _State.LEASED, taken.attempt),
+        f"UPDATE units SET state = ?, due = ?, noted = ? WHERE {_IN_HAND}",  # noqa: S608  our own words
+        (state, due, now, taken.number, taken.attempt),
     )
 
 
 def _hand_out(
-    do: Callable[..., sqlite3.Cursor], kind: Kind, policy: Policy, room: int, now: float
+    do: Callable[..., sqlite3.Cursor], kind: Kind, policy: Policy, room: int, now: float, today: float
 ) -> list[Taken]:
     lapsed = "kind = ? AND state IN (?, ?) AND due <= ?"
     which = (kind, _State.LATER, _State.LEASED, now)
@@ -329,7 +336,7 @@ def _hand_out(
         " WHERE number IN"
         " (SELECT number FROM units WHERE kind = ? AND state = ? ORDER BY due, number LIMIT ?)"
         " RETURNING number, id, body, attempts, waited",
-        (_State.LEASED, now + policy.lease_seconds, now, time.time(), kind, _State.READY, room),
+        (_State.LEASED, now + policy.lease_seconds, now, today, kind, _State.READY, room),
     ).fetchall()
     return [
         Taken(

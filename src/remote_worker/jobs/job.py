@@ -6,6 +6,7 @@ Of the job ID there are these objects in the store, each created once and never 
     jobs/ID/callback     empty: somebody is to be told
     jobs/ID/job.json     a Job: it is the acceptance
     jobs/ID/begun/N      that attempt N has begun; gone again when it was let go of in good order
+    jobs/ID/begun/held   that a worker keeps it, to try again soon
     jobs/ID/answer/NAME  the body of an answer
     jobs/ID/result       an Outcome, with the NAME of its body: it is the commit, whoever writes first
     jobs/ID/told         how telling the callback ended

@@ -28,6 +28,7 @@ BODY, JOB, CALLBACK, BEGUN, ANSWER, RESULT, TOLD = (
 )
 MOST_RECORD_BYTES = 256 * 1024
 """Of anything but bodies and answers. An address and its headers are 16 KiB at most."""
+_HELD = "held"
 _ID = re.compile(r"[0-9a-f]{40}")
 _TIME_DIGITS = 8
 
@@ -57,6 +58,11 @@ def is_id(text: str) -> bool:
 def born(id: str) -> int:
     """When the job was submitted, in whole seconds."""
     return int(id[:_TIME_DIGITS], 16)
+
+
+def attempts_of(parts: Iterable[str]) -> int:
+    """How many attempts have begun that did not end in good order."""
+    return sum(part.startswith(BEGUN) and part != f"{BEGUN}{_HELD}" for part in parts)
 
 
 class Records:
@@ -96,9 +102,15 @@ class Records:
         """Note that an attempt begins. False: another one has this number."""
         return self._store.put(f"{JOBS}{id}/{BEGUN}{number}", b"", if_absent=True)
 
-    def unbegin(self, id: str, number: int) -> None:
-        """The attempt was let go of in good order: it says nothing against the job."""
+    def hold(self, id: str, number: int) -> None:
+        """The attempt came to nothing that counts, and its worker keeps the job to try once more."""
+        self._store.put(f"{JOBS}{id}/{BEGUN}{_HELD}", b"")
         self._store.delete(f"{JOBS}{id}/{BEGUN}{number}")
+
+    def let_go(self, id: str, number: int = 0) -> None:
+        """The worker leaves the job in good order: that attempt says nothing against it."""
+        for name in (_HELD, *([str(number)] if number else [])):
+            self._store.delete(f"{JOBS}{id}/{BEGUN}{name}")
 
     def is_done(self, id: str) -> bool:
         """Whether it has its answer."""

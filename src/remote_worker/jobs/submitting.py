@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from .records import (
     DamagedRecord,
     KeyRecord,
     Records,
+    attempts_of,
     born,
     is_id,
     key_name,
@@ -145,11 +146,11 @@ class Jobs:
         parts = await self._do(records.parts, id)
         if JOB not in parts:  # Forgotten meanwhile.
             raise WorkFailed(FailureCode.NOT_FOUND)
-        begun = sum(part.startswith(BEGUN) for part in parts)
+        begun = attempts_of(parts)
         outcome = await self._do(records.result, id) if RESULT in parts else None
         return Seen(
             job=job,
-            state=_state(outcome, begun),
+            state=_state(outcome, parts),
             attempts=outcome.attempts if outcome else begun,
             outcome=outcome,
             told=await self._do(records.told, id) if TOLD in parts else None,
@@ -310,9 +311,9 @@ def unit_of(id: str) -> Unit:
     return Unit(id=id, kind=Kind.JOB, body=b"")
 
 
-def _state(outcome: Outcome | None, begun: int) -> State:
+def _state(outcome: Outcome | None, parts: Iterable[str]) -> State:
     if outcome is None:
-        return State.RUNNING if begun else State.QUEUED
+        return State.RUNNING if any(part.startswith(BEGUN) for part in parts) else State.QUEUED
     return State.FAILED if outcome.status >= _FIRST_FAILED_STATUS else State.DONE
 
 

@@ -15,7 +15,7 @@ from ..engines.engine import Again, Engine, EngineFailed, Full, Kind, Lease, Uni
 from ..stores.store import NotThere, Store, StoreFailed, TooLarge
 from ..telemetry import Event
 from .job import Call, Caller, Fail, Job, Outcome, Perform
-from .records import BEGUN, CALLBACK, JOB, RESULT, TOLD, DamagedRecord, Records
+from .records import CALLBACK, JOB, RESULT, TOLD, DamagedRecord, Records, attempts_of
 from .settings import MOST_ATTEMPTS, JobSettings
 
 TRANSIENT = {
@@ -88,7 +88,7 @@ class Worker:
     async def _answer(self, id: str, parts: dict[str, int], stop: asyncio.Event) -> None:
         # Attempts that have begun count, not those of the engine: a unit that was let go of, or whose store
         # failed, says nothing against its job, and a job may have had more than one unit.
-        begun = sum(part.startswith(BEGUN) for part in parts)
+        begun = attempts_of(parts)
         try:
             job = await asyncio.to_thread(self._records.job, id)
         except NotThere:
@@ -116,9 +116,14 @@ class Worker:
             if outcome is None:
                 return
             tries += 1
-            pause = min(max(_seconds(outcome), 2.0**tries / 2), LONGEST_PAUSE_SECONDS)
+            pause = min(max(_seconds(outcome), 2.0**tries / 8), LONGEST_PAUSE_SECONDS)
             left = max(0.0, job.deadline - self._clock())
-            await _pause(min(left, pause * random.uniform(1, 1.5)), stop)  # noqa: S311 - no secret
+            try:
+                await _pause(min(left, pause * random.uniform(1, 1.5)), stop)  # noqa: S311 - no secret
+            except (Again, asyncio.CancelledError):
+                with suppress(StoreFailed):
+                    await asyncio.to_thread(self._records.let_go, job.id)
+                raise
             if await asyncio.to_thread(self._is_over, job.id):
                 return
 
@@ -134,11 +139,11 @@ class Worker:
             if outcome.code not in TRANSIENT or self._clock() >= job.deadline:
                 await self._commit(job.id, outcome, number, stop)
                 return None
-            await asyncio.to_thread(self._records.unbegin, job.id, number)
+            await asyncio.to_thread(self._records.hold, job.id, number)
             return outcome
         except (StoreFailed, Again, asyncio.CancelledError):
             with suppress(StoreFailed):
-                await asyncio.to_thread(self._records.unbegin, job.id, number)
+                await asyncio.to_thread(self._records.let_go, job.id, number)
             raise
 
     async def _outcome(self, job: Job) -> Outcome | None:

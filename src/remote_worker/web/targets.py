@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote
 from starlette.routing import Route
 
 from ..contract.failures import FailureCode, WorkFailed
-from .parameters import AD_HOC, is_on
+from ..service.asked import AD_HOC, is_on
 
 LONGEST_TARGET = 8 * 1024
 """Characters, as many as a request line of ours may have."""
