@@ -144,24 +144,26 @@ async def test_an_answer_is_not_ready_before_it_is_there(tmp_path: Path) -> None
     assert refused.value.code is FailureCode.NOT_READY
 
 
-@in_a_loop
-async def test_past_the_last_place_a_job_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    async with office(tmp_path, JobSettings(jobs_queue=2)) as place:
-        first = await place.submit(idempotency_key="k")
-        await place.submit()
-        before = place.kept()
-        with pytest.raises(WorkFailed) as refused:
+def test_past_the_last_place_a_job_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with office(tmp_path, JobSettings(jobs_queue=2)) as place:
+            first = await place.submit(idempotency_key="k")
             await place.submit()
-        after = place.kept()
-        again = await place.submit(idempotency_key="k")
-        await place.work_off()
-        last = await place.submit()
+            before = place.kept()
+            with pytest.raises(WorkFailed) as refused:
+                await place.submit()
+            after = place.kept()
+            again = await place.submit(idempotency_key="k")
+            await place.work_off()
+            last = await place.submit()
 
-    assert refused.value.code is FailureCode.BUSY
-    assert refused.value.retry_seconds > 0
-    assert after == before
-    assert again.job.id == first.job.id
-    assert last.is_new
+        assert refused.value.code is FailureCode.BUSY
+        assert refused.value.retry_seconds > 0
+        assert after == before
+        assert again.job.id == first.job.id
+        assert last.is_new
+
+    asyncio.run(act())
 
 
 @in_a_loop
@@ -214,21 +216,23 @@ async def test_a_job_is_accepted_while_the_engine_cannot_be_reached_for_a_moment
     assert seen.state is State.DONE
 
 
-@in_a_loop
-async def test_jobs_and_their_answers_have_so_many_bytes_together(tmp_path: Path) -> None:
-    settings = JobSettings(jobs_bytes=10_000)
-    async with office(tmp_path / "fits", settings) as place:
-        await place.submit(bytes(10_000))
-        with pytest.raises(WorkFailed) as refused:
-            await place.submit(b"x")
-    async with office(tmp_path / "does not", settings) as place:
-        with pytest.raises(WorkFailed) as alone:
-            await place.submit(bytes(10_001))
-        nothing = place.kept()
+def test_jobs_and_their_answers_have_so_many_bytes_together(tmp_path: Path) -> None:
+    async def act() -> None:
+        settings = JobSettings(jobs_bytes=10_000)
+        async with office(tmp_path / "fits", settings) as place:
+            await place.submit(bytes(10_000))
+            with pytest.raises(WorkFailed) as refused:
+                await place.submit(b"x")
+        async with office(tmp_path / "does not", settings) as place:
+            with pytest.raises(WorkFailed) as alone:
+                await place.submit(bytes(10_001))
+            nothing = place.kept()
 
-    assert refused.value.code is alone.value.code is FailureCode.BUSY
-    assert refused.value.retry_seconds > 0
-    assert nothing == []
+        assert refused.value.code is alone.value.code is FailureCode.BUSY
+        assert refused.value.retry_seconds > 0
+        assert nothing == []
+
+    asyncio.run(act())
 
 
 @in_a_loop
