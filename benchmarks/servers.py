@@ -122,7 +122,7 @@ def _started(
         process = subprocess.Popen(pinned, cwd=folder, env=environment, stdout=log, stderr=log)
         address = f"http://127.0.0.1:{port}"
         try:
-            about = _ready(process, address + status_path)
+            about = ready(process, address + status_path)
             if about is None:
                 log.seek(0)
                 said = log.read()[-1000:].decode(errors="replace").strip()
@@ -137,7 +137,7 @@ def _started(
                 process.wait()
 
 
-def _ready(process: subprocess.Popen[bytes], address: str) -> dict[str, Any] | None:
+def ready(process: subprocess.Popen[bytes], address: str) -> dict[str, Any] | None:
     """What the status address says once it answers 200; None when the process ends or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:

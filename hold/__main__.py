@@ -15,6 +15,7 @@ from remote_worker.cli.progress import followed
 from . import (
     fairness,
     faults,
+    front,
     fuzzing,
     isolation,
     limits,
@@ -35,6 +36,7 @@ POINTS: Mapping[str, Measure] = {
     "overload": overload.measure,
     "fairness": fairness.measure,
     "links": links.measure,
+    "front": front.measure,
     "shutdown": shutdown.measure,
     "soak": soak.measure,
     "isolation": isolation.measure,

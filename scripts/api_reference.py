@@ -89,8 +89,10 @@ def _bodies(bodies: Mapping[str, Schema]) -> Iterator[str]:
         yield "Body: a form with `file`, or with `url`."
         return
     for kind, schema in bodies.items():
-        yield f"Body, `{kind}`:"
-        yield _members_table(schema)
+        table = _members_table(schema)
+        yield f"Body, `{kind}`{':' if table else '.'}"
+        if table:
+            yield table
 
 
 def _answer(answer: Answer) -> Iterator[str]:

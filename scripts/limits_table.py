@@ -25,6 +25,8 @@ TEXT = "text/test_bounds.py::"
 JSON = "web/test_json_bodies.py::"
 FIELDS = "decoder/metadata/test_fields.py::"
 TOLD = "pool/test_verify.py::test_metadata_that_is_none_is_refused"
+STORES = "stores/test_every_store.py::"
+BUCKETS = "stores/test_bucket_store.py::"
 RECIPES = "contract/test_messages.py::"
 POOL = "pool/test_pool.py::"
 
@@ -1333,6 +1335,133 @@ _CALLERS = (
         ("web/test_keys.py::test_a_file_has_so_many_bytes_and_not_one_more",),
     ),
 )
+_STORES = (
+    Limit(
+        "a key of an object, bytes; in a bucket with the prefix of the store",
+        "stores.keys:LONGEST_KEY_BYTES",
+        "the store refuses the key",
+        (f"{STORES}test_the_bound_of_a_key_is_1024_bytes_with_the_prefix_of_a_bucket",),
+    ),
+    Limit(
+        "what lies between two slashes of a key, bytes",
+        "stores.keys:LONGEST_PART_BYTES",
+        "the store refuses the key",
+        (
+            f"{STORES}test_what_was_put_is_got_under_its_key",
+            f"{STORES}test_what_is_no_key_is_refused_before_anything_is_done",
+        ),
+    ),
+    Limit(
+        "names of one folder that are held at once",
+        "stores.directory:MOST_NAMES",
+        "the folder is read again for the next so many",
+        (
+            "stores/test_directory_store.py::"
+            "test_a_folder_with_more_names_than_are_held_is_listed_whole_and_in_order",
+        ),
+    ),
+    Limit(
+        "tries of a put in a folder that others take away",
+        "stores.directory:MOST_FOLDER_TRIES",
+        "the store fails",
+        ("stores/test_directory_store.py::test_puts_and_deletes_in_one_folder_do_not_fail_each_other",),
+    ),
+    Limit(
+        "a connection to a bucket, seconds",
+        "stores.s3:LONGEST_CONNECT_SECONDS",
+        "it is tried again",
+        (f"{BUCKETS}test_nobody_at_the_address_is_a_failure",),
+    ),
+    Limit(
+        "one request to a bucket, seconds",
+        "stores.s3:LONGEST_REQUEST_SECONDS",
+        "a reading one is tried again, else the store fails",
+        (f"{BUCKETS}test_a_server_that_never_answers_is_a_failure_within_the_bound",),
+    ),
+    Limit(
+        "from the first try to the beginning of the last, seconds",
+        "stores.s3:LONGEST_RETRYING_SECONDS",
+        "the store fails",
+        (f"{BUCKETS}test_a_server_that_never_answers_is_a_failure_within_the_bound",),
+    ),
+    Limit(
+        "retries of a request to a bucket",
+        "stores.s3:MOST_RETRIES",
+        "the store fails",
+        (f"{BUCKETS}test_retries_are_few",),
+    ),
+)
+_JOBS_SERVED = "web/test_jobs_served.py::"
+_JOBS_BY_HTTP = (
+    Limit(
+        "path and query of a job's `request`, characters",
+        "web.targets:LONGEST_TARGET",
+        FailureCode.URI_TOO_LONG,
+        (f"{_JOBS_SERVED}test_a_request_has_so_many_characters_and_not_one_more",),
+    ),
+    Limit(
+        "`Idempotency-Key`, characters",
+        "web.jobs:LONGEST_IDEMPOTENCY_KEY",
+        FailureCode.BAD_PARAMETER,
+        (f"{_JOBS_SERVED}test_a_key_has_up_to_255_characters",),
+    ),
+    Limit(
+        "seconds that a request waits for a job",
+        "web.jobs:LONGEST_WAIT_SECONDS",
+        FailureCode.BAD_PARAMETER,
+        (
+            f"{_JOBS_SERVED}test_a_wait_is_a_number_of_seconds",
+            f"{_JOBS_SERVED}test_any_other_wait_is_refused",
+        ),
+    ),
+    Limit(
+        "a job's answer, bytes besides its pictures",
+        "web.replay:WORDS_BYTES",
+        FailureCode.OUTPUT_TOO_LARGE,
+        ("web/test_jobs_replayed.py::test_an_answer_up_to_the_bound_is_kept_and_none_beyond",),
+    ),
+)
+_JOBS = (
+    Limit(
+        "jobs that wait or are in hand",
+        "REMOTE_JOBS_QUEUE",
+        FailureCode.BUSY,
+        ("jobs/test_submitting.py::test_past_the_last_place_a_job_is_refused_and_leaves_nothing",),
+    ),
+    Limit(
+        "bytes of jobs and their answers",
+        "REMOTE_JOBS_BYTES",
+        FailureCode.BUSY,
+        ("jobs/test_submitting.py::test_jobs_and_their_answers_have_so_many_bytes_together",),
+    ),
+    Limit(
+        "time in which a job is begun",
+        "REMOTE_JOBS_SECONDS",
+        "the job's answer is 504 `deadline`",
+        ("jobs/test_working.py::test_a_job_is_not_begun_past_its_deadline",),
+    ),
+    Limit(
+        "time that a job and its answer are kept",
+        "REMOTE_JOBS_KEEP_SECONDS",
+        FailureCode.NOT_FOUND,
+        ("jobs/test_sweeping.py::test_nothing_is_kept_longer_than_was_said",),
+    ),
+    Limit(
+        "workers that may die over a job",
+        "jobs.settings:MOST_ATTEMPTS",
+        "the job's answer is 500 `worker_killed`",
+        (
+            "jobs/test_working.py::test_a_job_that_workers_die_over_is_given_up",
+            "jobs/test_kills.py::test_a_job_that_kills_every_worker_costs_none_of_those_beside_it",
+        ),
+    ),
+    Limit(
+        "what is written down of a job, bytes",
+        "jobs.records:MOST_RECORD_BYTES",
+        FailureCode.INTERNAL,
+        ("jobs/test_working.py::test_a_record_has_so_many_bytes_and_not_one_more",),
+    ),
+)
 _WEBHOOKS = (
     Limit(
         "a key for webhooks, bytes",
@@ -1366,6 +1495,9 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Recipes, and the check before a picture leaves": _RECIPES,
     "What the worker tells of itself": _SEEING,
     "Answers of those who are fetched from": _ANSWERS,
+    "Stores": _STORES,
+    "Jobs over HTTP": _JOBS_BY_HTTP,
+    "Jobs": _JOBS,
     "Webhooks": _WEBHOOKS,
 }
 """All rows, by what they bound."""
@@ -1393,6 +1525,7 @@ PARAMETERS = (
 """What an address may say: parameter, range, what is answered, and the test."""
 
 NO_LIMITS = {
+    "web.jobs:MOST_ANSWERS_READ": "who comes later waits for a moment",
     "jobs.webhook:LONGEST_TELLING_SECONDS": "fetches end before; the rest is for waiting at a site",
     "client.reading:LONGEST_LINE": "of an answer, in the program that asks",
     "client.reading:MOST_ANSWER_BYTES": "of an answer, in the program that asks",
@@ -1448,6 +1581,13 @@ NO_LIMITS = {
     "accept_language": "a language",
     "https_to_http": "what is followed",
     "fetch.process.page_end:_LONGEST_MARK": "how much is looked at again with what comes next",
+    "jobs": "where jobs are kept",
+    "engine": "what hands jobs out",
+    "jobs_slots": "how many jobs are done at once; more wait",
+    "webhook_keys": "what webhooks are signed with",
+    "webhook_attempts": "how often somebody is told",
+    "bulk_stores": "which bulk jobs are worked on",
+    "jobs.working:LONGEST_PAUSE_SECONDS": "between two tries of a job",
     "web.cycle:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "web.connection:MOST_WAITING_BYTES": "reading pauses until they are taken",
     "decoder.animation:_MOST_ROUNDS": "the largest number that a format can say",
@@ -1480,6 +1620,16 @@ NO_LIMITS = {
     "metrics": "where it listens",
     "metrics_open": "who may read",
     "top_key": "who asks",
+    # Engines: what the worker itself hands to them, and how they keep it.
+    "engines.engine:MOST_UNIT_BYTES": "of what the worker itself hands to an engine",
+    "engines.local:LONGEST_OPERATION_SECONDS": "of a thread of its own, for the disk",
+    "engines.local:LONGEST_RETRY_SECONDS": "what those who found no place are told",
+    "engines.local:_LONGEST_DELAY_SECONDS": "between two attempts",
+    "engines.local_file:_LONGEST_WAIT_SECONDS": "of a thread of its own, for another worker",
+    "engines.local_file:_LONGEST_JOURNAL_BYTES": "what the file of a queue takes up",
+    "engines.local_file:_MOST_COUNTED": "more are told as as many",
+    "engines.local_file:_MOST_SWEPT": "what is deleted in one go",
+    "engines.local_file:_MOST_FREE_PAGES": "what the file of a queue takes up",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 

@@ -17,6 +17,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from scripts import make_bulk_sample
+
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ROOT / "benchmarks"
 PICTURES = ROOT / "docs" / "pictures"
@@ -100,7 +102,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/plots", description=__doc__)
     parser.add_argument("--check", action="store_true", help="say which pictures are stale, and change none")
     check = parser.parse_args().check
-    stale = {name: text for name, text in drawn().items() if _kept(name) != text}
+    pictures = {**drawn(), "bulk-report": make_bulk_sample.drawn()}
+    stale = {name: text for name, text in pictures.items() if _kept(name) != text}
     for name, text in stale.items():
         if check:
             print(f"docs/pictures/{name}.svg is stale: run scripts/plots", file=sys.stderr)

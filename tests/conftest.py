@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from ctypes.util import find_library
 from functools import cache
 from pathlib import Path
 
+import namespaces
 import pytest
 from PIL import Image
+from stores_served import Moto, serving_s3
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = os.environ.get("TESTS_REQUIRE_TOOLS") == "1"
@@ -61,6 +63,8 @@ TOOLS: dict[str, Callable[[], object]] = {
     "needs_nft": lambda: os.geteuid() == 0 and shutil.which("nft", path=SYSTEM_PATH),
     "needs_systemd": lambda: shutil.which("systemd-analyze"),
     "needs_helm": lambda: shutil.which("helm"),
+    "needs_nats": lambda: shutil.which("nats-server", path=SYSTEM_PATH),
+    "needs_namespaces": namespaces.are_possible,
     "needs_strace": lambda: os.geteuid() == 0 and shutil.which("strace"),
 }
 
@@ -135,6 +139,21 @@ def exiftool() -> Run:
 def imagemagick() -> Run:
     """Run ImageMagick's convert with these arguments and this standard input."""
     return _runner(find_imagemagick() or ["magick"])
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Moto]:
+    """A server that speaks S3. Whoever uses it makes a bucket of their own."""
+    with serving_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(moto: Moto, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a new bucket, which this process finds by its environment."""
+    for name, value in moto.environment.items():
+        monkeypatch.setenv(name, value)
+    return moto.new_bucket()
 
 
 def _runner(command: list[str]) -> Run:

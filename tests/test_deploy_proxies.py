@@ -45,6 +45,8 @@ class Proxy:
 
     address: tuple[str, int]
     workers: list[Worker]
+    metrics: tuple[str, int] = ("", 0)
+    """Where it tells Prometheus how it does."""
 
     def connect(self) -> socket.socket:
         """A connection from an address that is no proxy of anybody."""
@@ -83,9 +85,11 @@ def workers(tmp_path_factory: pytest.TempPathFactory, site: Origin) -> Iterator[
         yield [started.enter_context(serving(logs / f"{name}.log", **SMALL, **opened)) for name in "ab"]
 
 
-def started(command: list[str], workers: list[Worker], port: int, log: Path) -> Iterator[Proxy]:
+def started(
+    command: list[str], workers: list[Worker], port: int, log: Path, metrics_port: int = 0
+) -> Iterator[Proxy]:
     """The proxy, once it passes requests on, until the test is over."""
-    proxy = Proxy(("127.0.0.1", port), workers)
+    proxy = Proxy(("127.0.0.1", port), workers, ("127.0.0.1", metrics_port))
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
     try:
@@ -98,14 +102,16 @@ def started(command: list[str], workers: list[Worker], port: int, log: Path) -> 
         process.wait(10)
 
 
-def in_place(text: str, workers: list[Worker], port: int) -> str:
+def in_place(text: str, workers: list[Worker], port: int, metrics_port: int = 0) -> str:
     """The configuration with the ports that are free here."""
     text = text.replace("bind :8080", f"bind 127.0.0.1:{port}").replace(
         "listen 8080", f"listen 127.0.0.1:{port}"
     )
-    for number, worker in enumerate(workers):
-        text = text.replace(f"127.0.0.1:{5001 + number}", f"127.0.0.1:{worker.address[1]}")
-    return text
+    ports = [worker.address[1] for worker in workers]
+    for number in range(3):
+        there = ports[number] if number < len(ports) else free_port()
+        text = text.replace(f"127.0.0.1:{5001 + number}", f"127.0.0.1:{there}")
+    return text.replace("bind 127.0.0.1:8404", f"bind 127.0.0.1:{metrics_port or free_port()}")
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +269,7 @@ NOT_BEFORE: list[tuple[str, Path, float]] = [
 ]
 BEFORE: list[tuple[str, Path, float]] = [
     (r"pool-purge-delay (\d+)s", HAPROXY, WEB.keep_alive_seconds),
-    (r" maxconn (\d+) pool", HAPROXY, WEB.connections),
+    (r"default-server maxconn (\d{3,})", HAPROXY, WEB.connections),
     (r"^ +keepalive_timeout (\d+)s;\n +}", NGINX, WEB.keep_alive_seconds),
     (r"max_conns=(\d+)", NGINX, WEB.connections),
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import make_plots
+from scripts import make_bulk_sample, make_plots
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "speed.md").read_text()
@@ -94,3 +94,9 @@ def test_a_number_is_read_from_the_beginning(text: str, value: float) -> None:
 def test_what_begins_with_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="begins with no number"):
         make_plots.number("over the largest upload")
+
+
+def test_the_sample_of_a_bulk_report_is_as_it_is_drawn_now() -> None:
+    kept = (make_plots.PICTURES / "bulk-report.svg").read_text()
+
+    assert kept == make_bulk_sample.drawn(), "docs/pictures/bulk-report.svg is stale: run scripts/plots"

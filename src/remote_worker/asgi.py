@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from . import wiring
 from .settings import read
 from .web.app import create_app as create_web_app
+from .web.replay import Replay
 
 
 def create_app() -> Callable[..., Awaitable[None]]:
@@ -24,10 +25,10 @@ def create_app() -> Callable[..., Awaitable[None]]:
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        async with whole:
+        async with whole, whole.jobs.served(Replay(app, gate, settings.limits)):
             yield
 
-    return create_web_app(
+    app = create_web_app(
         whole.uses,
         whole.check,
         settings.web,
@@ -37,3 +38,4 @@ def create_app() -> Callable[..., Awaitable[None]]:
         watch=whole.watch,
         tell=whole.tell,
     )
+    return app

@@ -76,6 +76,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 STATUSES = tuple(map(str, range(100, 600)))
 ROUTES: set[str] = {NONE}
 """Filled by the application with the paths of its routes, as they are written there."""
+UNITS = ("job", "webhook", "shard")
+"""What the engine hands out."""
 PHASES = ("wait", "dns", "connect", "tls", "ttfb", "body")
 LOOKUPS = ("hit", "stale", "revalidated", "miss", "failure")
 KILLS = ("deadline", "talk", "linger", "stopped", "cpu", "lie")
@@ -213,6 +215,8 @@ class Gauge(Metric):
     def __init__(self, name: str, about: str, **labels: Collection[str]) -> None:
         super().__init__(name, about, **labels)
         self.value = 0
+        self.values: dict[tuple[str, ...], float] = {}
+        """By labels, of those that are noted from time to time."""
 
 
 REQUESTS = Counter("requests", "Requests answered.", route=ROUTES, method=METHODS, status=STATUSES)
@@ -277,6 +281,20 @@ EGRESS_REPORTED = Counter(
 CACHE_LOOKUPS = Counter(
     "cache_lookups", "Previews asked for, by what was known.", from_zero=True, result=LOOKUPS
 )
+JOBS_ACCEPTED = Counter("jobs_accepted", "Jobs taken.")
+JOBS_ENDED = Counter(
+    "jobs_ended", "Jobs that this worker ended, by code.", from_zero=True, code=("ok", *FailureCode)
+)
+JOBS_REPAIRED = Counter("jobs_repaired", "Units that were lost, and submitted again.", kind=UNITS)
+JOB_WAIT = Histogram(
+    "job_wait_seconds",
+    "From a unit's submission until it is handed out the first time.",
+    (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0),
+    kind=UNITS,
+)
+UNITS_THERE = Gauge("units", "Units in the engine.", kind=UNITS, state=("pending", "leased"))
+UNITS_OLDEST = Gauge("units_oldest_seconds", "How long the unit that is next has waited.", kind=UNITS)
+JOBS_BYTES = Gauge("jobs_bytes", "Bytes of jobs in the store, at the last look.")
 LOOP_LAG = Histogram("event_loop_lag_seconds", "How late a timer of the event loop rang, once a second.")
 QUEUE_WAITING = Gauge("queue_depth", "Work that waits for its turn.", queue=("pictures", "texts"))
 QUEUE_RUNNING = Gauge("workers_busy", "Work that has its child.", queue=("pictures", "texts", "fetches"))

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Self
 
 from . import __version__, reporting, telemetry, tracing
+from .bulk.lanes import Lanes
+from .bulk.shard import Bench
 from .contract.failures import FailureCode, WorkFailed
 from .contract.links import Purpose
 from .contract.signatures import Template
@@ -41,11 +43,36 @@ from .web.links import Links
 from .web.network import NetworkUses
 from .web.scrape import Scrapes
 from .web.stats import Watch
+from .wiring_jobs import JobParts
 
 
 def open_pool(settings: Settings) -> Pool:
     """The pool; entering it raises TemplateFailed when a required layer of the seal cannot be put up."""
     return Pool(settings.pool, settings.limits)
+
+
+@contextlib.asynccontextmanager
+async def open_images(settings: Settings) -> AsyncIterator[Images]:
+    """What makes pictures, with the check that all of them go through; for work without a server.
+
+    Raises TemplateFailed, DoorFailed, and BadSettings.
+    """
+    async with open_pool(settings) as pool:
+        if not settings.check.external_check_url:
+            yield Images(pool)
+            return
+        async with open_door(settings) as door:
+            yield Images(pool, _check(door, pool, settings))
+
+
+def bench(images: Images, lanes: Lanes, settings: Settings) -> Bench:
+    """What bulk work is done with."""
+    return Bench(
+        images=images,
+        lanes=lanes,
+        input_bytes=settings.limits.input_bytes,
+        work_seconds=max(settings.web.work_seconds, settings.limits.decode_seconds),
+    )
 
 
 def open_door(settings: Settings) -> Door:
@@ -71,7 +98,7 @@ class Whole:
     """Everything that lives long, an async context manager, and all use cases on it.
 
     Making it raises BadSettings where a file or a URL that a setting names is none. Entering it raises
-    TemplateFailed, DoorFailed, CacheUnusable, or CannotListen.
+    TemplateFailed, DoorFailed, CacheUnusable, CannotListen, or EngineFailed.
     """
 
     def __init__(self, settings: Settings, door: Door | None = None) -> None:
@@ -80,12 +107,14 @@ class Whole:
         self.pool, self._reader = open_pool(settings), open_texts(settings)
         linked = links(settings, self.door, self._reader, self.door.via)
         self._settings_file = settings.file.settings_file
+        self.jobs = JobParts(settings, self.door)
         self.uses = Uses(
             images=Images(self.pool, _check(self.door, self.pool, settings)),
             presets=Presets(settings.presets),
             texts=Texts(self._reader, _sign(linked.signer) if settings.links.proxy_keys else None),
             links=linked,
             network=network(self.door, settings),
+            jobs=self.jobs.uses,
         )
         pulse = Pulse()
         self.watch = Watch(self._load, pulse)
@@ -103,6 +132,7 @@ class Whole:
                 await opened.enter_async_context(part)
             await _enter_together(opened, self.pool, self.door, self._reader)
             await opened.enter_async_context(self.uses.links.previews)
+            await opened.enter_async_context(self.jobs)
             self._opened = opened.pop_all()
         for address in self.scrapes.addresses if self.scrapes else ():
             self.door.listens(*address)

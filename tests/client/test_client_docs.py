@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from remote_worker.client import AsyncClient, Client
+from remote_worker.client import AsyncClient, Client, Refused
 
 from .conftest import Working
 from .scripted import answer, scripted
@@ -81,6 +81,15 @@ def test_the_block_about_links_runs_up_to_what_needs_the_internet(
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+def test_the_block_about_jobs_runs(working: Working, folder: Path, names: dict[str, Any]) -> None:
+    run(block("worker.submit("), names, working)
+
+    assert (folder / "later.webp").read_bytes()[8:12] == b"WEBP"
+    with pytest.raises(Refused) as gone:
+        names["worker"].job(names["job"].id)
+    assert gone.value.code == "not_found"
+
+
 def test_the_asynchronous_block_runs(
     working: Working, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,7 +121,14 @@ def test_the_blocks_that_make_clients_make_some_that_work(
 
 
 def test_no_block_of_the_page_is_left_out() -> None:
-    told = ["prepare_jpeg(", "worker.preset(", "render_markdown(", "AsyncClient(", "except Refused"]
+    told = [
+        "prepare_jpeg(",
+        "worker.preset(",
+        "render_markdown(",
+        "worker.submit(",
+        "AsyncClient(",
+        "except Refused",
+    ]
 
     assert {block(word) for word in [*told, "Retries(most=8)", "Signer("]} == set(BLOCKS)
 

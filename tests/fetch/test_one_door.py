@@ -206,6 +206,19 @@ def calls(origin: Origin, secure: Origin) -> dict[str, list[Call]]:
         "/ipip/{address}": [get("/ipip/8.8.8.8")],
         "/geo/{address}": [get("/geo/8.8.8.8")],
         "/ens/{name}": [get("/ens/vitalik.eth")],
+        "/jobs": [
+            get("/jobs"),
+            *(
+                Call(method="POST", target=f"/jobs?request={quote(target, safe='')}", status=202)
+                for target in (
+                    f"/links/preview?url={quote(f'{base}/', safe='')}",
+                    f"/links/image?url={quote(picture, safe='')}",
+                    f"/images/fit/8?url={quote(inner, safe='')}",
+                )
+            ),
+        ],
+        "/jobs/{id}": [get(f"/jobs/{40 * '0'}", 404, "not_found")],
+        "/jobs/{id}/result": [get(f"/jobs/{40 * '0'}/result", 404, "not_found")],
         "/stats": [get("/stats")],
         "/openapi.json": [get("/openapi.json")],
         "/docs": [get("/docs")],

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.types import Lifespan
 from web.small_links import small_links
 from web.small_network import small_network
 
@@ -25,6 +26,7 @@ from remote_worker.service.images import Decoder, Images
 from remote_worker.service.presets import Preset, Presets
 from remote_worker.service.texts import Renderer, Texts
 from remote_worker.web.app import Uses, create_app
+from remote_worker.web.jobs import JobUses
 from remote_worker.web.links import Links
 from remote_worker.web.network import NetworkUses
 from remote_worker.web.server import Address, Server
@@ -166,6 +168,7 @@ def small_uses(
     proxies_images: bool = True,
     presets: Mapping[str, Preset] | None = None,
     check: Check | None = None,
+    jobs: JobUses | None = None,
 ) -> Uses:
     """All use cases, on this decoder and small parts."""
     return Uses(
@@ -174,6 +177,7 @@ def small_uses(
         texts=Texts(renderer or SmallRenderer(), _sign if proxies_images else None),
         links=links or small_links(),
         network=network or small_network(),
+        jobs=jobs or JobUses(),
     )
 
 
@@ -258,6 +262,8 @@ def serving(
     proxies_images: bool = True,
     presets: Mapping[str, Preset] | None = None,
     check: Callable[[Decoder], Check] | None = None,
+    jobs: JobUses | None = None,
+    lifespan: Lifespan[Any] | None = None,
     **settings: Any,
 ) -> Iterator[Service]:
     """The server in a thread, until the block ends."""
@@ -271,8 +277,9 @@ def serving(
         proxies_images=proxies_images,
         presets=presets,
         check=check(decoder) if check else None,
+        jobs=jobs,
     )
-    app = create_app(uses, probe, web, limits or Limits())
+    app = create_app(uses, probe, web, limits or Limits(), lifespan=lifespan)
     listening = threading.Event()
     addresses: list[Address] = []
 

@@ -11,6 +11,10 @@ from web.small_network import small_network
 
 from remote_worker.contract.formats import FormatName
 from remote_worker.contract.limits import Limits
+from remote_worker.jobs.settings import JobSettings
+from remote_worker.jobs.submitting import Jobs
+from remote_worker.web.jobs import JobUses
+from remote_worker.web.replay import Replay
 
 
 def request(method: str, path: str, *headers: str) -> bytes:
@@ -79,14 +83,16 @@ def test_it_tells_every_operation_and_which_lack_a_setting(tmp_path: Path) -> No
     database.write_bytes(mmdb.database({"1.2.3.0/24": {"country": {"iso_code": "AU"}}}))
     network = small_network(database=str(database), rpc_url="https://node.example/")
 
-    with serving(links=small_links(), network=network) as service:
+    jobs = Jobs(None, None, JobSettings(), fail=Replay.failed)
+    with serving(links=small_links(), network=network, jobs=JobUses(jobs=jobs)) as service:
         every = capabilities(service)["operations"]
     with serving(links=small_links(proxy_keys=(), camo_key=""), proxies_images=False) as service:
         bare = capabilities(service)["operations"]
 
     assert sorted(every) == sorted(bare)
     assert [name for name in every if not every[name]["available"]] == []
-    assert [name for name in bare if not bare[name]["available"]] == ["camo", "ens", "geo", "ipip", "proxy"]
+    off = [name for name in bare if not bare[name]["available"]]
+    assert off == ["camo", "ens", "geo", "ipip", "job", "proxy"]
     assert every["render_markdown"]["switches"] == {"proxy_images": ["0", "1"]}
     assert bare["render_markdown"]["switches"] == {"proxy_images": ["0"]}
     assert every["resolve"]["switches"]["type"][:3] == ["A", "AAAA", "CNAME"]
@@ -98,8 +104,8 @@ def test_each_path_that_it_tells_is_there() -> None:
         paths = [re.sub(r"\{\w+\}", "1", operation["path"]) for operation in operations.values()]
         allowed = [ask(service, request("OPTIONS", path)) for path in paths]
 
-    assert len(paths) == 18
-    assert [answer.status for answer in allowed] == [200] * 18
+    assert len(paths) == 19
+    assert [answer.status for answer in allowed] == [200] * 19
 
 
 def test_it_tells_neither_process_ids_nor_library_versions() -> None:

@@ -6,6 +6,7 @@ Of the job ID, in the store that takes the outputs:
     jobs/ID/shards/00000.jsonl.gz  the Items of a shard, frozen
     jobs/ID/retries/1.json       Retry: shards that were added for items that failed
     jobs/ID/parts/00000.jsonl.gz   the Rows of that shard: creating it is the commit
+    jobs/ID/report.json            the final report
     jobs/ID/doubts/00000.json    which items a worker died over (see `shard`)
     objects/RECIPE/KEY@VERSION/NAME.EXT  what was made
 """
@@ -65,6 +66,10 @@ class Retry:
     shards: int
     items: int
     created: float
+    codes: Sequence[str] = ()
+    """Items whose last row has one of these were taken."""
+    replaces: Sequence[Mapping[str, int]] = ()
+    """By shard: the codes of the rows that its rows stand in for, and how many have each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from .. import __version__
 from ..contract.failures import WorkFailed
+from ..contract.formats import FORMATS_BY_SUFFIX
 from ..contract.limits import LONGEST_SIDE
 from ..contract.messages import OUTPUT_FORMATS
+from ..engines.engine import EngineFailed
 from ..fetch.door import DoorFailed
 from ..pool.template import TemplateFailed
 from ..service.cache_file import CacheUnusable
@@ -21,11 +23,13 @@ from ..web.keys import KEY_NAME
 from ..web.listening import CannotListen, handed_over
 from ..web.tls import BadCertificate
 from .batch import is_many, run_many
+from .bulk import add_commands, bulk
 from .diagnosis import doctor, settings_in_effect
 from .keys import keys
 from .looking import preview, resolve
-from .pictures import FORMATS_BY_SUFFIX, run
+from .pictures import run
 from .serving import serve
+from .working import work
 
 FAILED = 1
 BROKEN_PIPE = 141
@@ -52,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("\n".join(bad.problems), CANNOT_START)
     except (TemplateFailed, DoorFailed, CacheUnusable, CannotListen, BadCertificate) as failed:
         return _complain(str(failed), CANNOT_START)
+    except EngineFailed as failed:
+        # Not CANNOT_START: a broker that is down comes back, and a supervisor is to try again.
+        return _complain(f"REMOTE_ENGINE, or the queue in REMOTE_JOBS: {failed}", FAILED)
     except KeyboardInterrupt:
         return 130
     except WorkFailed as failed:
@@ -76,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="serve HTTP until stopped")
     serve.add_argument("--host", help="address to listen on, instead of REMOTE_HOST")
     serve.add_argument("--port", help="port to listen on, instead of REMOTE_PORT")
+
+    commands.add_parser("worker", help="work off jobs, without listening, until stopped")
 
     run = commands.add_parser("run", help="do images, sealed as the server does it")
     tasks = run.add_subparsers(dest="task", required=True, metavar="task")
@@ -107,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     info = tasks.add_parser("info", help="print what the header says, as JSON; of several inputs a line each")
     _add_inputs(info)
     info.set_defaults(output=None)
+
+    add_commands(commands)
 
     preview = commands.add_parser("preview", help="say what a page is, as /links/preview does it")
     preview.add_argument("url")
@@ -232,7 +243,9 @@ def _complain(text: str, status: int) -> int:
 
 _COMMANDS = {
     "serve": serve,
+    "worker": work,
     "run": _run,
+    "bulk": bulk,
     "preview": preview,
     "resolve": resolve,
     "top": _top,

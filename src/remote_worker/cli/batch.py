@@ -14,10 +14,11 @@ from pathlib import Path
 from .. import wiring
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
+from ..contract.formats import SUFFIXES
 from ..contract.messages import Fit
 from ..service.images import Images
 from ..settings import Settings
-from .pictures import SUFFIXES, load, write
+from .pictures import load, write
 from .progress import progress
 
 FAILED = 1

@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.formats import OFF, OK
 from ..contract.messages import OUTPUT_FORMATS, Fit
 from ..fetch.door import DoorFailed
+from ..jobs.settings import JobSettings
 from ..pool.pool import Pool
 from ..pool.template import TemplateFailed
 from ..settings import DEFAULT, Settings, effective
@@ -50,7 +52,8 @@ def doctor(_: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _examine(settings: Settings) -> int:
-    async with wiring.Whole(settings) as whole:
+    # Jobs of a worker that runs are left to it.
+    async with wiring.Whole(replace(settings, jobs=JobSettings(jobs="off"))) as whole:
         health = await whole.check()
         for template, report in health.templates.items():
             _print_layers(template, report.get("layers", {}))

@@ -11,27 +11,10 @@ from pathlib import Path
 from .. import wiring
 from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
+from ..contract.formats import FORMATS_BY_SUFFIX, SUFFIXES
 from ..contract.messages import OUTPUT_FORMATS, Fit, Picture
 from ..service.images import Images
 from ..settings import Settings
-
-FORMATS_BY_SUFFIX = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".apng": "png",
-    ".webp": "webp",
-    ".avif": "avif",
-    ".gif": "gif",
-    ".bmp": "bmp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".jp2": "jp2",
-    ".jxl": "jxl",
-}
-"""What an output file's name asks for."""
-SUFFIXES = {name: suffix for suffix, name in reversed(FORMATS_BY_SUFFIX.items())}
-"""How a file of a format is called, by the first name that stands for it."""
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:

@@ -2,9 +2,13 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
@@ -48,6 +52,65 @@ def progress(label: str, total: int) -> Iterator[Step]:
     with bar:
         task = bar.add_task(label, total=total, last="")
         yield lambda last: bar.update(task, advance=1, last=last)
+
+
+class Course:
+    """How far work has come that failures do not end; this one shows nothing."""
+
+    def add(self, count: int, code: str = "") -> None:
+        """So many more are done, or have failed with this code."""
+
+    def at(self, count: int, total: int, codes: Mapping[str, int]) -> None:
+        """So many are done, of that many; with how often each code."""
+
+
+@contextmanager
+def course(label: str) -> Iterator[Course]:
+    """A bar for as long as the block, with rate, time left, and failures by code."""
+    if not _is_shown():
+        yield Course()
+        return
+    from rich.console import Console  # noqa: PLC0415  as above
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} {task.fields[of]}", markup=False),
+        TextColumn("{task.fields[rate]}", markup=False),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[failed]}", markup=False),
+        console=Console(stderr=True, highlight=False, soft_wrap=True),
+        refresh_per_second=REFRESHES,
+        transient=True,
+    )
+    with bar:
+        yield _Shown(bar, label)
+
+
+class _Shown(Course):
+    def __init__(self, bar: "Progress", label: str) -> None:
+        self._bar = bar
+        self._task = bar.add_task(label, total=None, of="", rate="", failed="")
+        self._codes: Counter[str] = Counter()
+
+    def add(self, count: int, code: str = "") -> None:
+        """A step of the bar."""
+        if code:
+            self._codes[code] += count
+        self._bar.update(self._task, advance=count, **self._words())
+
+    def at(self, count: int, total: int, codes: Mapping[str, int]) -> None:
+        """Where the bar is now."""
+        self._codes = Counter(codes)
+        self._bar.update(self._task, completed=count, total=total, of=f"of {total:,}", **self._words())
+
+    def _words(self) -> dict[str, Any]:
+        speed = self._bar.tasks[self._task].speed
+        return {
+            "rate": f"{speed:,.1f}/s" if speed else "",
+            "failed": " ".join(f"{code} {count:,}" for code, count in self._codes.most_common()),
+        }
 
 
 def followed(items: Sequence[T], label: str, name: Callable[[T], str] = str) -> Iterator[T]:

@@ -14,6 +14,7 @@ from ..telemetry import Event
 from ..web import scrape, server
 from ..web.app import create_app
 from ..web.auth import Gate
+from ..web.replay import Replay
 
 
 def serve(options: argparse.Namespace, settings: Settings) -> int:
@@ -77,7 +78,15 @@ async def _open_and_serve(settings: Settings, gate: Gate, listener: socket.socke
             whole.door.listens(*address)
             _tell_address(address, "https" if settings.web.tls_cert else "http")
 
-        await server.serve(app, settings.web, listener=listener, on_listening=tell, on_hangup=renew)
+        async with whole.jobs.served(Replay(app, gate, settings.limits)) as crew:
+            await server.serve(
+                app,
+                settings.web,
+                listener=listener,
+                on_listening=tell,
+                on_hangup=renew,
+                on_stop=crew.stop,
+            )
 
 
 def _tell_address(address: server.Address, scheme: str) -> None:

@@ -13,6 +13,7 @@ from .results import (
     Geo,
     Greeting,
     Info,
+    Job,
     LinkedImage,
     Location,
     Metadata,
@@ -24,6 +25,7 @@ from .results import (
     PreviewLine,
     Readiness,
     Resolved,
+    Result,
     Stats,
 )
 from .retrying import Retries
@@ -42,6 +44,7 @@ __all__ = [
     "Geo",
     "Greeting",
     "Info",
+    "Job",
     "LinkedImage",
     "Location",
     "Metadata",
@@ -54,6 +57,7 @@ __all__ = [
     "Readiness",
     "Refused",
     "Resolved",
+    "Result",
     "Retries",
     "Signer",
     "Stats",

@@ -1,7 +1,7 @@
 """The asynchronous client."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from typing import Self, TypeVar
 
@@ -166,6 +166,44 @@ class AsyncClient:
     async def render_markdown(self, text: str, *, proxy_images: bool = False) -> str:
         """Markdown as sanitised HTML."""
         return await self._do(calls.render_markdown(text, proxy_images=proxy_images))
+
+    async def submit(
+        self,
+        request: str,
+        picture: Source | None = None,
+        *,
+        url: str | None = None,
+        members: Mapping[str, object] | None = None,
+        method: str | None = None,
+        accept: str = "*/*",
+        callback: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> results.Job:
+        """Have a request answered later: its path and query, with a picture, JSON members, or nothing."""
+        return await self._do(
+            calls.submit(
+                request,
+                picture,
+                url,
+                members=members,
+                method=method,
+                accept=accept,
+                callback=callback,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def job(self, id: str, *, wait: float = 0) -> results.Job:
+        """How far a job is, as soon as it is over or after so many seconds, of which there are up to 60."""
+        return await self._do(calls.job(id, wait=wait))
+
+    async def result(self, id: str) -> results.Result:
+        """What a job's request was answered. Where that is a failure it is raised, as the request would."""
+        return await self._do(calls.result(id))
+
+    async def forget(self, id: str) -> None:
+        """Forget a job, with what was sent and what it was answered."""
+        return await self._do(calls.forget(id))
 
     async def resolve(self, domain: str, type: str = "A") -> results.Resolved:
         """The records of a name."""

@@ -1,7 +1,7 @@
 """The blocking client."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Self, TypeVar
 
@@ -161,6 +161,44 @@ class Client:
     def render_markdown(self, text: str, *, proxy_images: bool = False) -> str:
         """Markdown as sanitised HTML."""
         return self._do(calls.render_markdown(text, proxy_images=proxy_images))
+
+    def submit(
+        self,
+        request: str,
+        picture: Source | None = None,
+        *,
+        url: str | None = None,
+        members: Mapping[str, object] | None = None,
+        method: str | None = None,
+        accept: str = "*/*",
+        callback: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> results.Job:
+        """Have a request answered later: its path and query, with a picture, JSON members, or nothing."""
+        return self._do(
+            calls.submit(
+                request,
+                picture,
+                url,
+                members=members,
+                method=method,
+                accept=accept,
+                callback=callback,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def job(self, id: str, *, wait: float = 0) -> results.Job:
+        """How far a job is, as soon as it is over or after so many seconds, of which there are up to 60."""
+        return self._do(calls.job(id, wait=wait))
+
+    def result(self, id: str) -> results.Result:
+        """What a job's request was answered. Where that is a failure it is raised, as the request would."""
+        return self._do(calls.result(id))
+
+    def forget(self, id: str) -> None:
+        """Forget a job, with what was sent and what it was answered."""
+        return self._do(calls.forget(id))
 
     def resolve(self, domain: str, type: str = "A") -> results.Resolved:
         """The records of a name."""

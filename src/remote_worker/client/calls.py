@@ -1,5 +1,6 @@
 """Every call that a client makes, as a value: what to send, and how to read the answer. Pure."""
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -28,6 +29,8 @@ class Ask:
     query: Mapping[str, str] = field(default_factory=dict)
     method: str = "GET"
     accept: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Besides those of every request."""
     content: Content | None = None
     accepted: frozenset[int] = frozenset({200})
     """The statuses that are read as an answer; any other is a failure."""
@@ -148,6 +151,53 @@ def render_markdown(text: str, *, proxy_images: bool) -> Call[str]:
     return Call(ask, reading.of_json(reading.html))
 
 
+def submit(
+    request: str,
+    source: Source | None,
+    url: str | None,
+    *,
+    members: Mapping[str, object] | None,
+    method: str | None,
+    accept: str,
+    callback: str | None,
+    idempotency_key: str | None,
+) -> Call[results.Job]:
+    """A request that is answered later. It has a key in any case, so that no try makes a second job."""
+    content: Content | None = None
+    if members is not None:
+        if source is not None or url is not None:
+            raise ValueError("give a picture, its url, or members")
+        content = Json(members)
+    elif source is not None or url is not None:
+        content = PictureOf(source, url)
+    ask = Ask(
+        path="/jobs",
+        query=_query(request=request, method=method, callback=callback),
+        method="POST",
+        accept=accept,
+        headers={"idempotency-key": f'"{idempotency_key or secrets.token_hex(16)}"'},
+        content=content,
+        accepted=frozenset({202}),
+    )
+    return Call(ask, reading.of_json(reading.job))
+
+
+def job(id: str, *, wait: float) -> Call[results.Job]:
+    """How far a job is."""
+    ask = Ask(path=_job(id), query={"wait": f"{wait:g}"} if wait else {})
+    return Call(ask, reading.of_json(reading.job))
+
+
+def result(id: str) -> Call[results.Result]:
+    """What a job's request is answered."""
+    return Call(Ask(path=f"{_job(id)}/result"), reading.of_bytes(reading.result))
+
+
+def forget(id: str) -> Call[None]:
+    """The end of a job."""
+    return Call(Ask(path=_job(id), method="DELETE"), reading.of_json(reading.forgotten))
+
+
 def resolve(domain: str, type: str) -> Call[results.Resolved]:
     """The records of a name."""
     ask = Ask(path="/dns/resolve", query={"domain": domain, "type": type})
@@ -209,6 +259,10 @@ def _query(**given: str | int | bool | None) -> dict[str, str]:
 
 def _box(box: Box) -> str:
     return str(box) if isinstance(box, int) else "x".join(map(str, box))
+
+
+def _job(id: str) -> str:
+    return f"/jobs/{_segment(id)}"
 
 
 def _segment(text: str) -> str:

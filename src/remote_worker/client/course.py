@@ -18,6 +18,8 @@ from .signing import Signer, content_digest
 ERROR_BYTES = 256 * 1024
 """Of an answer that is a failure: the worker's are short, and of others nobody reads more."""
 
+_RECORDED = "x-job-id"
+"""Of an answer that a job has got."""
 _KEY = re.compile("[!-~]+")
 
 # Nothing of an answer had come yet, and every call may be made twice.
@@ -80,7 +82,7 @@ class Course:
 
     def headers(self, body: Body | None) -> dict[str, str]:
         """All but those of a signature."""
-        headers = {"accept": self.ask.accept}
+        headers = {"accept": self.ask.accept, **self.ask.headers}
         if body is not None:
             headers |= {"content-type": body.media_type, "content-length": str(body.length)}
         elif self.ask.method == "POST":
@@ -108,7 +110,8 @@ class Course:
     def after_refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> float:
         """The seconds to wait after an answer that is a failure."""
         failed = errors.refusal(status, headers, body, now=errors.today())
-        if not isinstance(failed, errors.Busy):
+        # What is recorded does not change.
+        if not isinstance(failed, errors.Busy) or _RECORDED in headers:
             raise failed
         return self._wait(failed, None)
 

@@ -180,6 +180,22 @@ def html(told: Mapping[str, Any]) -> str:
     return output
 
 
+def job(told: Mapping[str, Any]) -> results.Job:
+    """A job."""
+    return _filled(results.Job, told)
+
+
+def result(head: Head, body: bytes) -> results.Result:
+    """An answer that was recorded."""
+    return results.Result(body=body, media_type=head.content_type)
+
+
+def forgotten(told: Mapping[str, Any]) -> None:
+    """That a job is gone."""
+    if told["forgotten"] is not True:
+        raise ValueError("it is not forgotten")
+
+
 def resolved(told: Mapping[str, Any]) -> results.Resolved:
     """Records."""
     lists = {"answers": tuple(told["answers"]), "nameservers": tuple(told["nameservers"])}

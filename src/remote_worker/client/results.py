@@ -1,5 +1,6 @@
 """What calls give: frozen values, with pictures as bytes."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -155,6 +156,47 @@ class PreviewLine:
     url: str
     preview: Preview | None
     error: WorkerError | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A request that is answered later; times are seconds of the epoch."""
+
+    id: str
+    state: str
+    """`queued`, `running`, `done`, or `failed` where its answer is a failure."""
+    code: str | None
+    """Of that failure."""
+    attempts: int
+    created: float
+    deadline: float
+    """It ends as `deadline` if its work has not begun by then."""
+    finished: float | None
+    result_status: int | None
+    request_id: str
+    webhook: Mapping[str, Any] | None
+    """How telling the callback ended, once it has."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has its answer."""
+        return self.finished is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a job's request was answered."""
+
+    body: bytes = field(repr=False)
+    media_type: str
+
+    def json(self) -> Any:
+        """What it says, where it is JSON. Raises ValueError where it is not."""
+        return json.loads(self.body)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write it to a file."""
+        Path(path).write_bytes(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The names of the formats, and which of them are on. What each of them is, the decoder's table says."""
+"""The names of formats and of their files, and which are on. What each is, the decoder's table says."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +27,25 @@ class FormatName(StrEnum):
     ICO = "ico"
     JXL = "jxl"
     SVG = "svg"
+
+
+FORMATS_BY_SUFFIX = {
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".png": "png",
+    ".apng": "png",
+    ".webp": "webp",
+    ".avif": "avif",
+    ".gif": "gif",
+    ".bmp": "bmp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".jp2": "jp2",
+    ".jxl": "jxl",
+}
+"""What an output file's name asks for."""
+SUFFIXES = {name: suffix for suffix, name in reversed(FORMATS_BY_SUFFIX.items())}
+"""How a file of a format is called, by the first name that stands for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

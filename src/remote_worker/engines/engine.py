@@ -1,6 +1,7 @@
 """What every engine can do: hand out units, at least once. To be done twice must do no harm to a unit."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,8 @@ MOST_UNIT_BYTES = 8 * 1024
 """Of a unit's body. Pictures travel by the key of an object, never in a message."""
 DEDUPE_SECONDS = 120
 """So long a unit of the same kind and id is not taken once more; JetStream's default."""
+
+_is_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 
 
 class Kind(StrEnum):
@@ -44,6 +47,12 @@ class Unit:
     kind: Kind
     body: bytes
 
+    def __post_init__(self) -> None:
+        if not _is_id(self.id):
+            raise ValueError("a unit's id is 1 to 128 letters, digits, dots, underlines and hyphens")
+        if len(self.body) > MOST_UNIT_BYTES:
+            raise ValueError(f"a unit's body has at most {MOST_UNIT_BYTES} bytes")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
@@ -52,6 +61,7 @@ class Depth:
     pending: int
     """Not handed out, or to be handed out again later."""
     leased: int
+    """In hand. NATS cannot tell those apart that are to be handed out again later, and counts them here."""
     oldest_seconds: float = 0.0
     """How long the one that is next has waited; 0 where nothing waits."""
 

@@ -6,6 +6,7 @@ Of the job ID there are these objects in the store, each created once and never 
     jobs/ID/callback     empty: somebody is to be told
     jobs/ID/job.json     a Job: it is the acceptance
     jobs/ID/begun/N      that attempt N has begun; gone again when it was let go of in good order
+    jobs/ID/begun/held   that a worker keeps it, to try again soon
     jobs/ID/answer/NAME  the body of an answer
     jobs/ID/result       an Outcome, with the NAME of its body: it is the commit, whoever writes first
     jobs/ID/told         how telling the callback ended
@@ -14,9 +15,11 @@ Of the job ID there are these objects in the store, each created once and never 
 An ID begins with the time of its submission, so a listing begins with the oldest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from ..contract.failures import WorkFailed
 
 
 class State(StrEnum):
@@ -69,6 +72,8 @@ class Job:
     callback: str = ""
     fingerprint: str = ""
     """SHA-256 of all that the caller sent, to tell a repetition from another request with the same key."""
+    idempotency: str = ""
+    """The name of the object that its Idempotency-Key is; empty where there came none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +87,9 @@ class Outcome:
     """Of the failure; empty where it did not fail."""
     finished: float = 0.0
     attempts: int = 1
+
+
+Perform = Callable[[Job, bytes], Awaitable[Outcome]]
+"""Answers the call of a job with its body. The worker sets `finished` and `attempts` of the outcome."""
+Fail = Callable[[Job, WorkFailed], Outcome]
+"""The outcome of a job that fails before, or instead of, being performed."""

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ BODY, JOB, CALLBACK, BEGUN, ANSWER, RESULT, TOLD = (
 )
 MOST_RECORD_BYTES = 256 * 1024
 """Of anything but bodies and answers. An address and its headers are 16 KiB at most."""
+_HELD = "held"
 _ID = re.compile(r"[0-9a-f]{40}")
 _TIME_DIGITS = 8
 
@@ -57,6 +58,11 @@ def is_id(text: str) -> bool:
 def born(id: str) -> int:
     """When the job was submitted, in whole seconds."""
     return int(id[:_TIME_DIGITS], 16)
+
+
+def attempts_of(parts: Iterable[str]) -> int:
+    """How many attempts have begun that did not end in good order."""
+    return sum(part.startswith(BEGUN) and part != f"{BEGUN}{_HELD}" for part in parts)
 
 
 class Records:
@@ -96,9 +102,15 @@ class Records:
         """Note that an attempt begins. False: another one has this number."""
         return self._store.put(f"{JOBS}{id}/{BEGUN}{number}", b"", if_absent=True)
 
-    def unbegin(self, id: str, number: int) -> None:
-        """The attempt was let go of in good order: it says nothing against the job."""
+    def hold(self, id: str, number: int) -> None:
+        """The attempt came to nothing that counts, and its worker keeps the job to try once more."""
+        self._store.put(f"{JOBS}{id}/{BEGUN}{_HELD}", b"")
         self._store.delete(f"{JOBS}{id}/{BEGUN}{number}")
+
+    def let_go(self, id: str, number: int = 0) -> None:
+        """The worker leaves the job in good order: that attempt says nothing against it."""
+        for name in (_HELD, *([str(number)] if number else [])):
+            self._store.delete(f"{JOBS}{id}/{BEGUN}{name}")
 
     def is_done(self, id: str) -> bool:
         """Whether it has its answer."""
@@ -145,11 +157,33 @@ class Records:
         """How telling the callback ended. False: it has ended before."""
         return self._store.put(_key(id, TOLD), _json(told), if_absent=True)
 
-    def forget(self, id: str) -> None:
+    def forget(self, id: str, parts: Iterable[str] | None = None) -> None:
         """Take everything away, the acceptance first: who puts an answer there later sees that it is gone."""
         self._store.delete(_key(id, JOB))
-        for part in self.parts(id):
-            self._store.delete(f"{JOBS}{id}/{part}")
+        for part in self.parts(id) if parts is None else parts:
+            self._store.delete(_key(id, part))
+
+    def drop_body(self, id: str) -> None:
+        """Take away what was sent."""
+        self._store.delete(_key(id, BODY))
+
+    def every(self) -> Iterator[tuple[str, dict[str, int]]]:
+        """The parts of each job, as `parts` has them, the oldest job first."""
+        id, parts = "", dict[str, int]()
+        for key, meta in self._store.list(JOBS):
+            owner, _, part = key.removeprefix(JOBS).partition("/")
+            if owner != id:
+                if is_id(id):
+                    yield id, parts
+                id, parts = owner, {}
+            parts[part] = meta.size_bytes
+        if is_id(id):
+            yield id, parts
+
+    def every_key(self) -> Iterator[str]:
+        """The names of all keys."""
+        for key, _ in self._store.list(KEYS):
+            yield key.removeprefix(KEYS)
 
     def take_key(self, name: str, record: KeyRecord) -> KeyRecord:
         """Have the key lead to this job. The answer is where it leads: there before, if it led anywhere."""
@@ -224,6 +258,7 @@ _JOB: dict[str, type] = {
     "request_id": str,
     "callback": str,
     "fingerprint": str,
+    "idempotency": str,
 }
 
 
@@ -231,11 +266,11 @@ def _job(members: dict[str, Any], id: str) -> Job:
     call, caller = members.get("call"), members.get("caller")
     if not (isinstance(call, dict) and isinstance(caller, dict) and members.get("id") == id):
         raise DamagedRecord(f"{id} is no job")
-    parts = {
-        "call": _checked(Call, call, {"method": str, "target": str, "headers": _TEXTS}),
-        "caller": _checked(Caller, caller, {"key": str, "address": str}),
-    }
-    return replace(_checked(Job, members, _JOB), **parts)
+    return replace(
+        _checked(Job, members, _JOB),
+        call=_checked(Call, call, {"method": str, "target": str, "headers": _TEXTS}),
+        caller=_checked(Caller, caller, {"key": str, "address": str}),
+    )
 
 
 _Kind = TypeVar("_Kind")

@@ -3,6 +3,14 @@
 from dataclasses import dataclass, field
 
 from ..contract.limits import MIB
+from ..engines.engine import Kind, Policies, Policy
+
+OFF = "off"
+MOST_ATTEMPTS = 3
+"""Workers that may die over a job before it is given up."""
+LEASE_SECONDS = 30.0
+GRACE_SECONDS = 120.0
+"""From a job's deadline until nobody is waited for who may still have it in hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +36,29 @@ class JobSettings:
     webhook_attempts: int = 8
     bulk_stores: tuple[str, ...] = ()
     """Stores that this worker may open for bulk work, and everything below them."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether jobs are taken at all."""
+        return self.jobs != OFF
+
+    @property
+    def policies(self) -> Policies:
+        """How units are handed out."""
+        return {
+            Kind.JOB: Policy(
+                most_attempts=MOST_ATTEMPTS, lease_seconds=LEASE_SECONDS, places=self.jobs_queue
+            ),
+            Kind.WEBHOOK: Policy(
+                most_attempts=self.webhook_attempts,
+                lease_seconds=LEASE_SECONDS,
+                places=_WEBHOOKS_PER_JOB * self.jobs_queue,
+            ),
+            Kind.SHARD: Policy(most_attempts=MOST_ATTEMPTS, lease_seconds=2 * LEASE_SECONDS, places=_SHARDS),
+        }
+
+
+_WEBHOOKS_PER_JOB = 10
+"""Webhooks wait for hours where nobody takes them; jobs that are done must find a place for theirs."""
+_SHARDS = 2000
+"""Each `bulk run` queues 1,000 at most."""

@@ -3,26 +3,48 @@
 import asyncio
 import hashlib
 import json
+import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
 
 from .. import metrics, telemetry
 from ..contract.failures import FailureCode, WorkFailed
-from ..engines.engine import Engine, EngineFailed, Full, Kind, Unit
+from ..engines.engine import DEDUPE_SECONDS, Engine, EngineFailed, Full, Kind, Unit
 from ..stores.store import NotThere, Store, StoreFailed, TooLarge
 from ..telemetry import Event
-from .job import Call, Caller, Job, Outcome, State
-from .records import BEGUN, JOB, RESULT, DamagedRecord, KeyRecord, Records, born, is_id, key_name, new_id
+from .job import Call, Caller, Fail, Job, Outcome, State
+from .records import (
+    BEGUN,
+    JOB,
+    RESULT,
+    TOLD,
+    DamagedRecord,
+    KeyRecord,
+    Records,
+    attempts_of,
+    born,
+    is_id,
+    key_name,
+    new_id,
+)
 from .settings import JobSettings
 
 RETRY_SECONDS = 5
 """After which a store or an engine that failed is asked again."""
 SWEEP_RETRY_SECONDS = 60
 """After which there may be room for more bytes: room comes with a sweep."""
+ABANDONED_SECONDS = 600
+"""After which a submission that has not got as far as its acceptance does not go on any more."""
+_FULL = "there is no place for more jobs"
+_UNREACHABLE = "jobs cannot be taken right now"
+_FIRST_FAILED_STATUS = 400
 _FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 0.05, 1.0
 """Between two looks for an answer that another process may write."""
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +75,20 @@ class Jobs:
         engine: Engine | None,
         settings: JobSettings,
         *,
+        fail: Fail | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._records = Records(store) if store else None
-        self._engine = engine
+        """`fail` makes the answer of a job that several processes took, and the engine did not."""
+        self._store_records = Records(store) if store else None
+        self._maybe_engine = engine
         self._settings = settings
+        self._fail = fail
         self._clock = clock
-        self._bytes = 0
-        self._waiting: dict[str, list[asyncio.Event]] = {}
+        self._found_bytes = 0
+        self.written_bytes = 0
+        """What this process has ever written."""
+        self._counted_bytes = 0
+        self._waiting: dict[str, set[asyncio.Event]] = {}
 
     async def submit(
         self,
@@ -73,24 +101,229 @@ class Jobs:
         request_id: str = "",
     ) -> Accepted:
         """Accept it: from then on it ends in an answer. Raises busy and key_reused too."""
-        raise NotImplementedError
+        records, engine = self._records(), self._engine()
+        fingerprint = _fingerprint(call, body, callback)
+        key = key_name(caller, idempotency_key) if idempotency_key else ""
+        if key and (known := await self._known(key, fingerprint)):
+            return known
+        await self.find_room(len(body))
+        now = self._clock()
+        id = new_id(now)
+        if key:
+            id = await self._take(key, KeyRecord(id=id, fingerprint=fingerprint))
+        job = Job(
+            id=id,
+            call=call,
+            caller=caller,
+            created=now,
+            deadline=now + self._settings.jobs_seconds,
+            request_id=request_id,
+            callback=callback,
+            fingerprint=fingerprint,
+            idempotency=key,
+        )
+        is_new = await self._write(job, body)
+        try:
+            await engine.submit([unit_of(id)])
+        except Full as full:
+            await self._withdraw(job)
+            raise WorkFailed(FailureCode.BUSY, _FULL, retry_seconds=full.retry_seconds) from full
+        except EngineFailed as failed:
+            # It is accepted: who looks after jobs finds that nobody works on it, and submits it again.
+            telemetry.emit(Event.JOBS_FAILED, level=logging.WARNING, reason=str(failed))
+        if not is_new:
+            return Accepted(job=await self._do(records.job, id), is_new=False)
+        metrics.JOBS_ACCEPTED.add()
+        telemetry.emit(Event.JOB_ACCEPTED, job=id, request_id=request_id)
+        return Accepted(job=job, is_new=True)
 
     async def look(self, id: str, caller: Caller, *, wait_seconds: float = 0.0) -> Seen:
         """How far it is, as soon as it is done or after so many seconds. Raises not_found."""
-        raise NotImplementedError
+        records = self._records()
+        job = await self._own(id, caller)
+        if wait_seconds > 0:
+            await self._wait(id, wait_seconds)
+        parts = await self._do(records.parts, id)
+        if JOB not in parts:  # Forgotten meanwhile.
+            raise WorkFailed(FailureCode.NOT_FOUND)
+        begun = attempts_of(parts)
+        outcome = await self._do(records.result, id) if RESULT in parts else None
+        return Seen(
+            job=job,
+            state=_state(outcome, parts),
+            attempts=outcome.attempts if outcome else begun,
+            outcome=outcome,
+            told=await self._do(records.told, id) if TOLD in parts else None,
+        )
 
     async def outcome(self, id: str, caller: Caller) -> Outcome:
         """The whole answer. Raises not_found, not_ready."""
-        raise NotImplementedError
+        await self._own(id, caller)
+        outcome = await self._do(self._records().answer, id, self._settings.jobs_bytes)
+        if outcome is None:
+            raise WorkFailed(FailureCode.NOT_READY)
+        return outcome
 
     async def forget(self, id: str, caller: Caller) -> None:
         """Take all of it away at once; if it is in hand, its answer is discarded. Raises not_found."""
-        raise NotImplementedError
+        job = await self._own(id, caller)
+        if job.idempotency:
+            await self._do(self._records().drop_key, job.idempotency)
+        await self._do(self._records().forget, id)
+        self._wake(id)
 
     def hear(self, id: str, size_bytes: int) -> None:
         """This process has written an answer, of so many bytes."""
-        raise NotImplementedError
+        self.written_bytes += size_bytes
+        self._wake(id)
 
-    def count(self, size_bytes: int) -> None:
-        """A sweep has found so many bytes."""
-        raise NotImplementedError
+    def count(self, found_bytes: int, counted_bytes: int) -> None:
+        """A sweep has found so many bytes, when this process had written that many."""
+        self._found_bytes, self._counted_bytes = found_bytes, counted_bytes
+
+    def _records(self) -> Records:
+        if self._store_records is None:
+            raise WorkFailed(FailureCode.NOT_CONFIGURED)
+        return self._store_records
+
+    def _engine(self) -> Engine:
+        if self._maybe_engine is None:
+            raise WorkFailed(FailureCode.NOT_CONFIGURED)
+        return self._maybe_engine
+
+    async def _do(self, what: Callable[..., _Answer], *arguments: object) -> _Answer:
+        """Ask the store, in a thread. What it raises becomes a failure that callers may hear about."""
+        try:
+            return await asyncio.to_thread(what, *arguments)
+        except NotThere as gone:
+            raise WorkFailed(FailureCode.NOT_FOUND) from gone
+        except (DamagedRecord, TooLarge) as bad:
+            telemetry.emit(Event.JOB_DAMAGED, level=logging.ERROR, reason=str(bad))
+            raise WorkFailed(FailureCode.INTERNAL) from bad
+        except StoreFailed as failed:
+            telemetry.emit(Event.JOBS_FAILED, level=logging.ERROR, reason=str(failed))
+            raise WorkFailed(FailureCode.BUSY, _UNREACHABLE, retry_seconds=RETRY_SECONDS) from failed
+
+    async def _own(self, id: str, caller: Caller) -> Job:
+        if not is_id(id):
+            raise WorkFailed(FailureCode.NOT_FOUND)
+        job = await self._do(self._records().job, id)
+        if job.caller.key != caller.key:
+            raise WorkFailed(FailureCode.NOT_FOUND)
+        return job
+
+    async def _known(self, key: str, fingerprint: str) -> Accepted | None:
+        """The job that the key has led to, None where it has to be written yet."""
+        records = self._records()
+        try:
+            id = _same(await self._do(records.key, key), fingerprint)
+            job = await self._do(records.job, id)
+        except WorkFailed as failed:
+            if failed.code is FailureCode.NOT_FOUND:
+                return None
+            raise
+        if self._clock() - born(id) < DEDUPE_SECONDS and not await self._do(records.is_done, id):
+            # Whoever wrote it may have died before this. The engine knows it otherwise.
+            with suppress(Full, EngineFailed):
+                await self._engine().submit([unit_of(id)])
+        return Accepted(job=job, is_new=False)
+
+    async def _take(self, key: str, record: KeyRecord) -> str:
+        """The ID of the job that the key leads to from now on; others with it go on with the same."""
+        records = self._records()
+        leads = await self._do(records.take_key, key, record)
+        if self._clock() - born(leads.id) > ABANDONED_SECONDS and not await self._do(
+            records.is_there, leads.id
+        ):
+            await self._do(records.drop_key, key)
+            leads = await self._do(records.take_key, key, record)
+        return _same(leads, record.fingerprint)
+
+    async def find_room(self, size_bytes: int) -> None:
+        """Refuse what would find none, before anything is written for it."""
+        held = self._found_bytes + self.written_bytes - self._counted_bytes
+        if held + size_bytes > self._settings.jobs_bytes:
+            raise WorkFailed(
+                FailureCode.BUSY, "there is no room for more jobs", retry_seconds=SWEEP_RETRY_SECONDS
+            )
+        try:
+            depth = await self._engine().depth(Kind.JOB)
+        except EngineFailed as failed:
+            telemetry.emit(Event.JOBS_FAILED, level=logging.ERROR, reason=str(failed))
+            raise WorkFailed(FailureCode.BUSY, _UNREACHABLE, retry_seconds=RETRY_SECONDS) from failed
+        if depth.pending + depth.leased >= self._settings.jobs_queue:
+            raise WorkFailed(FailureCode.BUSY, _FULL, retry_seconds=RETRY_SECONDS)
+
+    async def _write(self, job: Job, body: bytes) -> bool:
+        """The body first, then the job. False: it was there."""
+        records = self._records()
+        self.written_bytes += len(body)  # At once, for those who ask while it is written.
+        try:
+            await self._do(records.write_body, job.id, body)
+            return await self._do(records.write_job, job)
+        except WorkFailed:
+            if not job.idempotency:  # Else others may write the same.
+                with suppress(WorkFailed):
+                    await self._do(records.forget, job.id)
+            raise
+
+    async def _withdraw(self, job: Job) -> None:
+        """The engine has no place. Raises nothing where the caller may be told so.
+
+        The same key may have brought the same job to another process that did find a place: so the refusal
+        is written down as the answer. Who comes first decides, and nobody waits in vain.
+        """
+        records = self._records()
+        if not job.idempotency or self._fail is None:
+            await self._do(records.forget, job.id)
+            return
+        refusal = self._fail(job, WorkFailed(FailureCode.BUSY, _FULL))
+        refusal = replace(refusal, finished=self._clock(), attempts=0)
+        if await self._do(records.commit, job.id, refusal):
+            await self._do(records.drop_key, job.idempotency)
+
+    async def _wait(self, id: str, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + seconds, _FIRST_PAUSE_SECONDS
+        written = asyncio.Event()
+        self._waiting.setdefault(id, set()).add(written)
+        try:
+            while not await self._do(self._records().is_done, id) and (left := until - loop.time()) > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(pause, left)):
+                        await written.wait()
+                if written.is_set():
+                    return
+                pause = min(2 * pause, _LAST_PAUSE_SECONDS)
+        finally:
+            waiting = self._waiting[id]
+            waiting.discard(written)
+            if not waiting:
+                del self._waiting[id]
+
+    def _wake(self, id: str) -> None:
+        for written in self._waiting.get(id, ()):
+            written.set()
+
+
+def unit_of(id: str) -> Unit:
+    """What the engine hands out for a job."""
+    return Unit(id=id, kind=Kind.JOB, body=b"")
+
+
+def _state(outcome: Outcome | None, parts: Iterable[str]) -> State:
+    if outcome is None:
+        return State.RUNNING if any(part.startswith(BEGUN) for part in parts) else State.QUEUED
+    return State.FAILED if outcome.status >= _FIRST_FAILED_STATUS else State.DONE
+
+
+def _fingerprint(call: Call, body: bytes, callback: str) -> str:
+    told = json.dumps([asdict(call), callback, hashlib.sha256(body).hexdigest()], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _same(record: KeyRecord, fingerprint: str) -> str:
+    """The ID where the key leads. Raises key_reused."""
+    if record.fingerprint != fingerprint:
+        raise WorkFailed(FailureCode.KEY_REUSED)
+    return record.id

@@ -13,6 +13,8 @@ from typing import Any
 from .. import tracing
 from ..contract.limits import Limits
 from ..fetch.settings import FetchSettings
+from ..jobs import signature
+from ..jobs.settings import GRACE_SECONDS, JobSettings
 from ..pool.settings import PoolSettings
 from ..service import presets
 from ..service.presets import BadPresets, Preset
@@ -34,6 +36,8 @@ class Outside:
     """What variables of other makers ask for. OpenTelemetry's SDK reads the rest of OTEL_ itself."""
 
     traces: bool = False
+    state_directory: str = ""
+    """A folder that systemd keeps for us."""
     sentry_dsn: str = field(default="", repr=False)
 
 
@@ -53,6 +57,7 @@ class Settings:
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """By the names of variables, for those that are no defaults."""
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    jobs: JobSettings = field(default_factory=JobSettings)
     outside: Outside = field(default_factory=Outside)
 
 
@@ -84,7 +89,9 @@ def read(environment: Mapping[str, str]) -> Settings:
         raise BadSettings(given.problems)
     parts = {part: kind(**given.values[part]) for part, kind in PARTS.items()}
     outside = Outside(
-        traces=tracing.is_wanted(environment), sentry_dsn=environment.get("SENTRY_DSN", "").strip()
+        traces=tracing.is_wanted(environment),
+        sentry_dsn=environment.get("SENTRY_DSN", "").strip(),
+        state_directory=environment.get("STATE_DIRECTORY", "").partition(":")[0],
     )
     settings = Settings(**parts, presets=found, origins=given.origins, outside=outside)
     if problems := list(_conflicts(settings)):
@@ -179,6 +186,7 @@ def _conflicts(settings: Settings) -> Iterator[str]:
         yield "REMOTE_TLS_CLIENT_CA needs REMOTE_TLS_CERT and REMOTE_TLS_KEY"
     if web.tls_client_required and not web.tls_client_ca:
         yield "REMOTE_TLS_CLIENT_REQUIRED needs REMOTE_TLS_CLIENT_CA"
+    yield from _of_jobs(settings.jobs)
     if is_loopback(settings.web.host):
         return
     if not settings.pool.jail:
@@ -192,6 +200,32 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             "REMOTE_TLS_CLIENT_CA, REMOTE_OPEN=1 if a firewall or proxy decides who may call, or "
             "REMOTE_HOST=127.0.0.1"
         )
+
+
+def _of_jobs(jobs: JobSettings) -> Iterator[str]:
+    is_far = jobs.jobs.startswith("s3:")
+    if jobs.engine and not jobs.engine.startswith(("nats://", "tls://")):
+        yield "REMOTE_ENGINE must be nats://host:port, or tls://host:port"
+    if jobs.engine and not jobs.bulk_stores and not (jobs.is_on and jobs.jobs):
+        yield (
+            "REMOTE_ENGINE hands jobs to other machines, which must reach what was sent: set REMOTE_JOBS to "
+            "s3://bucket/prefix or to a folder that all of them share, or leave REMOTE_ENGINE out"
+        )
+    if is_far and not jobs.engine:
+        yield (
+            "REMOTE_JOBS in a bucket needs REMOTE_ENGINE=nats://host:port, which hands the jobs out; without "
+            "it set REMOTE_JOBS to a folder of this machine"
+        )
+    if jobs.jobs_keep_seconds < jobs.jobs_seconds + GRACE_SECONDS:
+        yield (
+            f"REMOTE_JOBS_KEEP_SECONDS={jobs.jobs_keep_seconds:g} takes jobs away before they have ended: it "
+            f"must be {GRACE_SECONDS:g} more than REMOTE_JOBS_SECONDS={jobs.jobs_seconds:g}, or more"
+        )
+    try:
+        for key in jobs.webhook_keys:
+            signature.key_of(key)
+    except ValueError as bad:
+        yield f"REMOTE_WEBHOOK_KEYS must be keys of {bad}"
 
 
 def _unknown(name: str, known: Iterable[str], prefix: str = "") -> str:

@@ -6,6 +6,7 @@ from typing import get_type_hints
 
 from ..contract.limits import LONGEST_SIDE, MIB, Limits
 from ..fetch.settings import FetchSettings
+from ..jobs.settings import JobSettings
 from ..pool.settings import PoolSettings
 from ..service.settings import CheckSettings, LinkSettings, NetworkSettings
 from ..telemetry import TelemetrySettings
@@ -31,6 +32,7 @@ PARTS: dict[str, type] = {
     "check": CheckSettings,
     "file": FileSettings,
     "telemetry": TelemetrySettings,
+    "jobs": JobSettings,
 }
 
 
@@ -334,5 +336,73 @@ _TELEMETRY = (
     Row("telemetry", "metrics_open", "Says that other machines may read the metrics."),
     Row("telemetry", "top_key", "Key that `remote-worker top` shows to the worker.", secret=True),
 )
-TABLE: tuple[Row, ...] = (*_WEB, *_LIMITS, *_POOL, *_FETCH, *_LINKS, *_NETWORK, *_CHECK, *_FILE, *_TELEMETRY)
+_JOBS = (
+    Row(
+        "jobs",
+        "jobs",
+        "Where [jobs](jobs.md) are kept: a folder, `s3://bucket/prefix`, or `off`.",
+        default="`jobs` in systemd's `$STATE_DIRECTORY`, else a private folder that goes with the worker",
+    ),
+    Row(
+        "jobs",
+        "engine",
+        "What hands jobs to workers: `nats://host:port`. Empty: a file in the folder of the jobs, for the "
+        "workers of this machine.",
+        secret=True,  # It may have a password in it.
+    ),
+    Row(
+        "jobs",
+        "jobs_slots",
+        "Jobs at once. With 0, `serve` takes half as many as `REMOTE_CHILDREN` from a queue of this machine, "
+        "and none from `REMOTE_ENGINE`; `worker` takes as many as `REMOTE_CHILDREN`.",
+        most=400,
+    ),
+    Row("jobs", "jobs_queue", "Jobs that wait or are in hand; past them, 503.", least=1, most=1_000_000),
+    Row(
+        "jobs",
+        "jobs_bytes",
+        "All that was sent with jobs, and their answers; past that, 503.",
+        least=MIB,
+        most=1024 * TIB,
+    ),
+    Row(
+        "jobs",
+        "jobs_seconds",
+        "How long a job may wait for its turn; then its answer is 504.",
+        least=1,
+        most=604_800,
+    ),
+    Row(
+        "jobs",
+        "jobs_keep_seconds",
+        "How long a job and its answer are kept, from its submission.",
+        least=1,
+        most=31_536_000,
+    ),
+    Row(
+        "jobs",
+        "webhook_keys",
+        "Keys that sign [webhooks](webhooks.md), 24 to 64 bytes each: all of them do, so that one can be "
+        "replaced; empty refuses `callback`.",
+        secret=True,
+    ),
+    Row("jobs", "webhook_attempts", "Attempts to tell somebody that a job has ended.", least=1, most=50),
+    Row(
+        "jobs",
+        "bulk_stores",
+        "Folders and `s3://bucket/prefix` whose bulk jobs `worker` works on, with everything below them.",
+    ),
+)
+TABLE: tuple[Row, ...] = (
+    *_WEB,
+    *_LIMITS,
+    *_POOL,
+    *_FETCH,
+    *_LINKS,
+    *_NETWORK,
+    *_CHECK,
+    *_FILE,
+    *_TELEMETRY,
+    *_JOBS,
+)
 """Every setting there is."""

@@ -98,6 +98,15 @@ def raw_picture(
     return answer
 
 
+def kept_answer(body: memoryview, status: int, headers: Mapping[str, str], share: Share) -> Response:
+    """An answer that was given before."""
+    answer = _Sliced(_slices(body), len(body), "", share)
+    answer.status_code = status
+    del answer.headers["content-type"]
+    answer.headers.update(headers)
+    return answer
+
+
 def pictures_in_parts(
     members: Mapping[str, Any], pictures: Mapping[str, tuple[memoryview, str]], share: Share
 ) -> Response:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -27,6 +27,7 @@ from .capabilities import CapabilityEndpoint, Offered
 from .exchange import Exchanges, Tell
 from .health import Health, HealthEndpoints
 from .images import ImageEndpoints
+from .jobs import JobEndpoints, JobUses
 from .links import LinkEndpoints, Links
 from .network import NetworkEndpoints, NetworkUses
 from .openapi import OpenApi, bounds
@@ -36,6 +37,7 @@ from .previews import PreviewEndpoints
 from .settings import WebSettings
 from .stats import StatsEndpoint, Watch
 from .stopping import Refusals
+from .targets import Targets
 from .text import TextEndpoints
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -68,6 +70,7 @@ class Uses:
     links: Links
     texts: Texts
     network: NetworkUses
+    jobs: JobUses = field(default_factory=JobUses)
 
 
 def create_app(
@@ -98,7 +101,9 @@ def create_app(
     network = NetworkEndpoints(uses.network, settings, callers)
     about = _About(settings)
     page = Page()
-    offered = Offered(links=uses.links, texts=uses.texts, network=uses.network, presets=uses.presets)
+    offered = Offered(
+        links=uses.links, texts=uses.texts, network=uses.network, presets=uses.presets, jobs=uses.jobs
+    )
     capabilities = CapabilityEndpoint(health.current, offered, limits, settings)
     openapi = OpenApi(bounds(limits, uses.links.settings))
     reads: dict[str, Endpoint] = {
@@ -132,14 +137,16 @@ def create_app(
         "/images/facts": presets.facts,
     }
     upload_routes = [_route(path, endpoint, _UPLOAD) for path, endpoint in uploads.items()]
+    routes = [
+        # Looked through in this order.
+        *_link_routes(previews, links),
+        *upload_routes,
+        _route("/text/render_markdown", texts.render_markdown, _UPLOAD),
+        *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
+    ]
+    jobs = JobEndpoints(uses.jobs, Targets(routes), limits, settings, callers, budget)
     app = App(
-        routes=[
-            # Looked through in this order.
-            *_link_routes(previews, links),
-            *upload_routes,
-            _route("/text/render_markdown", texts.render_markdown, _UPLOAD),
-            *(_route(path, endpoint, _READ) for path, endpoint in reads.items()),
-        ],
+        routes=[*routes, *_job_routes(jobs)],
         middleware=[Middleware(Exchanges, gate, uses.links.via, tell), Middleware(Refusals)],
         lifespan=lifespan,
     )
@@ -216,6 +223,14 @@ def _link_routes(previews: PreviewEndpoints, links: LinkEndpoints) -> list[Route
         _route("/camo/{digest}", links.camo_query, _READ),
         _route("/{digest:digest}/{encoded}", links.camo, _READ),
         _route("/{digest:digest}", links.camo_query, _READ),
+    ]
+
+
+def _job_routes(jobs: JobEndpoints) -> list[Route]:
+    return [
+        _route("/jobs", jobs.submit, _UPLOAD),
+        _route("/jobs/{id}", jobs.job, (*_READ, "DELETE")),
+        _route("/jobs/{id}/result", jobs.result, _READ),
     ]
 
 

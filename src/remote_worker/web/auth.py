@@ -187,6 +187,22 @@ class Gate:
             state["ceilings"] = _ceilings(told.limits)
         state["is_let_in"] = True
 
+    def let_in_again(self, name: str, path: str, limits: str) -> dict[str, Any]:
+        """The state of a request that was let in and charged before, with its key as it is now.
+
+        `name` is that of the key, empty for none; `limits` is its Remote-Limits. Raises WorkFailed.
+        """
+        state: dict[str, Any] = {"is_let_in": True, "is_charged": True}
+        if name or self._settings.is_authenticating:
+            identity = self._named(name)
+            if identity is None:
+                raise WorkFailed(FailureCode.UNAUTHENTICATED, "the key of this job is gone")
+            check_area(identity.may, path)
+            state["identity"] = identity
+        if limits:
+            state["ceilings"] = _ceilings(limits.encode("latin-1"))
+        return state
+
     def has_let_in(self, scope: Scope) -> bool:
         """Whether the request's head was looked at already."""
         return "is_let_in" in scope["state"]
@@ -261,9 +277,20 @@ class Gate:
             return None
         if self.keys is not None:
             return self.keys.by_certificate(fingerprint)
-        # Without a key file whoever has a certificate of that authority may do everything.
-        name = fingerprint[:16]
-        return Key(identity=Identity(name=name, trust=name))
+        return Key(identity=_of_certificate(fingerprint))
+
+    def _named(self, name: str) -> Identity | None:
+        """Who has this name now."""
+        if self.keys is not None:
+            key = self.keys.named.get(name)
+            return None if key is None else key.identity
+        return _of_certificate(name) if name and self._settings.tls_client_ca else None
+
+
+def _of_certificate(fingerprint: str) -> Identity:
+    """Without a key file whoever has a certificate of that authority may do everything."""
+    name = fingerprint[:16]
+    return Identity(name=name, trust=name)
 
 
 class Told:

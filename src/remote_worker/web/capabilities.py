@@ -18,11 +18,13 @@ from ..service.presets import Presets
 from ..service.texts import Texts
 from .answers import json_answer
 from .health import Health
+from .jobs import LONGEST_WAIT_SECONDS, JobUses
 from .links import Links
 from .network import NetworkUses
 from .presets import described
 from .presets_only import may_pick
 from .settings import WebSettings
+from .targets import METHODS
 
 _SWITCH = ["0", "1"]
 _REASONS = {OK: "ok", OFF: "off"}
@@ -39,6 +41,7 @@ _ACCEPT = {
 _SOURCES = ["file", "url"]
 """How a picture is given: as an upload, or by its URL."""
 _TIMES = ("body_seconds", "body_idle_seconds", "work_seconds")
+_OF_JOBS = ("jobs_queue", "jobs_bytes", "jobs_seconds", "jobs_keep_seconds")
 _OF_LINKS = ("preview_seconds", "previews_seconds", "previews_at_once")
 
 
@@ -50,13 +53,21 @@ class Offered:
     texts: Texts
     network: NetworkUses
     presets: Presets
+    jobs: JobUses
 
     def limits(self) -> dict[str, float]:
         """Those in effect."""
         return {name: getattr(self.links.settings, name) for name in _OF_LINKS} | {
             "fetched_image_bytes": self.links.image_bytes,
             "text_bytes": MOST_TEXT_BYTES,
+            **self._of_jobs(),
         }
+
+    def _of_jobs(self) -> dict[str, float]:
+        if self.jobs.jobs is None:
+            return {}
+        told = {name: getattr(self.jobs.settings, name) for name in _OF_JOBS}
+        return told | {"jobs_wait_seconds": LONGEST_WAIT_SECONDS}
 
     def operations(self) -> dict[str, Any]:
         """By name: the path, whether the settings that it needs are there, and its switches' values."""
@@ -76,6 +87,11 @@ class Offered:
             "render_markdown": _operation(
                 "/text/render_markdown",
                 switches={"proxy_images": _SWITCH if self.texts.proxies_images else _SWITCH[:1]},
+            ),
+            "job": _operation(
+                "/jobs",
+                available=self.jobs.jobs is not None,
+                switches={"method": METHODS, "callback": self.jobs.calls_back},
             ),
         }
 

@@ -223,6 +223,8 @@ def _log(scope: Scope, exchange: Exchange, tell: Tell | None = None) -> None:
     identity: Identity | None = scope["state"].get("identity")
     if identity is not None:
         told["key"] = identity.name
+    if "job" in scope["state"]:
+        told["job"] = scope["state"]["job"]  # It is answered for this one, whoever waits for that.
     if tell is not None and (trace := tell(_ended(scope, exchange, route))):
         told["trace_id"] = trace
     telemetry.emit(

@@ -12,6 +12,8 @@ from ..contract.document import Document
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import Limits
 from ..contract.messages import Output
+from ..service import asked
+from ..service.asked import box, fit, is_on
 from ..service.images import AvatarSet, Described, Images, Made
 from .answers import json_answer, picture_as_text, pictures_in_json, raw_picture
 from .budget import Budget, Share
@@ -19,15 +21,12 @@ from .by_url import ByUrl
 from .callers import Callers
 from .exchange import exchange_of
 from .negotiation import wants_picture
-from .parameters import box, fit, is_on, one_of
 from .presets_only import check_may_pick
 from .settings import WebSettings
 from .upload import Uploads
 from .work import while_wanted
 
 T = TypeVar("T")
-
-_METADATA = {"strip": False, "keep": True}
 
 _GIVEN = "as the part `file` of multipart/form-data, or its URL as `url`."
 _PREPARE_USAGE = (
@@ -93,7 +92,7 @@ class ImageEndpoints:
             return _usage(_PREPARE_USAGE)
 
         async def use(document: Document, deadline: float, caller: str) -> Made:
-            keep = one_of(request.query_params, "metadata", _METADATA, default=False)
+            keep = asked.prepare(request.query_params).keep_metadata
             return await self._images.prepare(
                 document,
                 keep_metadata=keep,
@@ -144,7 +143,7 @@ class ImageEndpoints:
             check_may_pick(request, self._settings)
 
         async def use(document: Document, deadline: float, caller: str) -> AvatarSet:
-            animated = is_on(request.query_params, "animated")
+            animated = asked.avatars(request.query_params).animated
             return await self._images.avatars(
                 document,
                 animated=animated,
@@ -167,7 +166,7 @@ class ImageEndpoints:
             return _usage(_INFO_USAGE)
 
         async def use(document: Document, deadline: float, caller: str) -> Described:
-            metadata = is_on(request.query_params, "metadata")
+            metadata = asked.info(request.query_params).metadata
             return await self._images.info(document, metadata=metadata, deadline=deadline, caller=caller)
 
         done = await self.do(request, "info", use)

@@ -16,6 +16,7 @@ from ..contract.limits import LONGEST_SIDE
 from ..contract.links import Fetched
 from ..contract.messages import AVATAR_SIZES, Fit, Output, Picture
 from ..service import freshness
+from ..service.asked import AD_HOC, box, fit, is_on, one_of
 from ..service.errand import Fetcher
 from ..service.images import Images
 from ..service.presets import Presets
@@ -28,7 +29,6 @@ from .by_url import ByUrl
 from .callers import Callers
 from .exchange import exchange_of
 from .negotiation import wants_json
-from .parameters import AD_HOC, box, fit, is_on, one_of
 from .presets_only import check_may_pick
 from .settings import WebSettings
 from .validators import asked_with, opened, tag_of, tags_of

@@ -15,6 +15,7 @@ from ..contract.limits import Limits
 from ..service.settings import LinkSettings
 from .api import OPERATIONS
 from .api.failures import EVERYWHERE, WITH_KEYS
+from .api.jobs import SHARED as OF_JOBS
 from .api.links import SHARED as OF_LINKS
 from .api.operation import EVERY_HEADER, HEADERS, JSON, NDJSON, Answer, Group, Operation, Parameter, Schema
 from .api.presets import SHARED as OF_PRESETS
@@ -38,7 +39,7 @@ Takes a web application's risky work with strangers' pictures, links and texts o
 * Where a parameter is a switch, any word turns it on but `0`, `false`, `no`, `off` and nothing.
 """
 _POLICY = policy("'none'")
-SCHEMAS: dict[str, Schema] = {**OF_ALL, **OF_LINKS, **OF_PRESETS}
+SCHEMAS: dict[str, Schema] = {**OF_ALL, **OF_LINKS, **OF_PRESETS, **OF_JOBS}
 """Those that are referred to by name."""
 _SECURITY = {
     "key": {

@@ -9,13 +9,13 @@ from starlette.responses import Response
 from ..contract.document import Document
 from ..contract.messages import FACTS, Output, Recipe
 from ..service import hashes
+from ..service.asked import facts
 from ..service.images import Cooked, Images
 from ..service.presets import Preset, Presets
 from .answers import json_answer, pictures_in_json, pictures_in_parts, raw_picture
 from .exchange import exchange_of
 from .images import ImageEndpoints
 from .negotiation import wants_parts, wants_picture
-from .parameters import facts
 from .presets_only import may_pick
 from .settings import WebSettings
 
@@ -86,7 +86,7 @@ class PresetEndpoints:
             return json_answer({**_OK, "usage": _FACTS_USAGE})
 
         async def use(document: Document, deadline: float, caller: str) -> Cooked:
-            recipe = Recipe(facts=facts(request.query_params))
+            recipe = facts(request.query_params)
             return await self._cook(request, recipe, document, deadline, caller)
 
         done = await self._pictures.do(request, "facts", use)

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import FetchFailed
+from ..service.asked import is_on
 from ..service.preview import explained_hop
 from ..service.previews import LANGUAGE, Previews
 from ..service.settings import LinkSettings
@@ -21,7 +22,7 @@ from .callers import Callers
 from .exchange import answer_failure
 from .fields import is_form, read_fields
 from .json_body import read_json
-from .parameters import is_on, query
+from .parameters import query
 from .problems import JSON_TYPE, line
 from .settings import WebSettings
 from .stopping import REASON

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.links import FetchFailed
+from ..service.asked import RESCALING
 from .negotiation import wants_problem
 
 JSON_TYPE = "application/json;charset=utf-8"
@@ -125,7 +126,7 @@ PROBLEMS: dict[FailureCode, Problem] = {
 
 _ABOUT_THE_PICTURE = {code for code, problem in PROBLEMS.items() if problem.status == 422}
 _LEADS = {
-    "fit": "Error occurred during rescaling",
+    "fit": RESCALING,
     "avatars": "Failed to resize the uploaded image file",
     "prepare": "Failed to prepare image",
     "info": "Unable to determine the file type",
@@ -178,11 +179,6 @@ class ProblemAnswer:
 def says_when(code: FailureCode) -> bool:
     """Whether the answer has Retry-After."""
     return code in _RETRY_SECONDS
-
-
-def rescaling(reason: str) -> str:
-    """A message of fit about its box, which begins like those about the picture."""
-    return f"{_LEADS['fit']}: {reason}"
 
 
 def answer(

@@ -5,7 +5,7 @@ A whole page takes the client library 10 to 25 ms, so it is made in pieces: othe
 
 import asyncio
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from itertools import chain
 from typing import Any
@@ -181,7 +181,7 @@ class Exposed:
                     family.add_metric(values, *(told if isinstance(told, tuple) else (told,)))
                 yield family
 
-    def _gauges(self) -> dict[str, list[tuple[list[str], float]]]:
+    def _gauges(self) -> dict[str, list[tuple[Sequence[str], float]]]:
         load = self._load()
         waiting = {"pictures": load.pictures, "texts": load.texts}
         running = waiting | {"fetches": load.fetches}
@@ -189,7 +189,10 @@ class Exposed:
         def told(metric: Gauge, queues: dict[str, QueueLoad], member: str) -> Any:
             return metric.name, [([name], getattr(queue, member)) for name, queue in queues.items()]
 
-        return {
+        noted: dict[str, list[tuple[Sequence[str], float]]] = {
+            metric.name: list(metric.values.items()) for metric in metrics.EVERY if isinstance(metric, Gauge)
+        }
+        return noted | {
             metrics.IN_PROGRESS.name: [([], metrics.IN_PROGRESS.value)],
             metrics.BUILD.name: [([__version__, platform.python_version()], 1)],
             **dict(

@@ -23,7 +23,7 @@ from .connection import COUNTED_READ_BYTES, DRAIN_SECONDS, Connection
 from .door import Door
 from .listening import CannotListen, refuse_handshakes
 from .settings import WebSettings
-from .stopping import Stage, enter
+from .stopping import Stage, enter, prepare
 
 Address = tuple[str, int]
 BACKLOG = 4096
@@ -44,19 +44,20 @@ async def serve(
     listener: socket.socket | None = None,
     on_listening: Callable[[Address], None] | None = None,
     on_hangup: Callable[[], None] | None = None,
+    on_stop: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way; a second one ends it at once.
 
     `listener` is a listening socket that a supervisor keeps: a stop begins with leaving it to our successor.
-    SIGHUP has keys and certificates read again, and calls `on_hangup`. Raises UnsafeListening, CannotListen,
-    BadCertificate.
+    SIGHUP has keys and certificates read again, and calls `on_hangup`; each signal to stop calls `on_stop`.
+    Raises UnsafeListening, CannotListen, BadCertificate.
     """
     auth.check_listening(settings)
     _keep_freed_memory()
     server = Server(app, settings, on_listening, listener=listener)
     # They stay until the loop closes, because others have things to close after us.
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+        asyncio.get_running_loop().add_signal_handler(number, server.stop, on_stop)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.renew, on_hangup)
     await server.serve([listener] if listener else None)
 
@@ -89,8 +90,10 @@ class Server(uvicorn.Server):
         self._is_handed_over = listener is not None
         self.last_call_seconds = LAST_CALL_SECONDS
 
-    def stop(self) -> None:
+    def stop(self, and_then: Callable[[], None] | None = None) -> None:
         """Begin to stop. The second time, wait for nothing any more."""
+        if and_then is not None:
+            and_then()
         if self.should_exit:
             self.force_exit = True
         else:
@@ -119,6 +122,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. Raises CannotListen."""
+        prepare(self.lifespan.state)
         try:
             await super().startup(sockets)
         except SystemExit as refused:  # uvicorn has logged what the system says.

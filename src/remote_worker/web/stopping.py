@@ -4,6 +4,7 @@ The server keeps the stage in the lifespan's state, of which every request gets 
 is read. So what came in before a stage goes on as it came. Under another server it stays at SERVING.
 """
 
+import asyncio
 from collections.abc import Mapping, MutableMapping
 from enum import Enum
 from typing import Any
@@ -15,6 +16,7 @@ from ..contract.failures import FailureCode, WorkFailed
 PROBES = ("/livez", "/readyz", "/health")
 REASON = "the worker is stopping"
 _KEY = "stage"
+_LEAVING = "leaving"
 
 
 class Stage(Enum):
@@ -27,9 +29,21 @@ class Stage(Enum):
     """It is refused unless it is a probe; what came before is finished."""
 
 
+def prepare(state: MutableMapping[str, Any]) -> None:
+    """Have the lifespan's state tell requests under way too when serving ends."""
+    state[_LEAVING] = asyncio.Event()
+
+
 def enter(stage: Stage, state: MutableMapping[str, Any]) -> None:
     """Put every request that comes from now on into this stage; `state` is the lifespan's."""
     state[_KEY] = stage
+    if stage is not Stage.SERVING and _LEAVING in state:
+        state[_LEAVING].set()
+
+
+def leaving(state: Mapping[str, Any]) -> asyncio.Event | None:
+    """What is set once serving ends, for those who wait for something; None under another server."""
+    return state.get(_LEAVING)
 
 
 def stage_of(state: Mapping[str, Any]) -> Stage:

@@ -10,13 +10,13 @@ from starlette.responses import Response
 from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB
 from ..contract.texts import MOST_TEXT_BYTES
+from ..service.asked import is_on
 from ..service.texts import Texts
 from .answers import json_answer, texts_in_json
 from .budget import Budget
 from .callers import Callers
 from .exchange import exchange_of
 from .json_body import read_json
-from .parameters import is_on
 from .settings import WebSettings
 from .work import while_wanted
 

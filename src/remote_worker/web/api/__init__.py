@@ -1,6 +1,6 @@
 """What every route does, for the OpenAPI document, its page and docs/api.md."""
 
-from . import images, links, network, presets, text, worker
+from . import images, jobs, links, network, presets, text, worker
 from .operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -8,6 +8,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *presets.OPERATIONS,
     *links.OPERATIONS,
     *text.OPERATIONS,
+    *jobs.OPERATIONS,
     *network.OPERATIONS,
     *worker.OPERATIONS,
 )

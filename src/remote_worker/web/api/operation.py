@@ -23,6 +23,7 @@ class Group(Enum):
     IMAGES = "Pictures", "Strangers' pictures, decoded in a process of their own and made anew."
     LINKS = "Links", "What a link leads to, and pictures by their URL."
     TEXT = "Text", "Markdown as sanitised HTML."
+    JOBS = "Jobs", "Requests that are answered later."
     NETWORK = "Names and addresses", "DNS records, addresses and whom they belong to."
     WORKER = "The worker", "Who answers, what it can do and how it is."
 
@@ -106,6 +107,14 @@ HEADERS: dict[str, tuple[str, Schema]] = {
     "Retry-After": (
         "Seconds after which it may go better.",
         {"type": "integer", "minimum": 1},
+    ),
+    "Location": (
+        "The path of the job.",
+        {"type": "string", "examples": ["/jobs/6a11f0c25fd5a1e3c6f74b3c9d0e8f2a4b6c8d0e"]},
+    ),
+    "X-Job-ID": (
+        "The job whose recorded answer this is.",
+        {"type": "string", "pattern": "^[0-9a-f]{40}$"},
     ),
     "WWW-Authenticate": ("How to say who calls.", {"type": "string", "examples": ["Bearer"]}),
     "ETag": (

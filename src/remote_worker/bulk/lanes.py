@@ -1,0 +1,79 @@
+"""How many items of all shards are in hand at once in this process, and which are alone in it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Self, TypeVar
+
+T = TypeVar("T")
+
+LANES_PER_CHILD = 2
+"""One item is decoded while another is read or written."""
+
+
+class Lanes:
+    """Shared by the shards that a process has in hand; a context manager, which ends its threads."""
+
+    def __init__(self, children: int) -> None:
+        self.count = LANES_PER_CHILD * children
+        self.turns = asyncio.Semaphore(children)
+        """To decode: whoever has one finds a child free, so that no deadline runs while it waits for one."""
+        self._places = asyncio.Semaphore(self.count)
+        self._threads = ThreadPoolExecutor(self.count, "bulk")
+        self._beside = self._alone = 0
+        self._one_alone = asyncio.Lock()
+        self._nobody_alone, self._nobody_beside = asyncio.Event(), asyncio.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """A place beside other items, as soon as there is one."""
+        async with self._places:
+            while self._alone:
+                await self._nobody_alone.wait()
+            self._beside += 1
+            try:
+                yield
+            finally:
+                self._beside -= 1
+                if not self._beside:
+                    self._nobody_beside.set()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """A place while nothing else is in hand: what ends this process then, ends it over this item."""
+        async with self._one_alone:
+            self._alone = 1
+            self._nobody_alone.clear()
+            try:
+                while self._beside:
+                    self._nobody_beside.clear()
+                    await self._nobody_beside.wait()
+                yield
+            finally:
+                self._alone = 0
+                self._nobody_alone.set()
+
+    async def thread(self, do: Callable[[], T], undo: Callable[[T], object] = lambda _: None) -> T:
+        """Have it done in a thread. `undo` gets what comes out after whoever waited was cancelled."""
+        future = self._threads.submit(do)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(lambda done: _undo(done, undo))
+            raise
+
+    def leave(self, do: Callable[[], object]) -> None:
+        """Have it done in a thread that nobody waits for but the end of these lanes."""
+        self._threads.submit(do)
+
+
+def _undo(done: "Future[T]", undo: Callable[[T], object]) -> None:
+    if not done.cancelled() and done.exception() is None:
+        undo(done.result())
