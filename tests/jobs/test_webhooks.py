@@ -94,7 +94,7 @@ class World:
 
     def tell(self, id: str, teller: Teller | None = None, *, held: Held | None = None) -> None:
         """One attempt."""
-        unit = Unit(id=f"{id}.webhook", kind=Kind.WEBHOOK, body=id.encode())
+        unit = Unit(id="any.webhook", kind=Kind.WEBHOOK, body=id.encode())
         self.runner.run((teller or self.teller()).tell(unit, held or Held()))
 
     def pauses(self, id: str, teller: Teller | None = None) -> list[float]:
