@@ -31,7 +31,7 @@ LONGEST_RUN_SECONDS = 600.0
 
 
 def measure(given: Given) -> Sequence[Row]:
-    """5,000 pictures, some broken and some crashing: once in peace, once with a kill -9 half way, then resumed.
+    """5,000 pictures, some broken and some crashing: once in peace, once with a kill -9 half way.
 
     Bars: the same outputs byte for byte, the same rows, one for each picture, each error once; and at most
     5 % more time for each item than the bare pool takes for the same pictures in the same run.
