@@ -7,7 +7,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,29 +114,26 @@ async def _compared(
     await _bare(kind, source, folder / "warm", images, settings)
     bare, bulk, adopted, planned = [], [], [], []
     for number in range(rounds):
-
-        async def by_pool(out: Path) -> None:
-            await _bare(kind, source, out, images, settings)
-
-        async def by_bulk(out: Path) -> None:
-            job = await _planned(kind, source, out)
-            planned.append(job[1])
-            with wiring.bench(images, settings) as bench:
-                bulk.append(await _timed(kind, lambda: run_local(job[0], bench, stop=asyncio.Event())))
-
-        async def by_pool_timed(out: Path) -> None:
-            bare.append(await _timed(kind, lambda: by_pool(out)))
+        by_pool, by_bulk = folder / f"bare{number}", folder / f"bulk{number}"
 
         # Whoever is first in a round gains or loses by it, so they take turns.
-        pair = [(by_pool_timed, folder / f"bare{number}"), (by_bulk, folder / f"bulk{number}")]
-        for do, out in pair if number % 2 else reversed(pair):
-            await do(out)
-        job, _ = await _planned(kind, source, folder / f"bulk{number}")
-        with wiring.bench(images, settings) as bench:
-            adopted.append(await _timed(kind, lambda: run_local(job, bench, stop=asyncio.Event())))
-        for _, out in pair:
+        for out in (by_pool, by_bulk) if number % 2 else (by_bulk, by_pool):
+            if out is by_pool:
+                bare.append(await _timed(kind, _bare(kind, source, out, images, settings)))
+            else:
+                job, took = await _planned(kind, source, out)
+                planned.append(took)
+                bulk.append(await _timed(kind, _bulk(job, images, settings)))
+        again, _ = await _planned(kind, source, by_bulk)
+        adopted.append(await _timed(kind, _bulk(again, images, settings)))
+        for out in (by_pool, by_bulk):
             shutil.rmtree(out)
     return Compared(kind=kind, bare=bare, bulk=bulk, adopted=adopted, planned=planned)
+
+
+async def _bulk(job: Job, images: Images, settings: Settings) -> None:
+    with wiring.bench(images, settings) as bench:
+        await run_local(job, bench, stop=asyncio.Event())
 
 
 async def _planned(kind: Kind, source: Path, out: Path) -> tuple[Job, Round]:
@@ -148,7 +145,7 @@ async def _planned(kind: Kind, source: Path, out: Path) -> tuple[Job, Round]:
     async def plan() -> None:
         folders.append(freeze(*stores, wanted, listed(*stores)))
 
-    took = await _timed(kind, plan)
+    took = await _timed(kind, plan())
     return Job.opened(folders[0], open_store), took
 
 
@@ -171,9 +168,9 @@ async def _bare(kind: Kind, source: Path, out: Path, images: Images, settings: S
             group.create_task(next_ones())
 
 
-async def _timed(kind: Kind, do: Callable[[], Awaitable[None]]) -> Round:
+async def _timed(kind: Kind, work: Awaitable[None]) -> Round:
     began, cpu = time.perf_counter(), time.process_time()
-    await do()
+    await work
     wall, cpu = time.perf_counter() - began, time.process_time() - cpu
     return Round(wall=wall * 1000 / kind.count, cpu=cpu * 1000 / kind.count)
 
@@ -181,8 +178,8 @@ async def _timed(kind: Kind, do: Callable[[], Awaitable[None]]) -> Round:
 def report(measured: Sequence[Compared], rounds: int) -> str:
     """What the figures are, and the table."""
     about = (
-        f"{rounds} rounds of each kind, medians, in milliseconds for each item. Bare is what `remote-worker run "
-        "fit` does with a folder: read, decode and make, write. Bulk is a planned job in shards of "
+        f"{rounds} rounds of each kind, medians, in milliseconds for each item. Bare is what "
+        "`remote-worker run fit` does with a folder: read, decode and make, write. Bulk is a planned job in shards of "
         f"{SHARD_ITEMS}, from and to folders, with everything that makes it resumable: a version for each "
         "source, outputs on the disk before their names, a part for each shard. CPU is of the host process. "
         "Adopted is a second job with the same recipe, planned is a job's plan.\n\n"

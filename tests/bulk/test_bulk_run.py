@@ -14,15 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 import httpx
-from bulk_worker import CRASH, POISON, SETTINGS, Poisonable, bad_pool
+import pytest
 from test_cli import cli
 from web.serving import small_uses
 
+from hold.bulk_worker import CRASH, POISON, SETTINGS, Poisonable, bad_pool
 from remote_worker import wiring
 from remote_worker.bulk.folder import Folder, opened
 from remote_worker.bulk.plan import Wanted, freeze, listed, named
@@ -41,9 +38,9 @@ from remote_worker.stores.opening import open_store
 from remote_worker.web.app import create_app
 from remote_worker.web.settings import WebSettings
 
-SAMPLES = Path(__file__).resolve().parents[2] / "src" / "remote_worker" / "decoder" / "samples"
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "src" / "remote_worker" / "decoder" / "samples"
 PNG, JPEG = (SAMPLES / "sample.png").read_bytes(), (SAMPLES / "sample.jpg").read_bytes()
-WORKER = Path(__file__).with_name("bulk_worker.py")
 WEBP = Fit(width=16, height=16, format="webp")
 
 
@@ -118,7 +115,7 @@ def parts(folder: Folder, out: Path) -> Mapping[str, list[dict[str, Any]]]:
 
 def worker(folder: Folder, *more: str) -> subprocess.Popen[bytes]:
     """A process that does the job; with pictures that end it."""
-    return subprocess.Popen([sys.executable, str(WORKER), folder.url, *more])
+    return subprocess.Popen([sys.executable, "-m", "hold.bulk_worker", folder.url, *more], cwd=ROOT)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A worker for tests: `bulk_worker.py JOB [SHARD]` does a job as `bulk run` does it, and some items badly.
+"""`python -m hold.bulk_worker JOB [SHARD]` does a job as `bulk run` does it, and some items badly.
 
 A picture that ends in CRASH ends its decoder; with one that ends in POISON, this whole process is killed.
 """
@@ -22,7 +22,7 @@ from remote_worker.service.images import Images
 from remote_worker.settings import Settings, read
 from remote_worker.stores.opening import open_store
 
-SETTINGS = read({"REMOTE_CHILDREN": "2", "REMOTE_FORMATS": "png,jpeg,webp"})
+SETTINGS = read({"REMOTE_FORMATS": "png,jpeg,webp"})
 CRASH, POISON = b"CRASH", b"POISON"
 
 _CRASHING = """
