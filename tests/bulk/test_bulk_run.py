@@ -4,12 +4,12 @@ import asyncio
 import base64
 import gzip
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pytest
 from test_cli import cli
 from web.serving import small_uses
 
-from hold.bulk_worker import CRASH, POISON, SETTINGS, Poisonable, bad_pool
+from hold.bulk_worker import CRASH, POISON, SETTINGS, Poisonable
 from remote_worker import wiring
 from remote_worker.bulk.folder import Folder, opened
 from remote_worker.bulk.plan import Wanted, freeze, listed, named
@@ -61,15 +61,10 @@ class Bulk:
 @pytest.fixture(scope="module")
 def bulk() -> Iterator[Bulk]:
     with asyncio.Runner() as runner:
-        opened_pool = bad_pool(SETTINGS)
-        pool = runner.run(_entered(opened_pool))
+        pool = runner.run(Poisonable(SETTINGS).__aenter__())
         with wiring.bench(Images(pool), SETTINGS) as bench:
             yield Bulk(runner, pool, bench)
-        runner.run(opened_pool.__aexit__(None, None, None))
-
-
-async def _entered(opening: AbstractAsyncContextManager[Poisonable]) -> Poisonable:
-    return await opening.__aenter__()
+        runner.run(pool.__aexit__(None, None, None))
 
 
 def planned(
@@ -382,6 +377,27 @@ def test_the_command_line_plans_runs_and_tells(tmp_path: Path) -> None:
     assert (first.returncode, second.returncode) == (1, 0)
     assert "unsupported_format" in first.stdout
     assert codes(opened(address, open_store)) == {"a.png": "", "b.txt": "unsupported_format"}
+
+
+@pytest.mark.parametrize("command", [["run"], ["run-shard", "--index", "0"]])
+def test_what_goes_wrong_on_the_way_is_logged_with_its_reason(tmp_path: Path, command: list[str]) -> None:
+    folder = planned(put(tmp_path / "in", a_png=PNG + CRASH), tmp_path / "out")
+    own = {"REMOTE_FORMATS": "png", "REMOTE_CHILDREN": "1", "PATH": os.environ["PATH"]}
+
+    told = subprocess.run(
+        [sys.executable, "-m", "hold.bad_command", "bulk", *command, folder.url],
+        cwd=ROOT,
+        env=own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    warnings = [line for line in told.stderr.splitlines() if " warning " in line]
+    assert len(warnings) == 1
+    assert "child_crashed signal=11" in warnings[0]
+    assert ("template_ready" in told.stderr) == (command[0] == "run-shard")
+    assert codes(folder) == {"a.png": "decoder_crashed"}
 
 
 @pytest.mark.parametrize(
