@@ -28,8 +28,9 @@ from remote_worker.engines.engine import (
     Policy,
     Unit,
 )
-from remote_worker.engines.local import Line, LocalEngine, seconds_until_again
+from remote_worker.engines.local import LocalEngine
 from remote_worker.engines.local_file import Admission, Ending, Taken, UnitsFile
+from remote_worker.engines.retries import Line, seconds_until_again
 
 POLICY = Policy(most_attempts=2, lease_seconds=30.0, places=1000)
 
@@ -72,7 +73,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def submit(file: UnitsFile, *units: Unit, places: int = 1000) -> Admission:
-    return file.submit(units, lambda kind: places)
+    return file.submit([units], lambda kind: places)[0]
 
 
 def take(file: UnitsFile, room: int = 1, policy: Policy = POLICY) -> list[Taken]:
@@ -105,11 +106,13 @@ def test_a_lease_holds_for_its_time_and_not_longer(machine: Machine) -> None:
     (first,) = take(file)
 
     machine.goes_on(29.9)
-    before = take(file)
+    before = take(file), file.depth(Kind.JOB)
     machine.goes_on(0.2)
+    after = file.depth(Kind.JOB)
     (second,) = take(file)
 
-    assert before == []
+    assert before == ([], Depth(pending=0, leased=1))
+    assert after == Depth(pending=1, leased=0)
     assert (first.attempt, second.attempt) == (1, 2)
 
 
@@ -251,6 +254,32 @@ def test_one_more_process_that_opens_the_file_takes_nothing_from_those_that_work
     assert other.depth(Kind.JOB) == Depth(pending=0, leased=2)
 
 
+def test_a_second_engine_of_a_process_leaves_the_locks_of_the_first_alone(machine: Machine) -> None:
+    first, second = machine.file(), machine.file()
+    program = """
+import sys
+from pathlib import Path
+from remote_worker.engines.engine import Kind, Unit
+from remote_worker.engines.local_file import UnitsFile
+file = UnitsFile(Path(sys.argv[1]))
+file.open()
+file.submit([[Unit(id="another", kind=Kind.JOB, body=b"")]], lambda kind: 9)
+file.close()
+"""
+    submit(first, job("one"))
+
+    subprocess.run(
+        [sys.executable, "-c", program, machine.path],
+        env={**os.environ, "PYTHONPATH": str(TESTS.parent / "src")},
+        check=True,
+    )
+
+    # Who believes to be the last one takes the journal along.
+    assert machine.path.with_name("units-wal").exists()
+    submit(second, job("two"))
+    assert [taken.unit.id for taken in take(first, 9)] == ["one", "another", "two"]
+
+
 def test_places_are_counted_over_processes_and_over_a_new_start(machine: Machine) -> None:
     first, second = machine.file(), machine.file()
     submit(first, job("one"), places=2)
@@ -329,12 +358,76 @@ def test_an_engine_that_is_not_open_has_failed(tmp_path: Path) -> None:
     asyncio.run(act())
 
 
+def test_many_who_submit_at_once_are_each_told_of_their_own_units(tmp_path: Path) -> None:
+    async def act() -> tuple[list[object], Depth]:
+        async with LocalEngine(tmp_path / "units", policies(places=50)) as engine:
+            calls = [
+                engine.submit([job(f"job-{number % 40}"), job(f"more-{number}")]) for number in range(60)
+            ]
+            told = await asyncio.gather(*calls, return_exceptions=True)
+            return told, await engine.depth(Kind.JOB)
+
+    told, depth = asyncio.run(act())
+
+    assert told[:25] == [2] * 25
+    assert all(isinstance(each, Full) for each in told[25:])
+    assert (depth.pending, depth.leased) == (50, 0)
+
+
+def test_a_kind_without_a_policy_is_an_error_for_who_submits_it_and_nothing_more(tmp_path: Path) -> None:
+    async def act() -> int:
+        async with LocalEngine(tmp_path / "units", {Kind.JOB: POLICY}) as engine:
+            with pytest.raises(KeyError):
+                await engine.submit([job("one"), Unit(id="one", kind=Kind.SHARD, body=b"")])
+            return await engine.submit([job("one")])
+
+    assert asyncio.run(act()) == 1
+
+
+def test_one_cancelled_at_any_moment_keeps_no_unit(tmp_path: Path) -> None:
+    done = []
+
+    async def handle(unit: Unit, lease: Lease) -> None:
+        done.append(unit.id)
+
+    async def hang(unit: Unit, lease: Lease) -> None:
+        await asyncio.Event().wait()
+
+    async def act() -> None:
+        async with LocalEngine(tmp_path / "units", policies(most_attempts=99)) as engine:
+            await engine.submit([job("one"), job("two")])
+            for moments in range(20):
+                work = asyncio.create_task(engine.work(Kind.JOB, hang, slots=2, stop=asyncio.Event()))
+                for _ in range(moments):
+                    await asyncio.sleep(0)
+                work.cancel()
+                await asyncio.wait([work])
+            async with working(engine, handle):
+                await until(lambda: len(done) == 2, seconds=20)  # well before a lease would have run out
+
+    asyncio.run(act())
+
+    assert sorted(done) == ["one", "two"]
+
+
+def test_one_who_gives_up_while_submitting_holds_up_nobody(tmp_path: Path) -> None:
+    async def act() -> int:
+        async with LocalEngine(tmp_path / "units", policies()) as engine:
+            first = asyncio.create_task(engine.submit([job("first")]))
+            second = asyncio.create_task(engine.submit([job("second")]))
+            await asyncio.sleep(0)
+            first.cancel()
+            return await second
+
+    assert asyncio.run(act()) == 1
+
+
 @contextmanager
-def no_room(*more: int) -> Iterator[None]:
-    """No file grows past these bytes: to this process the disk is full."""
+def no_room(most: int) -> Iterator[None]:
+    """No file grows past so many bytes: to this process the disk is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (max(more), before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
     try:
         yield
     finally:
@@ -415,7 +508,7 @@ policy = Policy(most_attempts=1, lease_seconds=9.0, places=9)
 file = UnitsFile(Path(sys.argv[1]))
 file.open()
 os.path.exists("/said/opened")
-file.submit([Unit(id="one", kind=Kind.JOB, body=b"")], lambda kind: 9)
+file.submit([[Unit(id="one", kind=Kind.JOB, body=b"")]], lambda kind: 9)
 os.path.exists("/said/submitted")
 (taken,) = file.turn(Kind.JOB, policy, (), 1)
 file.turn(Kind.JOB, policy, (Ending(taken=taken),), 0)
@@ -600,7 +693,7 @@ policy = Policy(most_attempts=9, lease_seconds=0.0, places=99999)
 file = UnitsFile(Path(sys.argv[1]))
 file.open()
 for number in range(int(sys.argv[2]), 99999):
-    file.submit([Unit(id=str(number), kind=Kind.JOB, body=bytes(999))], lambda kind: 99999)
+    file.submit([[Unit(id=str(number), kind=Kind.JOB, body=bytes(999))]], lambda kind: 99999)
     print(number, flush=True)
     if number % 3 == 0:
         for taken in file.turn(Kind.JOB, policy, (), 1):
