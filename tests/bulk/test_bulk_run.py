@@ -303,6 +303,21 @@ def test_a_picture_that_kills_its_worker_costs_only_itself_and_so_do_two(tmp_pat
     }
 
 
+def test_what_is_under_suspicion_waits_for_the_shards_beside_it(tmp_path: Path) -> None:
+    source = put(tmp_path / "in", **{f"{number:03d}_png": PNG + bytes(number) for number in range(120)})
+    (source / "000.png").write_bytes(PNG + POISON)
+    (source / "001.png").write_bytes(PNG + POISON)
+    folder = planned(source, tmp_path / "out", shard_items=60)
+
+    statuses = [worker(folder).wait() for _ in range(3)]
+    committed = folder.committed()
+    statuses += [worker(folder).wait() for _ in range(3)]
+
+    assert statuses == [-signal.SIGKILL] * 5 + [0]
+    assert committed == {1}  # The third worker knew which item it was to be careful with.
+    assert {key for key, code in codes(folder).items() if code} == {"000.png", "001.png"}
+
+
 def test_told_to_stop_it_lets_go_and_leaves_no_mark(bulk: Bulk, tmp_path: Path) -> None:
     folder = planned(put(tmp_path / "in", a_png=PNG), tmp_path / "out")
     stop = asyncio.Event()
