@@ -14,7 +14,7 @@ from test_bulk_run import PNG, ROOT, codes, objects, parts, planned, put
 
 from hold.bulk_worker import CRASH, POISON
 from hold.namespaces import Namespaces
-from hold.nats import Watching
+from hold.nats import Listing
 from hold.nats_server import NatsServer
 from hold.shard_worker import policies
 from remote_worker.bulk.folder import Folder
@@ -119,12 +119,12 @@ def test_over_a_killed_worker_one_that_is_cut_off_and_a_restart_of_the_broker_al
             until(lambda: time.monotonic() > cut_at + 2 * lease_seconds)
             machines.let_back(2)
 
-        with Watching(folder) as watching:
+        with Listing(folder) as watching:
             machines.run(0, handed_over(folder, server.url, lease_seconds, disturb))
 
     assert 3 <= committed_at[0] < 30
     assert len(folder.committed()) == folder.shards() == 41
-    assert all(len(versions) == 1 for versions in watching.seen.values())
+    assert set(watching.written().values()) == {1}
     assert objects(tmp_path / "out") == objects(tmp_path / "whole")
     assert parts(folder, tmp_path / "out") == parts(whole, tmp_path / "whole")
     assert {code for code in codes(folder).values() if code} == {"decoder_crashed", "damaged"}
