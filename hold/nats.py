@@ -318,7 +318,7 @@ class Site:
             running.wait()
 
     def redelivered(self) -> int:
-        """Deliveries of units past the first, by all that the broker knows."""
+        """Deliveries of units past the first. Of its last moments before a kill the broker knows nothing."""
         return self.machines.run(BROKER, _redelivered(self.broker.url))
 
 
@@ -387,8 +387,8 @@ def _upset(place: Place, images: int, shard_items: int, picture: bytes) -> Seque
             case=f"{images} pictures {place.name}, {shards} shards: a worker killed -9, one cut off for "
             f"{CUT_OFF_SECONDS:.0f} s, the broker killed -9 and back; leases of {LEASE_SECONDS:.0f} s",
             bar="it finishes; `run` and `status` end with 1, as some failed",
-            measured=f"{seconds:.0f} s (in peace {peace_seconds:.0f} s), {again} units handed out again, "
-            f"statuses {', '.join(map(str, statuses))}",
+            measured=f"{seconds:.0f} s (in peace {peace_seconds:.0f} s), {again} units handed out again "
+            f"that the broker knows of, statuses {', '.join(map(str, statuses))}",
             holds=statuses == [1, 1, 1],
         ),
         Row(

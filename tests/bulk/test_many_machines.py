@@ -147,17 +147,19 @@ def test_a_picture_that_kills_every_worker_costs_only_itself_while_other_shards_
         crew.start()
 
         def raise_the_dead() -> None:
-            nonlocal deaths
-            while len(folder.committed()) < 3:
+            nonlocal deaths, before_poison
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while len(committed := folder.committed()) < 3 and time.monotonic() < deadline:
+                if 0 not in committed:
+                    before_poison = committed
                 if crew.all[-1].poll() is not None:
                     deaths += 1
                     crew.start()
-                if not folder.committed() & {0}:
-                    before_poison.update(folder.committed())
                 time.sleep(0.01)
 
         asyncio.run(handed_over(folder, server.url, lease_seconds, raise_the_dead))
 
     assert codes(folder) == {**{f"{number}.png": "" for number in range(9)}, "1.png": "worker_killed"}
     assert 2 <= deaths <= 3  # one goes in unawares, then two over it
+    assert before_poison == {1, 2}
     assert folder.begun() == set()
