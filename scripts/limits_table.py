@@ -1623,13 +1623,15 @@ NO_LIMITS = {
     # Engines: what the worker itself hands to them, and how they keep it.
     "engines.engine:MOST_UNIT_BYTES": "of what the worker itself hands to an engine",
     "engines.local:LONGEST_OPERATION_SECONDS": "of a thread of its own, for the disk",
-    "engines.local:LONGEST_RETRY_SECONDS": "what those who found no place are told",
-    "engines.local:_LONGEST_DELAY_SECONDS": "between two attempts",
+    "engines.retries:LONGEST_RETRY_SECONDS": "what those who found no place are told",
+    "engines.retries:_LONGEST_DELAY_SECONDS": "between two attempts",
     "engines.local_file:_LONGEST_WAIT_SECONDS": "of a thread of its own, for another worker",
     "engines.local_file:_LONGEST_JOURNAL_BYTES": "what the file of a queue takes up",
     "engines.local_file:_MOST_COUNTED": "more are told as as many",
     "engines.local_file:_MOST_SWEPT": "what is deleted in one go",
     "engines.local_file:_MOST_FREE_PAGES": "what the file of a queue takes up",
+    "engines.streams:MOST_PULLS": "what the server is told to allow, far past what there is of workers",
+    "engines.nats:_LONGEST_PAUSE_SECONDS": "between tries to reach the server again",
 }
 """Settings and constants whose names sound like limits, and what they are."""
 

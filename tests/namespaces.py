@@ -81,7 +81,7 @@ class Namespaces:
         return subprocess.Popen([*self.inside(number), *command], **options)
 
     def run(self, number: int, work: Coroutine[Any, Any, _T]) -> _T:
-        """What a coroutine of this process returns that opens its connections there, in a thread of its own."""
+        """What a coroutine returns that opens its connections there, in a thread of its own."""
         outcome: list[_T] = []
         errors: list[BaseException] = []
 

@@ -167,7 +167,7 @@ def test_no_source_of_the_host_reaches_for_the_network_besides_listening() -> No
     assert reaching == {
         "remote_worker/service/cache_file.py: connect",  # sqlite3's
         "remote_worker/engines/local_file.py: connect",  # sqlite3's
-        "remote_worker/engines/nats.py: connect",  # To the operator's own, when one is named.
+        "remote_worker/engines/nats.py: connect",  # To the servers that the operator names.
         "remote_worker/cli/top.py: http.client",  # Of the worker that its user names; never in a worker.
     }
 

@@ -88,12 +88,12 @@ def test_a_unit_is_handed_out_once_as_it_was_submitted_and_then_it_is_gone(drive
     assert calls.attempts == [(1, False), (1, False)]
 
 
-@pytest.mark.parametrize("id", ["", "a b", "a/b", "a*", "a>", "ä", "a\n", "x" * 129])
-def test_an_id_of_other_characters_is_refused(driver: Driver, id: str) -> None:
+def test_an_id_of_other_characters_is_refused(driver: Driver) -> None:
     async def act() -> None:
         async with open_engine(driver.address, policies()) as engine:
-            with pytest.raises(ValueError, match="id"):
-                await engine.submit([job(id)])
+            for id in ("", "a b", "a/b", "a*", "a>", "ä", "a\n", "x" * 129):
+                with pytest.raises(ValueError, match="id"):
+                    await engine.submit([job(id)])
 
     asyncio.run(act())
 

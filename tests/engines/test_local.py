@@ -28,8 +28,9 @@ from remote_worker.engines.engine import (
     Policy,
     Unit,
 )
-from remote_worker.engines.local import Line, LocalEngine, seconds_until_again
+from remote_worker.engines.local import LocalEngine
 from remote_worker.engines.local_file import Admission, Ending, Taken, UnitsFile
+from remote_worker.engines.retries import Line, seconds_until_again
 
 POLICY = Policy(most_attempts=2, lease_seconds=30.0, places=1000)
 
@@ -72,7 +73,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def submit(file: UnitsFile, *units: Unit, places: int = 1000) -> Admission:
-    return file.submit(units, lambda kind: places)
+    return file.submit([units], lambda kind: places)[0]
 
 
 def take(file: UnitsFile, room: int = 1, policy: Policy = POLICY) -> list[Taken]:
@@ -105,11 +106,13 @@ def test_a_lease_holds_for_its_time_and_not_longer(machine: Machine) -> None:
     (first,) = take(file)
 
     machine.goes_on(29.9)
-    before = take(file)
+    before = take(file), file.depth(Kind.JOB)
     machine.goes_on(0.2)
+    after = file.depth(Kind.JOB)
     (second,) = take(file)
 
-    assert before == []
+    assert before == ([], Depth(pending=0, leased=1))
+    assert after == Depth(pending=1, leased=0)
     assert (first.attempt, second.attempt) == (1, 2)
 
 
@@ -329,12 +332,49 @@ def test_an_engine_that_is_not_open_has_failed(tmp_path: Path) -> None:
     asyncio.run(act())
 
 
+def test_many_who_submit_at_once_are_each_told_of_their_own_units(tmp_path: Path) -> None:
+    async def act() -> tuple[list[object], Depth]:
+        async with LocalEngine(tmp_path / "units", policies(places=50)) as engine:
+            calls = [
+                engine.submit([job(f"job-{number % 40}"), job(f"more-{number}")]) for number in range(60)
+            ]
+            told = await asyncio.gather(*calls, return_exceptions=True)
+            return told, await engine.depth(Kind.JOB)
+
+    told, depth = asyncio.run(act())
+
+    assert told[:25] == [2] * 25
+    assert all(isinstance(each, Full) for each in told[25:])
+    assert (depth.pending, depth.leased) == (50, 0)
+
+
+def test_a_kind_without_a_policy_is_an_error_for_who_submits_it_and_no_wait(tmp_path: Path) -> None:
+    async def act() -> None:
+        async with LocalEngine(tmp_path / "units", {Kind.JOB: POLICY}) as engine:
+            await engine.submit([Unit(id="one", kind=Kind.SHARD, body=b""), job("one")])
+
+    with pytest.raises(KeyError):
+        asyncio.run(act())
+
+
+def test_one_who_gives_up_while_submitting_holds_up_nobody(tmp_path: Path) -> None:
+    async def act() -> int:
+        async with LocalEngine(tmp_path / "units", policies()) as engine:
+            first = asyncio.create_task(engine.submit([job("first")]))
+            second = asyncio.create_task(engine.submit([job("second")]))
+            await asyncio.sleep(0)
+            first.cancel()
+            return await second
+
+    assert asyncio.run(act()) == 1
+
+
 @contextmanager
-def no_room(*more: int) -> Iterator[None]:
-    """No file grows past these bytes: to this process the disk is full."""
+def no_room(most: int) -> Iterator[None]:
+    """No file grows past so many bytes: to this process the disk is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (max(more), before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
     try:
         yield
     finally:
@@ -415,7 +455,7 @@ policy = Policy(most_attempts=1, lease_seconds=9.0, places=9)
 file = UnitsFile(Path(sys.argv[1]))
 file.open()
 os.path.exists("/said/opened")
-file.submit([Unit(id="one", kind=Kind.JOB, body=b"")], lambda kind: 9)
+file.submit([[Unit(id="one", kind=Kind.JOB, body=b"")]], lambda kind: 9)
 os.path.exists("/said/submitted")
 (taken,) = file.turn(Kind.JOB, policy, (), 1)
 file.turn(Kind.JOB, policy, (Ending(taken=taken),), 0)
@@ -600,7 +640,7 @@ policy = Policy(most_attempts=9, lease_seconds=0.0, places=99999)
 file = UnitsFile(Path(sys.argv[1]))
 file.open()
 for number in range(int(sys.argv[2]), 99999):
-    file.submit([Unit(id=str(number), kind=Kind.JOB, body=bytes(999))], lambda kind: 99999)
+    file.submit([[Unit(id=str(number), kind=Kind.JOB, body=bytes(999))]], lambda kind: 99999)
     print(number, flush=True)
     if number % 3 == 0:
         for taken in file.turn(Kind.JOB, policy, (), 1):

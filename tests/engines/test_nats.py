@@ -226,7 +226,7 @@ async def enter(url: str) -> None:
 
 @pytest.mark.parametrize("login", ["worker:secret-word", "secret-word", "nobody:secret-word"])
 def test_who_is_not_let_in_is_told_so_without_the_password(guarded: NatsServer, login: str) -> None:
-    with pytest.raises(EngineFailed, match="(?i)authorization") as failed:
+    with pytest.raises(EngineFailed, match=r"(?i)authorization") as failed:
         asyncio.run(enter(with_login(guarded, login)))
 
     assert "secret-word" not in f"{failed.value!r} {failed.value.__cause__!r}"
@@ -237,13 +237,15 @@ def test_with_the_least_rights_of_the_page_one_submits_and_the_other_works(guard
     seen: list[str] = []
 
     async def act() -> list[Depth]:
-        async with NatsEngine(with_login(guarded, "worker:w"), policies()) as worker:
-            async with NatsEngine(with_login(guarded, "serve:s3rv3%40pass"), policies(places=5)) as serve:
-                await serve.submit(jobs(3))
-                depth = await serve.depth(Kind.JOB)
-                async with working(worker, noted(seen)):
-                    await empty(worker)
-                return [depth, await serve.depth(Kind.JOB)]
+        async with (
+            NatsEngine(with_login(guarded, "worker:w"), policies()) as worker,
+            NatsEngine(with_login(guarded, "serve:s3rv3%40pass"), policies(places=5)) as serve,
+        ):
+            await serve.submit(jobs(3))
+            depth = await serve.depth(Kind.JOB)
+            async with working(worker, noted(seen)):
+                await empty(worker)
+            return [depth, await serve.depth(Kind.JOB)]
 
     before, after = asyncio.run(act())
 
@@ -292,12 +294,13 @@ def test_over_tls_a_server_is_believed_whom_the_given_authority_knows(tmp_path: 
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     tls = f'tls {{ cert_file: "{tmp_path}/cert.pem", key_file: "{tmp_path}/key.pem" }}\n'
+    tls += "authorization { user: me, password: word }\n"
 
     with NatsServer(tmp_path / "jetstream", config=tls) as server:
-        url = server.url.replace("nats://", "tls://")
+        url = server.url.replace("nats://", "tls://me:word@")
         asyncio.run(enter(f"{url}?tls_ca={tmp_path}/ca.pem"))
         for ca in (f"?tls_ca={tmp_path}/other.pem", ""):
-            with pytest.raises(EngineFailed, match="(?i)certificate"):
+            with pytest.raises(EngineFailed, match=r"(?i)certificate"):
                 asyncio.run(enter(url + ca))
         with pytest.raises(EngineFailed, match="No such file"):
             asyncio.run(enter(f"{url}?tls_ca={tmp_path}/none.pem"))

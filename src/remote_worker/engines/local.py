@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from typing import Self, TypeVar
 from .. import telemetry
 from ..telemetry import Event
 from .engine import Again, Depth, EngineFailed, Full, Handler, Kind, Policies, Policy, Unit
-from .local_file import RATE_SECONDS, Ending, Taken, UnitsFile
+from .local_file import RATE_SECONDS, Admission, Ending, Taken, UnitsFile
+from .retries import Line, seconds_until_again
 
 POLL_SECONDS = 0.2
 """So often it is looked for units that other processes have submitted, and for those that are due again."""
@@ -22,9 +22,6 @@ RENEWALS = 3
 """So often a lease is renewed within its time."""
 LONGEST_OPERATION_SECONDS = 30.0
 """A disk that takes longer has failed."""
-LONGEST_RETRY_SECONDS = 30
-_FIRST_DELAY_SECONDS = 0.2
-_LONGEST_DELAY_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
 """After a failure of the file, before it is tried again."""
 _SWEEP_SECONDS = 5.0
@@ -40,6 +37,8 @@ class LocalEngine:
         self._policies = policies
         self._thread: ThreadPoolExecutor | None = None
         self._news = {kind: asyncio.Event() for kind in Kind}
+        self._waiting: list[tuple[Sequence[Unit], asyncio.Future[Admission]]] = []
+        self._admitting: asyncio.Task[None] | None = None
         self._lines = {kind: Line() for kind in Kind}
 
     async def __aenter__(self) -> Self:
@@ -67,7 +66,28 @@ class LocalEngine:
 
     async def submit(self, units: Sequence[Unit]) -> int:
         """Take them, on the disk; those that are known are left out."""
-        admission = await self._do(self._file.submit, units, self._places)
+        admission: asyncio.Future[Admission] = asyncio.get_running_loop().create_future()
+        self._waiting.append((units, admission))
+        if self._admitting is None or self._admitting.done():
+            self._admitting = asyncio.create_task(self._admit())
+        return await self._told(units, await admission)
+
+    async def _admit(self) -> None:
+        """Those who come while the disk is busy with others share the next wait for it."""
+        while self._waiting:
+            many, self._waiting = self._waiting, []
+            try:
+                told = await self._do(self._file.submit, [units for units, _ in many], self._places)
+            except Exception as failed:  # noqa: BLE001  whatever it is, those who wait hear of it
+                for _, admission in many:
+                    if not admission.done():
+                        admission.set_exception(failed)
+                continue
+            for (_, admission), each in zip(many, told, strict=True):
+                if not admission.done():
+                    admission.set_result(each)
+
+    async def _told(self, units: Sequence[Unit], admission: Admission) -> int:
         for kind in {unit.kind for unit in units} if admission.taken else ():
             self._news[kind].set()
         if admission.full is not None:
@@ -80,6 +100,8 @@ class LocalEngine:
 
     async def work(self, kind: Kind, handler: Handler, *, slots: int, stop: asyncio.Event) -> None:
         """Hand units to the handler. A file that fails is tried again, and nothing in hand is lost by it."""
+        if slots < 1:
+            raise ValueError("there is at least one slot")
         hands = _Hands(kind, self._policies[kind], handler)
         stopping = asyncio.create_task(stop.wait())
         renewing = asyncio.create_task(self._renew(hands))
@@ -92,13 +114,15 @@ class LocalEngine:
                 if not hands.ended and (took < room or (hands.running and not room)):
                     await self._pause(hands, stopping, POLL_SECONDS if room else None)
         finally:
-            for task in (stopping, renewing):
-                task.cancel()
-            await hands.drop()
-            if not hands.are_empty:
-                with suppress(EngineFailed):
-                    await self._turn(hands, 0, is_last=True)
-            await asyncio.wait([stopping, renewing])
+            try:
+                await hands.drop()
+                if not hands.are_empty:
+                    with suppress(EngineFailed):
+                        await self._turn(hands, 0, is_last=True)
+            finally:
+                stopping.cancel()
+                renewing.cancel()
+                await asyncio.wait([stopping, renewing])
 
     async def _turn(self, hands: "_Hands", room: int, *, is_last: bool) -> int:
         """Note what has ended, and take up so many. How many were there."""
@@ -168,34 +192,6 @@ class LocalEngine:
                 return await asyncio.get_running_loop().run_in_executor(self._thread, act, *arguments)
         except TimeoutError as slow:
             raise EngineFailed("the disk of the queue does not answer") from slow
-
-
-def seconds_until_again(error: BaseException | None, attempt: int, most_attempts: int) -> float | None:
-    """When a unit is handed out again whose handler ended so; None for never."""
-    if isinstance(error, asyncio.CancelledError):
-        return 0.0
-    if error is None or attempt > most_attempts:
-        return None
-    if isinstance(error, Again):
-        return max(0.0, error.seconds)
-    return min(_FIRST_DELAY_SECONDS * 2.0 ** min(attempt - 1, 16), _LONGEST_DELAY_SECONDS)
-
-
-class Line:
-    """Appointments for those who found no place, so that they do not all come back at once."""
-
-    def __init__(self) -> None:
-        self._next = 0.0
-
-    def retry_seconds(self, done_a_second: float, now: float) -> int:
-        """In so many whole seconds, as fast as places become free lately, there is one for this one."""
-        if done_a_second * LONGEST_RETRY_SECONDS < 1:
-            return LONGEST_RETRY_SECONDS
-        self._next = max(self._next, now) + 1 / done_a_second
-        if self._next > now + LONGEST_RETRY_SECONDS:
-            # All of them are given away: the second half of the time is, once more.
-            self._next = now + LONGEST_RETRY_SECONDS / 2 + 1 / done_a_second
-        return min(max(math.ceil(self._next - now), 1), LONGEST_RETRY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

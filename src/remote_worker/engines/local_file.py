@@ -84,6 +84,7 @@ class Admission:
 
 
 Clock = Callable[[], float]
+Places = Callable[[Kind], int]
 
 
 class UnitsFile:
@@ -100,8 +101,10 @@ class UnitsFile:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._alone():
-                # Before SQLite makes it, so that nobody else may ever read it.
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                # Before SQLite makes it, so that nobody else may ever read it. One that is there is not
+                # touched: to close it would let go of the locks of another engine in this process.
+                with suppress(FileExistsError):
+                    os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
                 database = sqlite3.connect(
                     self._path, timeout=_LONGEST_WAIT_SECONDS, isolation_level=None, check_same_thread=False
                 )
@@ -139,31 +142,11 @@ class UnitsFile:
                 self._database.close()
             self._database = None
 
-    def submit(self, units: Sequence[Unit], places: Callable[[Kind], int]) -> Admission:
-        """Take units until one finds no place. What was taken is on the disk, even if the power goes."""
+    def submit(self, many: Sequence[Sequence[Unit]], places: Places) -> list[Admission]:
+        """Take the units of several who submit. What was taken is on the disk, even if the power goes."""
         with self._writing(is_synced=True) as do:
-            now, today, taken = self._clock(), self._wall(), 0
-            for unit in units:
-                known = do(
-                    "SELECT number, state, due FROM units WHERE kind = ? AND id = ?", (unit.kind, unit.id)
-                )
-                row = known.fetchone()
-                if row is not None:
-                    number, state, due = row
-                    if state != _State.DONE or due > now:
-                        continue
-                    do("DELETE FROM units WHERE number = ?", (number,))
-                present = do("SELECT present FROM counts WHERE kind = ?", (unit.kind,)).fetchone()
-                if present is not None and present[0] >= places(unit.kind):
-                    return Admission(taken=taken, full=unit.kind)
-                do(
-                    "INSERT INTO units (kind, id, body, state, due, noted, attempts, submitted, waited)"
-                    " VALUES (?, ?, ?, ?, 0, ?, 0, ?, 0)",
-                    (unit.kind, unit.id, unit.body, _State.READY, now, today),
-                )
-                _count(do, unit.kind, 1)
-                taken += 1
-            return Admission(taken=taken, full=None)
+            now, today = self._clock(), self._wall()
+            return [_admit(do, units, places, now, today) for units in many]
 
     def turn(self, kind: Kind, policy: Policy, endings: Sequence[Ending], room: int) -> list[Taken]:
         """Note how units ended, and hand out as many as there is room for, the first come first."""
@@ -307,6 +290,32 @@ def _forget_other_boots(do: Callable[..., object], now: float) -> None:
         (_State.READY, _State.LATER, _State.LEASED, now),
     )
     do("DELETE FROM units WHERE state = ? AND noted > ?", (_State.DONE, now))
+
+
+def _admit(
+    do: Callable[..., sqlite3.Cursor], units: Sequence[Unit], places: Places, now: float, today: float
+) -> Admission:
+    """Take units until one finds no place."""
+    taken = 0
+    for unit in units:
+        known = do("SELECT number, state, due FROM units WHERE kind = ? AND id = ?", (unit.kind, unit.id))
+        row = known.fetchone()
+        if row is not None:
+            number, state, due = row
+            if state != _State.DONE or due > now:
+                continue
+            do("DELETE FROM units WHERE number = ?", (number,))
+        present = do("SELECT present FROM counts WHERE kind = ?", (unit.kind,)).fetchone() or (0,)
+        if present[0] >= places(unit.kind):
+            return Admission(taken=taken, full=unit.kind)
+        do(
+            "INSERT INTO units (kind, id, body, state, due, noted, attempts, submitted, waited)"
+            " VALUES (?, ?, ?, ?, 0, ?, 0, ?, 0)",
+            (unit.kind, unit.id, unit.body, _State.READY, now, today),
+        )
+        _count(do, unit.kind, 1)
+        taken += 1
+    return Admission(taken=taken, full=None)
 
 
 def _end(do: Callable[..., sqlite3.Cursor], kind: Kind, ending: Ending, now: float) -> None:

@@ -17,13 +17,14 @@ from typing import Any, Self
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error, NoRespondersError
+from nats.errors import TimeoutError as NoAnswer
 
 from .. import telemetry
 from ..telemetry import Event
 from . import streams
 from .address import Address
 from .engine import Again, Depth, EngineFailed, Full, Handler, Kind, Policies, Unit
-from .local import Line, seconds_until_again
+from .retries import Line, seconds_until_again
 from .streams import NANOSECONDS, Config
 
 CONNECT_SECONDS = 10.0
@@ -34,9 +35,13 @@ _PING_SECONDS = 5
 """A server that is cut off is noticed after three of these."""
 _PULL_SECONDS = 20.0
 """A request for a unit is made anew after that."""
+_REPEAT_SECONDS = 1.0
+"""Before a question that had no answer is asked again."""
+_SETTLE_SECONDS = 2.0
+"""For one try to tell the server how a unit ended."""
 _GIVE_BACK_SECONDS = 1.0
 """To give back what is in hand, for one that is cancelled."""
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
+_FIRST_PAUSE_SECONDS, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 1.0, 5.0
 _TOGETHER = 64
 """So many units are published before the answer for the first is waited for."""
 _RENEWALS = 3
@@ -129,7 +134,9 @@ class NatsEngine:
         try:
             await self._provide_kind(link, kind)
         except EngineFailed as failed:
-            _warn(failed)
+            if not link.is_closed:
+                _warn(failed)
+                await asyncio.sleep(_PAUSE_SECONDS)
         await asyncio.sleep(_FIRST_PAUSE_SECONDS)
 
     async def work(self, kind: Kind, handler: Handler, *, slots: int, stop: asyncio.Event) -> None:
@@ -157,6 +164,7 @@ class NatsEngine:
             except (Error, _Refused) as failed:
                 if not link.is_closed:
                     _warn(failed)
+                    await asyncio.sleep(_PAUSE_SECONDS)
                 await self._mend(link, kind)
 
     async def _handle(self, kind: Kind, handler: Handler, message: Msg, held: set[str]) -> None:
@@ -205,12 +213,14 @@ class NatsEngine:
         while (left := deadline - time.monotonic()) > 0:
             try:
                 link = await self._connection.link(left)
-                await link.request(reply, ending, timeout=min(left, ANSWER_SECONDS))
+                await link.request(reply, ending, timeout=min(left, _SETTLE_SECONDS))
+                return
+            except NoAnswer:
+                if await link.is_answering():
+                    break  # New servers say nothing of a delivery that they do not know, as after a restart.
             except (Error, EngineFailed):
                 await asyncio.sleep(min(max(0.0, deadline - time.monotonic()), _FIRST_PAUSE_SECONDS))
-            else:
-                return
-        _warn("the end of a unit was not taken, so it will be handed out again")
+        _warn("the end of a unit was not taken, so it may be handed out again")
 
     async def _renew(self, kind: Kind, held: set[str]) -> None:
         while True:
@@ -322,6 +332,14 @@ class _Link(Client):
             async with asyncio.timeout(_GIVE_BACK_SECONDS):
                 await self.close()
 
+    async def is_answering(self) -> bool:
+        """The server is there, whatever it says to other questions."""
+        try:
+            await self.flush(int(_SETTLE_SECONDS))
+        except (Error, OSError):
+            return False
+        return True
+
     async def ask(
         self, subject: str, body: bytes, seconds: float, headers: dict[str, Any] | None = None
     ) -> Config:
@@ -345,9 +363,15 @@ class _Link(Client):
         return answer
 
     async def ask_api(self, question: str, body: Config | None = None) -> Config:
-        """What JetStream's own API answers."""
+        """What JetStream's own API answers; asked again for a while, for a cluster that elects a leader."""
         data = json.dumps(body).encode() if body else b""
-        return await self.ask(f"{streams.API}.{question}", data, ANSWER_SECONDS)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return await self.ask(f"{streams.API}.{question}", data, _REPEAT_SECONDS)
+            except NoAnswer:
+                if time.monotonic() > deadline:
+                    raise
 
     @property
     def talks_tls(self) -> bool:

@@ -89,7 +89,7 @@ def changed(told: Mapping[str, Any], wanted: Config) -> Config | None:
 def _may_have_places(places: Any, told: Mapping[str, Any]) -> bool:
     """Servers up to 2.9 throw away what is past a limit that is lowered, so there has to be room to spare."""
     before = int(told["config"].get("max_msgs", -1))
-    return 0 < before < places or 2 * int(told["state"]["messages"]) <= places
+    return 0 < before < int(places) or 2 * int(told["state"]["messages"]) <= int(places)
 
 
 RECORDINGS = 3
