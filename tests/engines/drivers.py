@@ -171,6 +171,12 @@ class Processes:
         return process
 
     @property
+    def done(self) -> set[str]:
+        """The units over which a handler has napped to the end."""
+        path = self._log.with_suffix(".done")
+        return set(path.read_text().split()) if path.exists() else set()
+
+    @property
     def calls(self) -> list[Call]:
         """In the order in which they began."""
         return [Call(**json.loads(line)) for line in self._log.read_text().splitlines()]
@@ -181,3 +187,9 @@ def note(log: Path, unit: Unit, attempt: int, is_beyond: bool) -> None:
     call = Call(id=unit.id, attempt=attempt, is_beyond=is_beyond, at=time.monotonic(), pid=os.getpid())
     with log.open("ab", buffering=0) as file:
         file.write(json.dumps(asdict(call)).encode() + b"\n")
+
+
+def done(log: Path, unit: Unit) -> None:
+    """Note that a handler has come to its end."""
+    with log.with_suffix(".done").open("ab", buffering=0) as file:
+        file.write(f"{unit.id}\n".encode())

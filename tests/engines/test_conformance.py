@@ -519,6 +519,29 @@ def test_of_many_workers_in_several_processes_each_unit_gets_to_exactly_one(
     assert Counter(call.id for call in calls) == Counter(unit.id for unit in units)
 
 
+def test_of_workers_that_are_killed_again_and_again_no_unit_is_lost(driver: Driver, tmp_path: Path) -> None:
+    short = policies(lease_seconds=SHORT_LEASE, most_attempts=99)
+    units = [job(f"job-{number}", b"nap") for number in range(120)]
+
+    async def act(processes: Processes) -> None:
+        async with open_engine(driver.address, short) as engine:
+            await engine.submit(units)
+            workers = [processes.start(slots=2) for _ in range(2)]
+            for seen in (10, 30, 50, 70):
+                await until(lambda seen=seen: len(processes.calls) > seen)
+                workers.pop(0).kill()
+                workers.append(processes.start(slots=2))
+            await empty(engine)
+
+    with Processes(driver.address, short, tmp_path) as processes:
+        asyncio.run(act(processes))
+        calls = processes.calls
+        done = processes.done
+
+    assert done == {unit.id for unit in units}
+    assert len(calls) > len(units)  # some were in the hands of those that were killed
+
+
 def test_what_was_accepted_outlives_a_kill_of_who_submitted_it(driver: Driver, tmp_path: Path) -> None:
     calls = Calls()
 

@@ -254,6 +254,32 @@ def test_one_more_process_that_opens_the_file_takes_nothing_from_those_that_work
     assert other.depth(Kind.JOB) == Depth(pending=0, leased=2)
 
 
+def test_a_second_engine_of_a_process_leaves_the_locks_of_the_first_alone(machine: Machine) -> None:
+    first, second = machine.file(), machine.file()
+    program = """
+import sys
+from pathlib import Path
+from remote_worker.engines.engine import Kind, Unit
+from remote_worker.engines.local_file import UnitsFile
+file = UnitsFile(Path(sys.argv[1]))
+file.open()
+file.submit([[Unit(id="another", kind=Kind.JOB, body=b"")]], lambda kind: 9)
+file.close()
+"""
+    submit(first, job("one"))
+
+    subprocess.run(
+        [sys.executable, "-c", program, machine.path],
+        env={**os.environ, "PYTHONPATH": str(TESTS.parent / "src")},
+        check=True,
+    )
+
+    # Who believes to be the last one takes the journal along.
+    assert machine.path.with_name("units-wal").exists()
+    submit(second, job("two"))
+    assert [taken.unit.id for taken in take(first, 9)] == ["one", "another", "two"]
+
+
 def test_places_are_counted_over_processes_and_over_a_new_start(machine: Machine) -> None:
     first, second = machine.file(), machine.file()
     submit(first, job("one"), places=2)
@@ -348,13 +374,40 @@ def test_many_who_submit_at_once_are_each_told_of_their_own_units(tmp_path: Path
     assert (depth.pending, depth.leased) == (50, 0)
 
 
-def test_a_kind_without_a_policy_is_an_error_for_who_submits_it_and_no_wait(tmp_path: Path) -> None:
-    async def act() -> None:
+def test_a_kind_without_a_policy_is_an_error_for_who_submits_it_and_nothing_more(tmp_path: Path) -> None:
+    async def act() -> int:
         async with LocalEngine(tmp_path / "units", {Kind.JOB: POLICY}) as engine:
-            await engine.submit([Unit(id="one", kind=Kind.SHARD, body=b""), job("one")])
+            with pytest.raises(KeyError):
+                await engine.submit([job("one"), Unit(id="one", kind=Kind.SHARD, body=b"")])
+            return await engine.submit([job("one")])
 
-    with pytest.raises(KeyError):
-        asyncio.run(act())
+    assert asyncio.run(act()) == 1
+
+
+def test_one_cancelled_at_any_moment_keeps_no_unit(tmp_path: Path) -> None:
+    done = []
+
+    async def handle(unit: Unit, lease: Lease) -> None:
+        done.append(unit.id)
+
+    async def hang(unit: Unit, lease: Lease) -> None:
+        await asyncio.Event().wait()
+
+    async def act() -> None:
+        async with LocalEngine(tmp_path / "units", policies(most_attempts=99)) as engine:
+            await engine.submit([job("one"), job("two")])
+            for moments in range(20):
+                work = asyncio.create_task(engine.work(Kind.JOB, hang, slots=2, stop=asyncio.Event()))
+                for _ in range(moments):
+                    await asyncio.sleep(0)
+                work.cancel()
+                await asyncio.wait([work])
+            async with working(engine, handle):
+                await until(lambda: len(done) == 2, seconds=20)  # well before a lease would have run out
+
+    asyncio.run(act())
+
+    assert sorted(done) == ["one", "two"]
 
 
 def test_one_who_gives_up_while_submitting_holds_up_nobody(tmp_path: Path) -> None:
