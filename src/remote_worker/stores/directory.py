@@ -276,7 +276,7 @@ def _written(folder: int, data: bytes) -> Iterator[str]:
             view = memoryview(data)
             while view:
                 view = view[file.write(view) :]
-            # The kernel's own stamp stands still for milliseconds: two puts would be one version.
+            # Before Linux 6.13 its own stamp stands still for milliseconds: two puts would be one version.
             now = time.time_ns()
             os.utime(descriptor, ns=(now, now))
             # Else a name could outlive a loss of power and its bytes not: an object that is cut short.
