@@ -21,6 +21,7 @@ from remote_worker.fetch.door import Door
 from remote_worker.service.previews import Previews
 from remote_worker.settings import Settings, read
 from remote_worker.web.app import create_app
+from remote_worker.web.replay import Replay
 from remote_worker.web.server import Server
 
 Spot = tuple[str, int]
@@ -138,7 +139,9 @@ def running_worker(dial_map: Mapping[Spot, Spot], **environment: object) -> Iter
 
                 server = Server(app, settings.web, note)
                 stops.append(lambda: loop.call_soon_threadsafe(server.stop))
-                await server.serve()
+                replay = Replay(app, app.gate, settings.limits)
+                async with whole.jobs.served(replay):
+                    await server.serve()
 
     def work() -> None:
         try:

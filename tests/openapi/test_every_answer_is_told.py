@@ -157,6 +157,7 @@ def signed(operation: str) -> str:
 
 
 DIGEST = hmac.new(b"test", PICTURE.encode(), hashlib.sha1).hexdigest()
+NOBODYS = 40 * "0"
 PROXY = "/links/proxy/{signature}/{expiry}/{operation}/{url}"
 IMAGE = f"/links/image?url={PICTURE}"
 ASKED = [
@@ -181,6 +182,11 @@ ASKED = [
     ("GET", "/images/preset/{name}", "/images/preset/none", 404),
     ("GET", "/images/distance", "/images/distance?a=0000000000000000&b=00000000000000ff", 200),
     ("GET", "/images/distance", "/images/distance?a=0", 400),
+    ("GET", "/jobs", "/jobs", 200),
+    ("GET", "/jobs/{id}", f"/jobs/{NOBODYS}", 404),
+    ("GET", "/jobs/{id}", f"/jobs/{NOBODYS}?wait=x", 400),
+    ("DELETE", "/jobs/{id}", f"/jobs/{NOBODYS}", 404),
+    ("GET", "/jobs/{id}/result", f"/jobs/{NOBODYS}/result", 404),
     ("GET", "/stats", "/stats", 200),
     ("GET", "/text/render_markdown", "/text/render_markdown", 200),
     ("GET", "/links/preview", f"/links/preview?url={PAGE}", 200),
@@ -229,6 +235,46 @@ def test_a_request_without_a_body_is_answered_as_told(
 
     assert answer.status == status, answer.body
     assert problems(document, method, path, answer) == []
+
+
+@pytest.mark.parametrize("name", ["all-avatars.jpg", "gps-exif.jpg"])
+@pytest.mark.parametrize("accept", ["*/*", "image/*", "application/problem+json"])
+@pytest.mark.parametrize("target", ["/images/fit/100x60", "/images/fit/0"])
+def test_a_job_is_answered_as_told(
+    target: str, accept: str, name: str, worker: Worker, document: dict[str, Any]
+) -> None:
+    body = form((CORPUS / "jpeg" / name).read_bytes())
+    submitted = send(worker, post(f"/jobs?request={quote(target)}", body, f"Accept: {accept}"))
+    over = worker.ask("GET", f"{submitted.headers['location']}?wait=10")
+    assert over.json["result"]
+    recorded = worker.ask("GET", over.json["result"])
+    forgotten = worker.ask("DELETE", submitted.headers["location"])
+
+    assert (submitted.status, over.status, forgotten.status) == (202, 200, 200)
+    assert recorded.status == over.json["result_status"] == (400 if target.endswith("/0") else 200)
+    assert problems(document, "POST", "/jobs", submitted) == []
+    assert problems(document, "GET", "/jobs/{id}", over) == []
+    assert problems(document, "GET", "/jobs/{id}/result", recorded) == []
+    assert problems(document, "DELETE", "/jobs/{id}", forgotten) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 400),
+        ("?request=/stats", 400),
+        ("?request=/none", 404),
+        ("?request=/images/info&method=PUT", 405),
+        ("?request=/images/info&callback=https://example.org/", 404),
+    ],
+)
+def test_a_job_that_is_not_taken_is_answered_as_told(
+    query: str, status: int, worker: Worker, document: dict[str, Any]
+) -> None:
+    refused = send(worker, post(f"/jobs{query}", form(b"x")))
+
+    assert refused.status == status
+    assert problems(document, "POST", "/jobs", refused) == []
 
 
 SENT = [

@@ -3,7 +3,7 @@
 from ...contract.failures import FailureCode
 from ...jobs.job import State
 from ..jobs import LONGEST_IDEMPOTENCY_KEY, LONGEST_WAIT_SECONDS
-from ..targets import LONGEST_TARGET, METHODS
+from ..targets import METHODS
 from .failures import CHECKED, PREVIEWING, SENT_JSON, UPLOADING, URL
 from .images import ANY_PICTURE, UPLOAD
 from .operation import JSON, NDJSON, Answer, Group, Operation, Parameter, Schema
@@ -63,7 +63,7 @@ OPERATIONS = (
                 "request",
                 "Path and query of the request, percent-encoded: pictures, presets, facts, previews, "
                 "`/links/image` or Markdown.",
-                text(pattern='^/(?!/)[!"$-~]*$', maxLength=LONGEST_TARGET),
+                text(pattern='^/(?!/)[!"$-~]*$'),
                 required=True,
                 example="/images/fit/800?format=webp",
             ),
