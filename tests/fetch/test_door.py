@@ -21,7 +21,7 @@ from fetch.origin import Exchange, Origin, answer, page, redirect
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.links import Fetched, FetchFailed, Purpose, Resolved, Want
-from remote_worker.fetch.door import Door, DoorFailed
+from remote_worker.fetch.door import Door, DoorFailed, next_pause
 from remote_worker.fetch.messages import Hello
 from remote_worker.fetch.policy import Listener
 from remote_worker.fetch.settings import FetchSettings, Nameserver, Opening
@@ -313,6 +313,68 @@ def test_a_process_that_somebody_killed_is_replaced_and_asked_again() -> None:
             (await get(door, want("/?again"))).body.close()
 
         through(origin, test)
+
+
+@pytest.mark.parametrize(
+    ("former", "lived_seconds", "pause"),
+    [
+        (0.0, 1.0, 0.0),
+        (0.0, 0.99, 0.1),
+        (0.1, 0.5, 0.2),
+        (3.2, 0.0, 6.4),
+        (6.4, 0.0, 10.0),
+        (10.0, 0.0, 10.0),
+        (10.0, 1.0, 0.0),
+    ],
+)
+def test_starts_are_put_off_while_processes_do_not_live_for_a_moment(
+    former: float, lived_seconds: float, pause: float
+) -> None:
+    assert next_pause(former, lived_seconds) == pause
+
+
+def pauses(caplog: pytest.LogCaptureFixture) -> list[tuple[str, float]]:
+    """What the log says of losses and failed starts, with the pause after each."""
+    found = [record for record in caplog.records if record.msg in ("fetcher_lost", "fetcher_failed")]
+    return [(str(record.msg), record.__dict__["fields"]["pause"]) for record in found]
+
+
+def test_a_process_that_has_worked_is_replaced_at_once_and_others_less_and_less_soon(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+
+    async def run() -> None:
+        async with Door(FetchSettings(), clock=lambda: now[0]) as door:
+            for lived in (0.5, 0.5, 1.0, 0.5):
+                now[0] += lived
+                os.kill(door.pid, signal.SIGKILL)
+                await until(lambda: not door.pid)
+                await until(lambda: bool(door.pid))
+
+    asyncio.run(run())
+
+    assert pauses(caplog) == [("fetcher_lost", pause) for pause in (0.1, 0.2, 0.0, 0.1)]
+
+
+def test_a_process_that_does_not_come_up_is_started_again_less_and_less_soon(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    authorities = tmp_path / "authorities.pem"
+    Authority().write(authorities)
+
+    async def run() -> None:
+        settings = FetchSettings(egress_ca_file=str(authorities))
+        async with Door(settings, clock=lambda: 0.0) as door:
+            authorities.rename(tmp_path / "away")
+            os.kill(door.pid, signal.SIGKILL)
+            await until(lambda: len(pauses(caplog)) >= 3)
+            (tmp_path / "away").rename(authorities)
+            await until(lambda: bool(door.pid))
+
+    asyncio.run(run())
+
+    assert pauses(caplog)[:3] == [("fetcher_lost", 0.1), ("fetcher_failed", 0.2), ("fetcher_failed", 0.4)]
 
 
 def test_a_fresh_process_takes_over_and_the_former_finishes_what_it_has_in_hand() -> None:

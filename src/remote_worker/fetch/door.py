@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Self
 
 from .. import telemetry, tracing
@@ -24,8 +24,10 @@ __all__ = ["Door", "DoorFailed"]
 _START_SECONDS = 30.0
 _PATIENCE_SECONDS = 3.0
 """For a process that is being replaced."""
+_SETTLED_SECONDS = 1.0
+"""Who lived so long has worked, and is replaced at once: that costs a third of a core in starts at most."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 10.0
-"""Between two starts; it doubles while the process does not live as long as the longest."""
+"""Before the next start of one that was lost before, or did not come up; it doubles each time."""
 _CHECK_SECONDS = 2.0
 _ENDED_BY_TIME = (FailureCode.TIMEOUT, FailureCode.RATE_LIMITED)
 
@@ -43,13 +45,15 @@ class Door:
         is_sealed: bool = True,
         dial_map: Mapping[Endpoint, Endpoint] | None = None,
         entry: Sequence[str] = ENTRY,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`dial_map` and `entry` are for tests."""
+        """`dial_map`, `entry` and `clock`, which says how long a process has lived, are for tests."""
         self.via = secrets.token_hex(8)
         self._settings = settings
         self._is_sealed = is_sealed
         self._dial_map = dial_map or {}
         self._entry = entry
+        self._clock = clock
         self._own: list[Listener] = []
         self._policy = Policy(settings)
         self._shared: dict[Want, Shared] = {}
@@ -58,8 +62,8 @@ class Door:
         """Those that still owe answers."""
         self._starting = asyncio.Lock()
         self._replacing: asyncio.Task[None] | None = None
-        self._started_at = 0.0
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._ready_at = 0.0
+        self._pause = 0.0
 
     async def __aenter__(self) -> Self:
         await self._start()
@@ -237,7 +241,7 @@ class Door:
             process.listens(listener)
         process.on_loss = lambda reason: self._lost(process, reason)
         former, self._process = self._process, process
-        self._started_at = time.monotonic()
+        self._ready_at = self._clock()
         telemetry.emit(Event.FETCHER_READY, pid=process.pid)
         self._former = [one for one in self._former if one.alive]
         if former is not None:
@@ -249,25 +253,35 @@ class Door:
         return [*present, *self._former]
 
     def _lost(self, process: FetchProcess, reason: str) -> None:
-        telemetry.emit(Event.FETCHER_LOST, level=logging.WARNING, reason=reason)
+        pause = 0.0
+        if process is self._process:
+            pause = self._pause = next_pause(self._pause, self._clock() - self._ready_at)
+        telemetry.emit(Event.FETCHER_LOST, level=logging.WARNING, reason=reason, pause=pause)
         if process is self._process:
             self._process = None
             if self._replacing is None or self._replacing.done():
                 self._replacing = asyncio.create_task(self._replace())
 
     async def _replace(self) -> None:
-        if time.monotonic() - self._started_at > _LONGEST_PAUSE_SECONDS:
-            self._pause = _FIRST_PAUSE_SECONDS
         while self._process is None:
             await asyncio.sleep(self._pause)
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
             try:
                 async with self._starting:
                     # A renewal may have been quicker.
                     if self._process is None:
                         await self._start()
             except DoorFailed as failed:
-                telemetry.emit(Event.FETCHER_FAILED, level=logging.ERROR, reason=str(failed))
+                self._pause = next_pause(self._pause, 0.0)
+                telemetry.emit(
+                    Event.FETCHER_FAILED, level=logging.ERROR, reason=str(failed), pause=self._pause
+                )
+
+
+def next_pause(former: float, lived_seconds: float) -> float:
+    """How long to wait before the next start, when the former one waited so long and came to live so long."""
+    if lived_seconds >= _SETTLED_SECONDS:
+        return 0.0
+    return min(max(2 * former, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
 
 
 def _unasked(target: url.Target, refused: WorkFailed) -> Hop:
