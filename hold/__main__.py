@@ -13,6 +13,7 @@ from benchmarks.servers import PROJECT
 from remote_worker.cli.progress import followed
 
 from . import (
+    bulk,
     fairness,
     faults,
     front,
@@ -45,6 +46,7 @@ POINTS: Mapping[str, Measure] = {
     "limits": limits.measure,
     "seal": seal.measure,
     "supply": supply.measure,
+    "bulk": bulk.measure,
 }
 """Each point by its name, in the order of the page."""
 

@@ -71,7 +71,7 @@ ERRORS_HEAD = """# Errors
 Every failure is JSON with `message`, `status` (`"error"`), `success` (`false`), `code` and `request_id`.
 Compare the code; the message is for people. With `Accept: application/problem+json` the same failure comes
 as RFC 9457: `type` is `urn:remote-worker:error:<code>`, with `title`, `status`, `detail`, `instance`, `code`
-and `request_id`. 429 and 503 come with `Retry-After`. What is past which limit: [limits.md](limits.md).
+and `request_id`. 409, 429 and 503 come with `Retry-After`. What is past which limit: [limits.md](limits.md).
 
 A failure of a URL or of a fetch says in a word or a few what was the matter, such as the rule that refused
 an address: at the end of the message in brackets, and alone as `detail` (as `reason` in the RFC's form).

@@ -17,7 +17,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from scripts import make_bulk_sample
+from benchmarks import bulk_sample
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ROOT / "benchmarks"
@@ -102,7 +102,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/plots", description=__doc__)
     parser.add_argument("--check", action="store_true", help="say which pictures are stale, and change none")
     check = parser.parse_args().check
-    pictures = {**drawn(), "bulk-report": make_bulk_sample.drawn()}
+    pictures = {**drawn(), "bulk-report": bulk_sample.drawn()}
     stale = {name: text for name, text in pictures.items() if _kept(name) != text}
     for name, text in stale.items():
         if check:
@@ -312,10 +312,89 @@ def _links(tables: Mapping[str, list[Row]]) -> tuple[Figure, str]:
     return figure, told
 
 
+def _scale(tables: Mapping[str, list[Row]]) -> tuple[Figure, str]:
+    rows = tables["Time to finish"]
+    workers = [number(row["workers"]) for row in rows]
+    worlds = list(rows[0])[2:5]
+    colors = dict(zip(worlds, (ORANGE, PURPLE, BLUE), strict=True))
+    figure = Figure(figsize=(8.4, 6.2), layout=_layout())
+    ((hours, shares), (requests, costs)) = figure.subplots(2, 2)
+    hours.plot(
+        workers,
+        [number(row["ideal"]) for row in rows],
+        color=GREY.light,
+        linestyle=(0, (4, 3)),
+        label="ideal",
+    )
+    for name, color in colors.items():
+        hours.plot(
+            workers,
+            [number(row[name]) for row in rows],
+            color=color.light,
+            marker="o",
+            markersize=3.5,
+            label=name,
+        )
+        share = [number(row[name].partition("(")[2]) for row in rows]
+        shares.plot(workers, share, color=color.light, marker="o", markersize=3.5, label=name)
+    for axes in (hours, shares):
+        axes.set_xscale("log")
+        axes.set_xticks(workers, [f"{count:.0f}" for count in workers])
+        axes.minorticks_off()
+        axes.set_xlabel("workers of four cores")
+        axes.grid(axis="y")
+    hours.set_yscale("log")
+    hours.set_yticks([1, 4, 12, 48, 168], ["1 h", "4 h", "12 h", "2 days", "1 week"])
+    hours.minorticks_off()
+    hours.set_title("Until fifty million items are done")
+    hours.legend(loc="lower left", fontsize=9)
+    shares.set_title("How busy children are")
+    shares.set_ylim(0, 108)
+    shares.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
+    limits = [row for row in tables["Requests"] if row["reached by"] != "never"][::-1]
+    for at, row in enumerate(limits):
+        requests.barh(at, number(row["reached by"]), color=SKY.light, height=0.6)
+        requests.text(number(row["reached by"]) * 1.15, at, row["reached by"], va="center", color=INK.light)
+    requests.set_yticks(range(len(limits)), [row["what"].replace(": ", ":\n") for row in limits])
+    requests.set_xscale("log")
+    requests.set_xlim(1, 300_000)
+    requests.set_xticks([1, 10, 100, 1000, 10_000], ["1", "10", "100", "1,000", "10,000"])
+    requests.minorticks_off()
+    requests.set_title("Workers that reach a limit")
+    money = tables["Cost of a million items"][::-1]
+    for at, row in enumerate(money):
+        machines = number(row["machines"])
+        costs.barh(at, machines, color=BLUE.light, height=0.6)
+        costs.barh(at, number(row["requests"]), left=machines, color=SKY.light, height=0.6)
+        costs.text(number(row["together"]) + 0.1, at, f"${row['together']}", va="center", color=INK.light)
+    costs.set_yticks(range(len(money)), [row["machine"].replace(", ", ",\n") for row in money])
+    costs.set_xlim(0, 9)
+    costs.set_title("Dollars for a million items")
+    costs.legend(
+        [matplotlib.patches.Patch(color=color.light) for color in (BLUE, SKY)],
+        ["machines", "store requests"],
+        loc="upper center",
+        bbox_to_anchor=(0.4, -0.08),
+        ncols=2,
+        handlelength=1,
+    )
+    for axes in (requests, costs):
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x")
+    first, last = rows[0], rows[-1]
+    told = (
+        f"One worker takes {first[worlds[-1]].split()[0]} hours, {last['workers']} take "
+        f"{last[worlds[-1]].split()[0]} where the store has no limit in the way, and "
+        f"{last[worlds[0]].split()[0]} where all is below one prefix."
+    )
+    return figure, told
+
+
 PLOTS: Mapping[str, Plot] = {
     "side_by_side": Plot("Requests answered beside a node server with sharp", _side_by_side),
     "floor": Plot("What the CPU time of a request goes into", _floor),
     "scaling": Plot("Requests over cores, and CPU time over megapixels", _scaling),
+    "scale": Plot("Fifty million items, simulated", _scale),
     "links": Plot("Previews and posts a second, and their CPU time", _links),
 }
 

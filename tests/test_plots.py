@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts import make_bulk_sample, make_plots
+from benchmarks import bulk_sample
+from scripts import make_plots
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "speed.md").read_text()
+PAGE = "".join((ROOT / "docs" / name).read_text() for name in ("speed.md", "scale.md"))
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -99,4 +100,4 @@ def test_what_begins_with_no_number_is_refused() -> None:
 def test_the_sample_of_a_bulk_report_is_as_it_is_drawn_now() -> None:
     kept = (make_plots.PICTURES / "bulk-report.svg").read_text()
 
-    assert kept == make_bulk_sample.drawn(), "docs/pictures/bulk-report.svg is stale: run scripts/plots"
+    assert kept == bulk_sample.drawn(), "docs/pictures/bulk-report.svg is stale: run scripts/plots"

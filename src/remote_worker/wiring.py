@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Self
 
@@ -65,14 +65,17 @@ async def open_images(settings: Settings) -> AsyncIterator[Images]:
             yield Images(pool, _check(door, pool, settings))
 
 
-def bench(images: Images, lanes: Lanes, settings: Settings) -> Bench:
-    """What bulk work is done with."""
-    return Bench(
-        images=images,
-        lanes=lanes,
-        input_bytes=settings.limits.input_bytes,
-        work_seconds=max(settings.web.work_seconds, settings.limits.decode_seconds),
-    )
+@contextlib.contextmanager
+def bench(images: Images, settings: Settings) -> Iterator[Bench]:
+    """What all bulk work of a process is done with."""
+    limits = settings.limits
+    with Lanes(settings.pool.children, settings.pool.children * limits.input_bytes) as lanes:
+        yield Bench(
+            images=images,
+            lanes=lanes,
+            input_bytes=limits.input_bytes,
+            work_seconds=max(settings.web.work_seconds, limits.decode_seconds),
+        )
 
 
 def open_door(settings: Settings) -> Door:

@@ -1,6 +1,11 @@
 """How far a job is: counted from parts that are written by hand."""
 
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +177,32 @@ def test_a_code_from_a_part_does_not_reach_the_terminal_as_it_is(
 
     assert "\x1b" not in shown
     assert "\\x1b[31mred" in shown
+
+
+def test_in_a_terminal_the_bar_has_a_line_of_its_own(job: Written) -> None:
+    job.commit_all({"g": failed("g", "\x1b[31mred")})
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    command = [sys.executable, "-m", "remote_worker", "bulk", "status", job.address, "--watch"]
+
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as watching:
+        os.close(theirs)
+        shown = b"".join(iter(lambda: _read(ours), b"")).decode()
+    os.close(ours)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in shown.split("\r\n")]
+
+    assert watching.returncode == 1
+    assert lines[0] == "job1: /images/fit/800"
+    assert set(lines[1]) == {"━"}
+    assert lines[2] == "100.0% done, 7 of 7 items, 1 failed"
+    assert "\x1b[31m" not in shown
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""  # Nobody has its other end open any more.
 
 
 @pytest.mark.parametrize("address", ["nowhere", "{store}/jobs/other", "{store}/jobs/../x", "ftp://x/jobs/a"])

@@ -207,10 +207,9 @@ def test_what_others_publish_there_is_no_unit_and_does_no_harm(server: NatsServe
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     """With the users of docs/nats.md."""
-    _, _, rest = PAGE.read_text().partition('```text title="nats-server.conf: who may do what"\n')
-    users = (
-        rest.partition("```")[0].replace("$SERVE_PASSWORD", '"s3rv3@pass"').replace("$WORKER_PASSWORD", "w")
-    )
+    _, start, rest = PAGE.read_text().partition("\nauthorization {\n")
+    users = start + rest.partition("```")[0]
+    users = users.replace("$SERVE_PASSWORD", '"s3rv3@pass"').replace("$WORKER_PASSWORD", "w")
     with NatsServer(tmp_path_factory.mktemp("guarded"), config=users) as server:
         yield server
 
@@ -392,6 +391,18 @@ def test_a_stream_or_consumer_that_somebody_deletes_is_made_again(server: NatsSe
     asyncio.run(act())
 
     assert seen == ["before", "after"]
+
+
+def test_a_submission_makes_a_stream_again_that_somebody_deletes(server: NatsServer) -> None:
+    async def act() -> list[int]:
+        async with NatsEngine(server.url, policies()) as engine:
+            taken = [await engine.submit([job("one")])]
+            client = await nats.connect(server.url)
+            assert (await ask(client, f"STREAM.DELETE.{JOBS}"))["success"]
+            await client.close()
+            return [*taken, await engine.submit([job("one")])]
+
+    assert asyncio.run(act()) == [1, 1]
 
 
 def test_a_unit_that_ends_while_the_server_is_away_is_not_handed_out_again(server: NatsServer) -> None:

@@ -131,11 +131,12 @@ KEY, CAMO_KEY = "one key", "another key"
 NAME, RECORDS = "good.test", "records.example.org"
 
 
-def calls(origin: Origin, secure: Origin) -> dict[str, list[Call]]:
+def calls(origin: Origin, secure: Origin, hooks: Origin) -> dict[str, list[Call]]:
     """Calls of every route, by its path."""
     base = f"http://{NAME}:{origin.port}"
     picture = f"{base}/a.jpg"
     inner = f"http://bad.test:{origin.port}/a.jpg"
+    job = f"/jobs?request={quote(f'/links/preview?url={base}/2', safe='')}&callback="
     rest = f"4000000000/original/{base64.urlsafe_b64encode(picture.encode()).decode().rstrip('=')}"
     signature = hmac.new(KEY.encode(), rest.encode(), hashlib.sha256).hexdigest()
     digest = hmac.new(CAMO_KEY.encode(), picture.encode(), hashlib.sha1).hexdigest()
@@ -208,6 +209,9 @@ def calls(origin: Origin, secure: Origin) -> dict[str, list[Call]]:
         "/ens/{name}": [get("/ens/vitalik.eth")],
         "/jobs": [
             get("/jobs"),
+            Call(method="POST", target=f"{job}http://127.0.0.1:{hooks.port}/told", status=202),
+            Call(method="POST", target=job + base, status=400, code="bad_port"),
+            Call(method="POST", target=f"{job}http://127.0.0.1/", status=403, code="blocked_address"),
             *(
                 Call(method="POST", target=f"/jobs?request={quote(target, safe='')}", status=202)
                 for target in (
@@ -240,10 +244,11 @@ def test_whatever_is_asked_of_the_worker_only_the_process_that_fetches_dials(tmp
         Origin() as origin,
         Origin({"/": answer(page("Secure"))}, tls=authority.server(NAME)) as secure,
         Origin({"/check": answer(b'{"allow": true}', media_type="application/json")}) as checker,
+        Origin({"/told": answer(status="204 No Content")}) as hooks,
         canaries() as (canary, *_),
     ):
         behave(origin, canary)
-        routes = calls(origin, secure)
+        routes = calls(origin, secure, hooks)
         assert routes.keys() == paths()
 
         async def run() -> Watched:
@@ -268,6 +273,8 @@ def test_whatever_is_asked_of_the_worker_only_the_process_that_fetches_dials(tmp
                     "REMOTE_ENS_RPC_URL": f"http://127.0.0.1:{origin.port}/rpc",
                     "REMOTE_EXTERNAL_CHECK_URL": f"http://127.0.0.1:{checker.port}/check",
                     "REMOTE_EXTERNAL_CHECK_ALLOW": f"127.0.0.1/32:{checker.port}",
+                    "REMOTE_WEBHOOK_KEYS": 24 * "k",
+                    "REMOTE_WEBHOOK_ALLOW": f"127.0.0.1/32:{hooks.port}",
                     "REMOTE_SETTINGS_FILE": str(tmp_path / "worker.toml"),
                     "REMOTE_PROXY_KEYS": KEY,
                     "REMOTE_CAMO_KEY": CAMO_KEY,
@@ -285,6 +292,7 @@ def test_whatever_is_asked_of_the_worker_only_the_process_that_fetches_dials(tmp
                             told = call.ask(port)
                             assert told.status == call.status, (call, told.body[:500])
                             assert not call.code or told.json["code"] == call.code, call
+                        assert hooks.wait_until(lambda hooks: hooks.paths == ["/told"])
                     return seen
 
                 servers.append(names.nameserver.port)
@@ -295,7 +303,7 @@ def test_whatever_is_asked_of_the_worker_only_the_process_that_fetches_dials(tmp
         seen = asyncio.run(run())
 
         assert seen.status == 0
-        ports = {origin.port, secure.port, checker.port, *servers}
+        ports = {origin.port, secure.port, checker.port, hooks.port, *servers}
         by_fetcher = [one for one in seen.sent if one.by_fetcher]
         assert {one.call for one in by_fetcher} == {"connect"}
         # The C library may sort the addresses of `localhost`, once before the seal, by what leads there.

@@ -29,6 +29,7 @@ from remote_worker.jobs.job import Call, Caller, Job, Outcome
 from remote_worker.jobs.records import Records, new_id
 from remote_worker.jobs.settings import JobSettings
 from remote_worker.jobs.webhook import Teller, pause_seconds
+from remote_worker.settings import BadSettings, read
 from remote_worker.stores.opening import open_store
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -94,7 +95,7 @@ class World:
 
     def tell(self, id: str, teller: Teller | None = None, *, held: Held | None = None) -> None:
         """One attempt."""
-        unit = Unit(id=f"{id}.webhook", kind=Kind.WEBHOOK, body=id.encode())
+        unit = Unit(id="any.webhook", kind=Kind.WEBHOOK, body=id.encode())
         self.runner.run((teller or self.teller()).tell(unit, held or Held()))
 
     def pauses(self, id: str, teller: Teller | None = None) -> list[float]:
@@ -568,3 +569,15 @@ def test_the_samples_of_the_page_take_what_is_genuine_and_nothing_else(
     assert not is_genuine(SECRET, replace(sent, body=sent.body.replace(b"200", b"201")), 1000)
     assert not is_genuine(SECRET, replace(sent, headers={**sent.headers, "webhook-id": id}), 1000)
     assert not is_genuine(coded(32), sent, 1000)
+
+
+@pytest.mark.parametrize("keys", ["a" * 23, f"{'a' * 24},{'b' * 65}", coded(23)])
+def test_a_key_that_is_none_stops_the_start_and_is_not_shown(keys: str) -> None:
+    read({"REMOTE_WEBHOOK_KEYS": f"{'a' * 24},{'b' * 64},{coded(24)}"})
+
+    with pytest.raises(BadSettings) as refused:
+        read({"REMOTE_WEBHOOK_KEYS": keys})
+
+    (problem,) = refused.value.problems
+    assert problem.startswith("REMOTE_WEBHOOK_KEYS must be keys of 24 to 64 bytes")
+    assert not any(key in problem for key in keys.split(","))

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from jobs.killed import Stepping, Steps
 from jobs.office import ALICE, Office, in_a_loop, office, shout, until
 
 from remote_worker import metrics
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.engines.engine import Again, Kind, Lease, Unit
 from remote_worker.jobs.job import Job, Outcome, State
-from remote_worker.jobs.records import MOST_RECORD_BYTES
+from remote_worker.jobs.records import MOST_RECORD_BYTES, Records
 from remote_worker.jobs.settings import MOST_ATTEMPTS, JobSettings
 from remote_worker.jobs.submitting import unit_of
+from remote_worker.jobs.working import commit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -392,3 +394,22 @@ def test_a_record_has_so_many_bytes_and_not_one_more(tmp_path: Path, more: int) 
             assert refused.value.code is FailureCode.INTERNAL
 
     asyncio.run(act())
+
+
+class Overtaken(Stepping):
+    """A store in which a job is forgotten at the very moment that its answer is put there."""
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
+        """Put it, too late."""
+        if key.endswith("/result"):
+            Records(self._store).forget(key.split("/")[1])
+        return super().put(key, data, if_absent=if_absent)
+
+
+@in_a_loop
+async def test_an_answer_that_comes_the_moment_its_job_is_forgotten_leaves_nothing(tmp_path: Path) -> None:
+    async with office(tmp_path) as place:
+        id = (await place.submit()).job.id
+        commit(Records(Overtaken(place.store, Steps(100))), id, Outcome(status=200, body=b"abc"))
+
+        assert place.kept() == []

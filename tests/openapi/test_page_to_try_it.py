@@ -159,7 +159,7 @@ def test_it_goes_by_the_keyboard_alone(url: str, page: Page) -> None:
 def test_what_is_looked_for_stays(url: str, page: Page) -> None:
     page.goto(url)
     page.wait_for_selector("html[data-ready]")
-    page.fill("#filter", "not_a_jpeg")
+    page.fill("#filter", "ens_failed")
 
     page.wait_for_function("document.getElementById('found').textContent")
     assert page.inner_text("#found").startswith("1 of ")

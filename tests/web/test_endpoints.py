@@ -229,7 +229,7 @@ def test_every_failure_has_its_status_and_the_error_shape(service: Service, code
     assert list(answer.json) == ["code", "message", "request_id", "status", "success"]
     assert (answer.json["code"], answer.json["status"], answer.json["success"]) == (code, "error", False)
     assert answer.json["request_id"] == answer.headers["x-request-id"]
-    assert ("retry-after" in answer.headers) is (answer.status in (429, 503))
+    assert ("retry-after" in answer.headers) is (answer.status in (409, 429, 503))
 
 
 @pytest.mark.parametrize(

@@ -208,12 +208,15 @@ def _doubts(shard: int) -> str:
     return f"doubts/{shard:05d}.json"
 
 
+_ALWAYS = {"key", "version", "size_bytes"}
+
+
 def _members(value: Item | Row) -> dict[str, Any]:
     """What is not as usual."""
     members: dict[str, Any] = {}
     for row in fields(value):
         member = getattr(value, row.name)
-        if isinstance(value, Item) or member:
+        if member or row.name in _ALWAYS:
             members[row.name] = member
     if isinstance(value, Row) and value.outputs:
         members["outputs"] = [asdict(made) for made in value.outputs]

@@ -8,19 +8,22 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
-LANES_PER_CHILD = 2
-"""One item is decoded while another is read or written."""
+LANES_PER_CHILD = 8
+"""Items are decoded while others are read and written, which takes longer than to decode a small one."""
 
 
 class Lanes:
     """Shared by the shards that a process has in hand; a context manager, which ends its threads."""
 
-    def __init__(self, children: int) -> None:
+    def __init__(self, children: int, most_bytes: int) -> None:
+        """`most_bytes` is the room for sources that are in memory, as much as one item may have or more."""
         self.count = LANES_PER_CHILD * children
         self.turns = asyncio.Semaphore(children)
         """To decode: whoever has one finds a child free, so that no deadline runs while it waits for one."""
         self._places = asyncio.Semaphore(self.count)
         self._threads = ThreadPoolExecutor(self.count, "bulk")
+        self._free_bytes = most_bytes
+        self._next_room, self._freed = asyncio.Lock(), asyncio.Event()
         self._beside = self._alone = 0
         self._one_alone = asyncio.Lock()
         self._nobody_alone, self._nobody_beside = asyncio.Event(), asyncio.Event()
@@ -44,6 +47,21 @@ class Lanes:
                 self._beside -= 1
                 if not self._beside:
                     self._nobody_beside.set()
+
+    @asynccontextmanager
+    async def room(self, size_bytes: int) -> AsyncIterator[None]:
+        """So much memory, as soon as it is free."""
+        # One waits at a time, so that large ones are not passed by small ones for ever.
+        async with self._next_room:
+            while self._free_bytes < size_bytes:
+                self._freed.clear()
+                await self._freed.wait()
+            self._free_bytes -= size_bytes
+        try:
+            yield
+        finally:
+            self._free_bytes += size_bytes
+            self._freed.set()
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:

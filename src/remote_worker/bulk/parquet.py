@@ -69,7 +69,8 @@ def write_parquet(folder: Folder, path: Path, *, rows_a_group: int = ROWS_A_GROU
 def _rows(standing: Standing) -> Iterator[Sequence[Any]]:
     row = standing.row
     item = (
-        row.key,
+        # Names of files need not be UTF-8, and Parquet takes nothing else.
+        row.key.encode("utf-8", "backslashreplace").decode(),
         row.version,
         row.code,
         row.detail,

@@ -146,13 +146,16 @@ class _Shard:
     async def _done(self, item: Item) -> Row:
         """What became of it. Raises StoreFailed and OSError."""
         began = time.perf_counter()
+        if item.size_bytes > self._bench.input_bytes:
+            return _failed(item, FailureCode.TOO_LARGE)
         try:
-            found = await self._lanes.thread(lambda: self._found(item), _close)
-            if isinstance(found, Row):
-                return found
-            with found:
-                async with self._lanes.turns:
-                    brought = await self._made(found)
+            async with self._lanes.room(item.size_bytes):
+                found = await self._lanes.thread(lambda: self._found(item), _close)
+                if isinstance(found, Row):
+                    return found
+                with found:
+                    async with self._lanes.turns:
+                        brought = await self._made(found)
             outputs = await self._lanes.thread(lambda: self._put(item, brought))
         except WorkFailed as failed:
             return _failed(item, failed.code, failed.detail, began)
@@ -173,11 +176,12 @@ class _Shard:
         if adopted is not None:
             return adopted
         try:
-            found = self._job.source.get(item.key, self._bench.input_bytes)
+            # No more than there is room for: what has more is another version.
+            found = self._job.source.get(item.key, item.size_bytes)
         except (NotThere, BadKey):
             return _failed(item, Trouble.SOURCE_GONE)
         except TooLarge:
-            return _failed(item, FailureCode.TOO_LARGE)
+            return _failed(item, Trouble.SOURCE_CHANGED)
         if found.meta.version != item.version:
             return _failed(item, Trouble.SOURCE_CHANGED)
         return Document.of(found.data)

@@ -114,12 +114,13 @@ def _live(watch: Watch, seconds: float) -> int:
 
 def _frame(now: Status) -> "RenderableType":
     from rich.console import Group  # noqa: PLC0415  as above
+    from rich.padding import Padding  # noqa: PLC0415  as above
     from rich.progress_bar import ProgressBar  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     head, *rest = lines(now)
     bar = ProgressBar(total=max(now.work, 1), completed=now.rows, width=60)
-    return Group(Text(head, style="bold"), bar, *map(Text, rest))
+    return Group(Text(head, style="bold"), Padding(bar, (0, 2)), *map(Text, rest))
 
 
 def lines(now: Status) -> Sequence[str]:

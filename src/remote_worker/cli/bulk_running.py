@@ -13,7 +13,6 @@ from pathlib import Path
 
 from .. import wiring, wiring_jobs
 from ..bulk.folder import Folder, NoSuchJob, opened
-from ..bulk.lanes import Lanes
 from ..bulk.plan import (
     MOST_SHARD_ITEMS,
     SHARD_ITEMS,
@@ -130,6 +129,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         async def locally(stop: asyncio.Event) -> None:
             now = await asyncio.to_thread(watch.look)
             shown.at(now.rows, now.work, now.codes)
+            if now.is_done:
+                return
             async with _bench(settings) as bench:
                 job = await asyncio.to_thread(Job.opened, folder, open_store)
                 await run_local(job, bench, stop=stop, tell=lambda row: shown.add(1, row.code))
@@ -178,8 +179,8 @@ async def _until_signalled(work: Callable[[asyncio.Event], Awaitable[None]]) -> 
 @asynccontextmanager
 async def _bench(settings: Settings) -> AsyncIterator[Bench]:
     async with wiring.open_images(settings) as images:
-        with Lanes(settings.pool.children) as lanes:
-            yield wiring.bench(images, lanes, settings)
+        with wiring.bench(images, settings) as bench:
+            yield bench
 
 
 def _go_on(folder: Folder, stopped: Stopped, how: str) -> int:

@@ -8,7 +8,6 @@ import signal
 from dataclasses import replace
 
 from .. import telemetry, wiring
-from ..bulk.lanes import Lanes
 from ..bulk.running import handler
 from ..settings import BadSettings, Settings
 from ..stores.opening import open_store
@@ -75,8 +74,7 @@ async def _open_and_work(settings: Settings, gate: Gate) -> None:
             tell=whole.tell,
         )
         stores = settings.jobs.bulk_stores
-        with Lanes(settings.pool.children) as lanes:
-            bench = wiring.bench(whole.uses.images, lanes, settings)
+        with wiring.bench(whole.uses.images, settings) as bench:
             shards = handler(stores, open_store, bench) if stores else None
             async with whole.jobs.worked_off(Replay(app, gate, settings.limits), shards) as crew:
 
