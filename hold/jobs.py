@@ -234,7 +234,7 @@ def _endings(seen: Seen, bound_seconds: float) -> Iterator[Row]:
     yield Row(
         case="from acceptance to answer",
         bar=f"at most {bound_seconds:g} s",
-        measured=f"p50 {percentile(took, 50):.2f} s, p99 {percentile(took, 99):.1f} s, longest {longest:.1f} s",
+        measured=f"p50 {percentile(took, 50):.2f}, p99 {percentile(took, 99):.1f}, longest {longest:.1f} s",
         holds=longest < bound_seconds,
     )
     wrong = Counter(

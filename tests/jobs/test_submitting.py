@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from jobs.office import ALICE, BOB, CALL, Refusing, fail, in_a_loop, office, shout, until
+from jobs.office import ALICE, BOB, CALL, Refusing, in_a_loop, office, shout, until
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.engines.engine import EngineFailed, Full, Kind
@@ -170,7 +170,7 @@ def test_past_the_last_place_a_job_is_refused_and_leaves_nothing(tmp_path: Path)
 @pytest.mark.parametrize("key", ["", "k"])
 async def test_a_place_that_is_lost_at_the_last_moment_is_refused_too(tmp_path: Path, key: str) -> None:
     async with office(tmp_path) as place:
-        late = Jobs(place.store, Refusing(Full(7)), place.settings, fail=fail, clock=place.clock)
+        late = Jobs(place.store, Refusing(Full(7)), place.settings, clock=place.clock)
         with pytest.raises(WorkFailed) as refused:
             await late.submit(CALL, b"picture", ALICE, idempotency_key=key)
         again = await place.submit(idempotency_key=key)
@@ -185,7 +185,7 @@ async def test_a_place_that_is_lost_at_the_last_moment_is_refused_too(tmp_path: 
 @in_a_loop
 async def test_two_processes_with_one_key_of_which_one_finds_no_place_lose_no_job(tmp_path: Path) -> None:
     async with office(tmp_path) as place:
-        late = Jobs(place.store, Refusing(Full(7)), place.settings, fail=fail, clock=place.clock)
+        late = Jobs(place.store, Refusing(Full(7)), place.settings, clock=place.clock)
         tries = await asyncio.gather(
             *(
                 jobs.submit(CALL, b"picture", ALICE, idempotency_key="k")
@@ -206,7 +206,7 @@ async def test_two_processes_with_one_key_of_which_one_finds_no_place_lose_no_jo
 async def test_a_job_is_accepted_while_the_engine_cannot_be_reached_for_a_moment(tmp_path: Path) -> None:
     async with office(tmp_path) as place:
         broken = Refusing(EngineFailed("gone"))
-        jobs = Jobs(place.store, broken, place.settings, fail=fail, clock=place.clock)
+        jobs = Jobs(place.store, broken, place.settings, clock=place.clock)
         id = (await jobs.submit(CALL, b"picture", ALICE)).job.id
         place.clock.now += 60
         await place.keeper().look()
