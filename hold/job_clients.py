@@ -98,6 +98,7 @@ class Plan:
     """The URL of a callback by a name, and how often it fails."""
     bound_seconds: float
     """How long callers wait for an answer after the last submission."""
+    fails: Sequence[int] = FAILS
 
 
 @contextmanager
@@ -135,7 +136,7 @@ class _Caller:
             if self._stop.is_set():
                 break
             name = f"{self._number}-{number}"
-            fails = self._choice.choice(FAILS)
+            fails = self._choice.choice(self._plan.fails)
             is_told = self._choice.random() < CALLBACK_SHARE
             submission = Submission(
                 question=self._choice.choices(self._plan.questions, shares)[0],

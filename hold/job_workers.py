@@ -16,6 +16,7 @@ from benchmarks.servers import PROJECT
 
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
+ENTRY = ("-m", "remote_worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class Worker:
         cores: frozenset[int],
         port: int = 0,
         works: bool = True,
+        entry: Sequence[str] = ENTRY,
     ) -> None:
         self.name = name
         self.port = port
@@ -50,7 +52,7 @@ class Worker:
         self.ends: list[End] = []
         self._works = works
         self._command = ["taskset", "-c", ",".join(map(str, sorted(cores)))]
-        self._command += [sys.executable, "-m", "remote_worker"]
+        self._command += [sys.executable, *entry]
         self._command += ["serve", "--port", str(port)] if port else ["worker"]
         own = {name: value for name, value in os.environ.items() if not name.startswith("REMOTE_")}
         self._environment = {**own, "PYTHONPATH": str(PROJECT / "src"), **settings}

@@ -21,10 +21,10 @@ from tests import nats_server
 
 from .chaos.load import pinned
 from .chaos.service import all_but
-from .job_clients import Book, Plan, Submission, calling
+from .job_clients import FAILS, Book, Plan, Submission, calling
 from .job_questions import PRESETS, Essence, learn, questions
 from .job_receiver import SECRET, Message, Receiver, receiving
-from .job_workers import End, Worker, working
+from .job_workers import ENTRY, End, Worker, working
 from .overload import percentile
 from .point import Given, Row
 
@@ -77,6 +77,7 @@ class Scene:
     workers: Sequence[Worker]
     steps: Sequence[Step]
     jobs: Path
+    pause_seconds: tuple[float, float] = PAUSE_SECONDS
     half_way: Callable[[], object] = lambda: None
     """Done once, in the middle."""
 
@@ -107,8 +108,11 @@ def measure(given: Given) -> Sequence[Row]:
     cores = all_but(given.load_core)
     rows: list[Row] = []
     with pinned(given.load_core):
-        for case, setting in (("one machine", on_one_machine), ("NATS", with_nats)):
-            if setting is with_nats and nats_server.BINARY is None:
+        for case, setting in (
+            (f"one machine, {CLIENTS} clients", on_one_machine),
+            ("NATS, as many", with_nats),
+        ):
+            if setting == with_nats and nats_server.BINARY is None:
                 print("NATS is left out: there is no nats-server")
                 continue
             with tempfile.TemporaryDirectory() as name, receiving() as receiver:
@@ -119,14 +123,16 @@ def measure(given: Given) -> Sequence[Row]:
 
 
 @contextmanager
-def on_one_machine(folder: Path, cores: frozenset[int], receiver: Receiver) -> Iterator[Scene]:
-    """`serve` and a `worker` on one folder, both of which do jobs."""
+def on_one_machine(
+    folder: Path, cores: frozenset[int], receiver: Receiver, *, entry: Sequence[str] = ENTRY, **more: str
+) -> Iterator[Scene]:
+    """`serve` and a `worker` on one folder, both of which do jobs; `more` are settings."""
     jobs = folder / "jobs"
-    settings = _settings(folder, receiver) | {"REMOTE_JOBS": str(jobs)}
+    settings = _settings(folder, receiver) | {"REMOTE_JOBS": str(jobs)} | more
     yield Scene(
         workers=[
-            Worker("serve", folder, settings, cores=cores, port=free_port()),
-            Worker("worker", folder, settings, cores=cores),
+            Worker("serve", folder, settings, cores=cores, port=free_port(), entry=entry),
+            Worker("worker", folder, settings, cores=cores, entry=entry),
         ],
         steps=ON_ONE_MACHINE,
         jobs=jobs,
@@ -167,6 +173,7 @@ def watch(
     seconds: float,
     bound_seconds: float = BOUND_SECONDS,
     telling_seconds: float = TELLING_SECONDS,
+    fails: Sequence[int] = FAILS,
 ) -> Seen:
     """Have clients submit while processes come and go, until all that was promised is there, or late."""
     asked = questions(receiver.origin)
@@ -174,7 +181,11 @@ def watch(
     with working(scene.workers):
         learnt = learn(scene.ports[0], asked)
         plan = Plan(
-            ports=scene.ports, questions=asked, callback=receiver.callback, bound_seconds=bound_seconds
+            ports=scene.ports,
+            questions=asked,
+            callback=receiver.callback,
+            bound_seconds=bound_seconds,
+            fails=fails,
         )
         with calling(plan, book, clients) as stop:
             _disturb(scene, seconds)
@@ -193,7 +204,7 @@ def _disturb(scene: Scene, seconds: float) -> None:
         which, how = scene.steps[number % len(scene.steps)]
         worker = scene.workers[which]
         worker.wait_until_ready()
-        time.sleep(choice.uniform(*PAUSE_SECONDS))
+        time.sleep(choice.uniform(*scene.pause_seconds))
         gone = time.monotonic() - began
         if gone > seconds and number >= len(scene.steps):
             return
@@ -224,7 +235,7 @@ def _endings(seen: Seen, bound_seconds: float) -> Iterator[Row]:
     accepted = seen.book.accepted
     over = [one for one in accepted if one.is_over]
     yield Row(
-        case=f"jobs that were accepted, of {CLIENTS if len(accepted) > CLIENTS else 'few'} clients",
+        case="jobs that were accepted",
         bar="each has its answer",
         measured=f"{len(over)} of {len(accepted)}{_listed(_kinds(over))}",
         holds=bool(accepted) and len(over) == len(accepted),

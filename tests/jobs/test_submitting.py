@@ -1,13 +1,14 @@
 """What callers of jobs can count on."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from jobs.office import ALICE, BOB, CALL, Refusing, in_a_loop, office, shout, until
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
-from remote_worker.engines.engine import EngineFailed, Full, Kind
+from remote_worker.engines.engine import EngineFailed, Full, Kind, Unit
 from remote_worker.jobs.job import Call, Caller, Job, Outcome, State
 from remote_worker.jobs.settings import JobSettings
 from remote_worker.jobs.submitting import Jobs
@@ -200,6 +201,30 @@ async def test_two_processes_with_one_key_of_which_one_finds_no_place_lose_no_jo
     assert all(found.code is FailureCode.BUSY for found in tries if isinstance(found, WorkFailed))
     assert accepted
     assert set(ends) <= {State.DONE, State.FAILED}
+
+
+@in_a_loop
+async def test_who_was_told_of_a_job_keeps_it_when_another_with_its_key_finds_no_place(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path) as place:
+        told: list[str] = []
+
+        class Late(Refusing):
+            async def submit(self, units: Sequence[Unit]) -> int:
+                told.append((await place.submit(idempotency_key="k")).job.id)
+                return await super().submit(units)
+
+        late = Jobs(place.store, Late(Full(7)), place.settings, clock=place.clock)
+        with pytest.raises(WorkFailed) as refused:
+            await late.submit(CALL, b"picture", ALICE, idempotency_key="k")
+        await place.work_off()
+        seen = await place.jobs.look(told[0], ALICE)
+        again = await place.submit(idempotency_key="k")
+
+    assert refused.value.code is FailureCode.BUSY
+    assert seen.state is State.DONE
+    assert (again.job.id, again.is_new) == (told[0], False)
 
 
 @in_a_loop

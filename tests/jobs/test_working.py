@@ -413,3 +413,38 @@ async def test_an_answer_that_comes_the_moment_its_job_is_forgotten_leaves_nothi
         commit(Records(Overtaken(place.store, Steps(100))), id, Outcome(status=200, body=b"abc"))
 
         assert place.kept() == []
+
+
+@in_a_loop
+async def test_a_job_that_is_accepted_a_moment_after_it_has_its_place_is_done(tmp_path: Path) -> None:
+    async with office(tmp_path) as place:
+        id = (await place.submit(b"abc")).job.id
+        job = place.records.job(id)
+        place.store.delete(f"jobs/{id}/job.json")
+
+        async def is_in_hand() -> bool:
+            return (await place.engine.depth(Kind.JOB)).leased == 1
+
+        async with place.working():
+            await until(is_in_hand)
+            assert place.records.write_job(job)
+            await until(lambda: place.is_idle(Kind.JOB))
+        outcome = await place.jobs.outcome(id, ALICE)
+
+    assert outcome.body == b"ABC"
+
+
+@in_a_loop
+async def test_a_job_whose_acceptance_does_not_come_keeps_its_place_for_who_comes_again(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path) as place:
+        unit = Unit(id=(await place.submit(b"abc")).job.id, kind=Kind.JOB, body=b"")
+        place.store.delete(f"jobs/{unit.id}/job.json")
+        worker = place.worker()
+        with pytest.raises(Again):
+            await worker.handle(unit, Held(), asyncio.Event())
+        place.store.delete(f"jobs/{unit.id}/body")
+        await worker.handle(unit, Held(), asyncio.Event())
+
+    assert place.performed == []
