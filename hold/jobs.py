@@ -91,6 +91,7 @@ class Scene:
 class Seen:
     """All that is known when it is over."""
 
+    clients: int
     book: Book
     learnt: Mapping[str, Essence]
     messages: Sequence[Message]
@@ -108,10 +109,7 @@ def measure(given: Given) -> Sequence[Row]:
     cores = all_but(given.load_core)
     rows: list[Row] = []
     with pinned(given.load_core):
-        for case, setting in (
-            (f"one machine, {CLIENTS} clients", on_one_machine),
-            ("NATS, as many", with_nats),
-        ):
+        for case, setting in (("one machine", on_one_machine), ("NATS", with_nats)):
             if setting == with_nats and nats_server.BINARY is None:
                 print("NATS is left out: there is no nats-server")
                 continue
@@ -192,7 +190,12 @@ def watch(
             stop()
         _wait_until_told(book, receiver, telling_seconds)
     return Seen(
-        book=book, learnt=learnt, messages=receiver.messages(), workers=scene.workers, jobs=scene.jobs
+        clients=clients,
+        book=book,
+        learnt=learnt,
+        messages=receiver.messages(),
+        workers=scene.workers,
+        jobs=scene.jobs,
     )
 
 
@@ -235,7 +238,7 @@ def _endings(seen: Seen, bound_seconds: float) -> Iterator[Row]:
     accepted = seen.book.accepted
     over = [one for one in accepted if one.is_over]
     yield Row(
-        case="jobs that were accepted",
+        case=f"jobs that were accepted, of {seen.clients} clients",
         bar="each has its answer",
         measured=f"{len(over)} of {len(accepted)}{_listed(_kinds(over))}",
         holds=bool(accepted) and len(over) == len(accepted),

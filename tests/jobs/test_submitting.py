@@ -204,7 +204,7 @@ async def test_two_processes_with_one_key_of_which_one_finds_no_place_lose_no_jo
 
 
 @in_a_loop
-async def test_who_was_told_of_a_job_keeps_it_when_another_with_its_key_finds_no_place(
+async def test_a_job_stays_when_another_submission_with_its_key_finds_no_place(
     tmp_path: Path,
 ) -> None:
     async with office(tmp_path) as place:

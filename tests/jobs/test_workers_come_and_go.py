@@ -1,4 +1,4 @@
-"""Clients submit jobs while the processes of one machine are killed and started again: scripts/hold, but small."""
+"""Clients submit jobs while processes are killed and started again: scripts/hold, but small."""
 
 import os
 from dataclasses import replace
@@ -20,7 +20,7 @@ sys.exit(main(sys.argv[1:]))
 """Runs the command line with leases that the test has time for."""
 
 
-def test_every_job_that_was_accepted_ends_in_its_answer_once_while_workers_come_and_go(
+def test_every_accepted_job_ends_in_its_answer_once_while_workers_come_and_go(
     tmp_path: Path,
 ) -> None:
     cores = frozenset(os.sched_getaffinity(0))
