@@ -27,7 +27,7 @@ def test_every_accepted_job_ends_in_its_answer_once_while_workers_come_and_go(
     with (
         receiving() as receiver,
         jobs.on_one_machine(
-            tmp_path, cores, receiver, entry=("-c", SHORT_LEASES), REMOTE_JOBS_QUEUE="15"
+            tmp_path, cores, receiver, entry=("-c", SHORT_LEASES), REMOTE_JOBS_QUEUE="8"
         ) as scene,
     ):
         steps = [(1, jobs.KILL), (0, jobs.KILL), (1, jobs.KILL), (0, jobs.TERM)]
