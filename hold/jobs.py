@@ -105,7 +105,7 @@ class Seen:
 
 
 def measure(given: Given) -> Sequence[Row]:
-    """Each scene with 200 clients for 75 seconds, and what was left of it."""
+    """Each scene with 200 clients for 75 seconds; the processes have all cores but the load's."""
     cores = all_but(given.load_core)
     rows: list[Row] = []
     with pinned(given.load_core):
