@@ -34,7 +34,7 @@ from remote_worker.service import asked
 from remote_worker.service.images import Images
 from remote_worker.service.presets import Presets
 from remote_worker.service.presets import read as read_presets
-from remote_worker.stores.opening import open_store
+from remote_worker.stores.opening import open_store, open_within
 from remote_worker.web.app import create_app
 from remote_worker.web.settings import WebSettings
 
@@ -334,7 +334,7 @@ def handed_over(bulk: Bulk, folder: Folder, queue: Path, allowed: Path, lost: in
                 # Known, and gone: as units that a broker has forgotten.
                 told = [Unit(id=f"{folder.id}.{n}.0", kind=Kind.SHARD, body=b"lost") for n in range(lost)]
                 await engine.submit(told)
-            do = handler([str(allowed)], open_store, bulk.bench)
+            do = handler([str(allowed)], open_within, bulk.bench)
             working = asyncio.create_task(engine.work(Kind.SHARD, do, slots=2, stop=stop))
             try:
                 await run_with_engine(
@@ -360,7 +360,7 @@ def test_workers_do_the_shards_that_an_engine_hands_out_and_lost_units_are_made_
     assert said == []
 
 
-@pytest.mark.parametrize("allowed", ["out", "in", "ou"])
+@pytest.mark.parametrize("allowed", ["out", "in", "ou", "ou/../in"])
 def test_a_worker_opens_no_store_but_those_that_it_may(bulk: Bulk, tmp_path: Path, allowed: str) -> None:
     folder = planned(put(tmp_path / "in", a_png=PNG), tmp_path / "out")
 

@@ -207,18 +207,24 @@ class _Handing:
         return Unit(id=id, kind=Kind.SHARD, body=json.dumps(told).encode())
 
 
-def handler(allowed: Sequence[str], open_store: Callable[[str], Store], bench: Bench) -> Handler:
+OpenWithin = Callable[[str, Sequence[str]], Store]
+"""Opens a store that is among others, or lies below one of them; raises ValueError for any other."""
+
+
+def handler(allowed: Sequence[str], open_within: OpenWithin, bench: Bench) -> Handler:
     """Does the shards that an engine hands out, in these stores and in what lies below them.
 
     A unit that names another store, or no job, is logged and dropped: `run` finds its shard undone.
     """
-    return _Doing(allowed, open_store, bench).do
+    return _Doing(allowed, open_within, bench).do
 
 
 class _Doing:
-    def __init__(self, allowed: Sequence[str], open_store: Callable[[str], Store], bench: Bench) -> None:
-        self._allowed = [open_store(url).url.rstrip("/") for url in allowed]
-        self._open_store = open_store
+    def __init__(self, allowed: Sequence[str], open_within: OpenWithin, bench: Bench) -> None:
+        for url in allowed:
+            open_within(url, allowed)  # One that is none is told at once, and not with the first shard.
+        self._allowed = allowed
+        self._open_within = open_within
         self._bench = bench
         self._jobs: dict[tuple[str, str], Job] = {}
 
@@ -247,10 +253,10 @@ class _Doing:
 
     def _open(self, url: str) -> Store:
         """The store. Raises NoSuchJob for one that is not allowed."""
-        opened = self._open_store(url)
-        if not any(f"{opened.url.rstrip('/')}/".startswith(f"{root}/") for root in self._allowed):
-            raise NoSuchJob(f"{opened.url} is not in REMOTE_BULK_STORES")
-        return opened
+        try:
+            return self._open_within(url, self._allowed)
+        except ValueError as bad:
+            raise NoSuchJob(f"{url} is not in REMOTE_BULK_STORES: {bad}") from bad
 
     def _refuse(self, unit: Unit, reason: str) -> None:
         telemetry.emit(Event.SHARD_REFUSED, level=logging.ERROR, shard=unit.id, reason=reason)
