@@ -12,6 +12,7 @@ from .. import telemetry
 from ..engines.engine import Again, Engine, EngineFailed, Full, Handler, Kind, Lease, Unit
 from ..stores.store import Store, StoreFailed
 from ..telemetry import Event
+from .checked import is_count
 from .folder import Folder, NoSuchJob
 from .shard import Bench, Job, Tell, run_shard
 from .status import all_shards
@@ -235,13 +236,15 @@ class _Doing:
             return
         try:
             told = json.loads(unit.body)
-            store, id, shard = told["store"], told["job"], int(told["shard"])
+            store, id, shard = told["store"], told["job"], told["shard"]
+            if not is_count(shard):
+                raise ValueError("a shard is a whole number")
             job = await asyncio.to_thread(self._job, str(store), str(id))
             await run_shard(job, shard, self._bench)
         except (StoreFailed, OSError) as failed:
             telemetry.emit(Event.SHARD_FAILED, level=logging.WARNING, shard=unit.id, reason=str(failed))
             raise Again(min(LONGEST_AGAIN_SECONDS, 2.0**lease.attempt)) from failed
-        except (ValueError, KeyError, TypeError, NoSuchJob, BadTask) as bad:
+        except (ValueError, KeyError, TypeError, RecursionError, NoSuchJob, BadTask) as bad:
             self._refuse(unit, str(bad))
 
     def _job(self, store: str, id: str) -> Job:

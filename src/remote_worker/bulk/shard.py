@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..contract.document import Document
@@ -18,6 +18,7 @@ from ..contract.limits import MIB
 from ..contract.messages import Task
 from ..service.images import Images
 from ..stores.store import BadKey, NotThere, Store, TooLarge
+from .checked import checked
 from .folder import Folder
 from .keys import INDEX, place
 from .lanes import Lanes
@@ -200,11 +201,11 @@ class _Shard:
         try:
             told = json.loads(self._folder.store.get(where + INDEX, MOST_INDEX_BYTES).data)
             outputs = tuple(
-                Made(name=name, key=where + file, size_bytes=size_bytes)
+                checked(Made, {"name": name, "key": where + file, "size_bytes": size_bytes})
                 for name, file, size_bytes in told["outputs"]
             )
-            return _made(item, outputs, told["facts"])
-        except (NotThere, TooLarge, ValueError, KeyError, TypeError):
+            return checked(Row, asdict(_made(item, outputs, told["facts"])) | {"outputs": outputs})
+        except (NotThere, TooLarge, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def _put(self, item: Item, brought: Brought) -> tuple[Made, ...]:

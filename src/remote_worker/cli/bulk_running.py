@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from .. import wiring, wiring_jobs
-from ..bulk.folder import Folder, NoSuchJob, opened
+from ..bulk.folder import MOST_SHARD_ITEMS, Folder, NoSuchJob, opened
 from ..bulk.plan import (
-    MOST_SHARD_ITEMS,
     SHARD_ITEMS,
     BadManifest,
     NothingThere,
+    TooManyShards,
     Wanted,
     freeze,
     keys_of,
@@ -99,7 +99,7 @@ def _told(do: Callable[[], int]) -> int:
     """Do it; what cannot be done is told in a line."""
     try:
         return do()
-    except (NoSuchJob, BadTask, BadStore, BadManifest, NothingThere) as wrong:
+    except (NoSuchJob, BadTask, BadStore, BadManifest, NothingThere, TooManyShards) as wrong:
         return _complain(str(wrong), CANNOT)
     except (StoreFailed, EngineFailed) as failed:
         return _complain(str(failed), NOT_FINISHED)
