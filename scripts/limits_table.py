@@ -1626,6 +1626,7 @@ NO_LIMITS = {
     "bulk.keys:LONGEST_QUOTED": "of a key in another key; a longer one stands there as its hash",
     "bulk.keys:LONGEST_QUOTED_PART": "of a key in another key; a longer one stands there as its hash",
     "bulk.keys:LONGEST_VERSION": "of a version in a key; a longer one stands there as its hash",
+    "jobs.submitting:MOST_ASKING": "threads; more wait for their turn",
     "bulk.checked:MOST_SHARDS": "what an operator may ask for on the command line",
     "bulk.folder:MOST_SHARD_ITEMS": "what an operator may ask for on the command line",
     "bulk.plan:MOST_KEY_CHARACTERS": "of an operator's own manifest",
