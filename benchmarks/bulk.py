@@ -180,7 +180,7 @@ def report(measured: Sequence[Compared], rounds: int) -> str:
     about = (
         f"{rounds} rounds of each kind, medians, in milliseconds for each item. Bare is what "
         "`remote-worker run fit` does with a folder: read, decode and make, write. Bulk is a planned job in "
-        f"shards of {SHARD_ITEMS}, from and to folders, with everything that makes it resumable: a version for each "
+        f"shards of {SHARD_ITEMS}, from and to folders, with all that makes it resumable: a version for each "
         "source, outputs on the disk before their names, a part for each shard. CPU is of the host process. "
         "Adopted is a second job with the same recipe, planned is a job's plan.\n\n"
     )

@@ -9,7 +9,6 @@ from ctypes.util import find_library
 from functools import cache
 from pathlib import Path
 
-import namespaces
 import pytest
 from PIL import Image
 from stores_served import Moto, serving_s3
@@ -44,6 +43,16 @@ def _php_with_curl() -> bool:
     return shutil.which("php") is not None and subprocess.run(asking, check=False).returncode == 0
 
 
+@cache
+def _may_make_namespaces() -> bool:
+    """This user may, and the kernel has bridges."""
+    ip, unshare = shutil.which("ip", path=SYSTEM_PATH), shutil.which("unshare")
+    if os.geteuid() != 0 or ip is None or unshare is None:
+        return False
+    tried = [unshare, "--net", "--mount", ip, "link", "add", "try", "type", "bridge"]
+    return subprocess.run(tried, capture_output=True, check=False).returncode == 0
+
+
 TOOLS: dict[str, Callable[[], object]] = {
     "needs_exiftool": lambda: shutil.which("exiftool"),
     "needs_imagemagick": find_imagemagick,
@@ -64,12 +73,12 @@ TOOLS: dict[str, Callable[[], object]] = {
     "needs_systemd": lambda: shutil.which("systemd-analyze"),
     "needs_helm": lambda: shutil.which("helm"),
     "needs_nats": lambda: shutil.which("nats-server", path=SYSTEM_PATH),
-    "needs_namespaces": namespaces.are_possible,
+    "needs_namespaces": _may_make_namespaces,
     "needs_strace": lambda: os.geteuid() == 0 and shutil.which("strace"),
 }
 
-NOT_PACKAGED = {"needs_helm"}
-"""Debian does not have these, so they are nowhere required."""
+NOT_REQUIRED = {"needs_helm", "needs_namespaces"}
+"""Debian does not have the one, and not every machine allows the other."""
 
 not_run: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -82,8 +91,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for marker in sorted(missing & {mark.name for mark in item.iter_markers()}):
             left_out[marker.removeprefix("needs_")] += 1
-            if not REQUIRED or marker in NOT_PACKAGED:
-                item.add_marker(pytest.mark.skip(reason=f"{marker}: the tool is not installed"))
+            if not REQUIRED or marker in NOT_REQUIRED:
+                item.add_marker(pytest.mark.skip(reason=f"{marker}: it is not there"))
     config.stash[not_run] = left_out
 
 
@@ -92,7 +101,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """A required tool that is missing is a failure that names itself."""
     if REQUIRED:
         for mark in item.iter_markers():
-            if mark.name in TOOLS.keys() - NOT_PACKAGED and not TOOLS[mark.name]():
+            if mark.name in TOOLS.keys() - NOT_REQUIRED and not TOOLS[mark.name]():
                 pytest.fail(f"{mark.name}: the tool is not installed; see scripts/install-test-tools")
 
 

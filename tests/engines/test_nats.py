@@ -207,10 +207,9 @@ def test_what_others_publish_there_is_no_unit_and_does_no_harm(server: NatsServe
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     """With the users of docs/nats.md."""
-    _, _, rest = PAGE.read_text().partition('```text title="nats-server.conf: who may do what"\n')
-    users = (
-        rest.partition("```")[0].replace("$SERVE_PASSWORD", '"s3rv3@pass"').replace("$WORKER_PASSWORD", "w")
-    )
+    _, start, rest = PAGE.read_text().partition("\nauthorization {\n")
+    users = start + rest.partition("```")[0]
+    users = users.replace("$SERVE_PASSWORD", '"s3rv3@pass"').replace("$WORKER_PASSWORD", "w")
     with NatsServer(tmp_path_factory.mktemp("guarded"), config=users) as server:
         yield server
 
