@@ -444,6 +444,20 @@ def test_the_command_line_plans_runs_and_tells(tmp_path: Path) -> None:
     assert codes(opened(address, open_store)) == {"a.png": "", "b.txt": "unsupported_format"}
 
 
+def test_the_address_of_an_engine_may_stand_where_no_list_of_processes_shows_it(tmp_path: Path) -> None:
+    folder = planned(put(tmp_path / "in", a_png=PNG), tmp_path / "out")
+    run = ("bulk", "run", folder.url, "--engine")
+    told = {"REMOTE_BULK_STORES": str(tmp_path), "REMOTE_ENGINE": "nats://u:hush@127.0.0.1?replicas=9"}
+
+    without, bad = cli(*run), cli(*run, **told)
+
+    assert (without.returncode, bad.returncode) == (2, 78)
+    assert "REMOTE_ENGINE" in without.stderr
+    assert "replicas is 1, 3 or 5" in bad.stderr
+    assert "hush" not in bad.stderr
+    assert folder.committed() == set()
+
+
 @pytest.mark.parametrize(
     ("recipe", "reason"),
     [
