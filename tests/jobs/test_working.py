@@ -413,3 +413,18 @@ async def test_an_answer_that_comes_the_moment_its_job_is_forgotten_leaves_nothi
         commit(Records(Overtaken(place.store, Steps(100))), id, Outcome(status=200, body=b"abc"))
 
         assert place.kept() == []
+
+
+@in_a_loop
+async def test_an_answer_that_is_larger_than_all_that_may_be_kept_is_a_failure(tmp_path: Path) -> None:
+    async with office(tmp_path, JobSettings(jobs_bytes=20)) as place:
+        ids = [(await place.submit(body)).job.id for body in (b"twenty bytes in all.", b"")]
+
+        async def answer(job: Job, body: bytes) -> Outcome:
+            return Outcome(status=200, body=body or b"one byte more, it is.")
+
+        await place.work_off(answer)
+        outcomes = [await place.jobs.outcome(id, ALICE) for id in ids]
+
+    assert [outcome.code for outcome in outcomes] == ["", "output_too_large"]
+    assert outcomes[0].body == b"twenty bytes in all."

@@ -156,7 +156,10 @@ class Worker:
             telemetry.emit(Event.JOB_DAMAGED, level=logging.ERROR, job=job.id, reason=repr(bad))
             return self._fail(job, WorkFailed(FailureCode.INTERNAL))
         try:
-            return await self._perform(job, body)
+            outcome = await self._perform(job, body)
+            if len(outcome.body) > self._settings.jobs_bytes:
+                raise WorkFailed(FailureCode.OUTPUT_TOO_LARGE)  # Nobody could ever read it again.
+            return outcome
         except WorkFailed as failed:
             return self._fail(job, failed)
         except Exception as bug:  # noqa: BLE001 - the job needs an answer, and the log has it
