@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import re
 import shlex
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from .. import wiring, wiring_jobs
+from .. import telemetry, wiring, wiring_jobs
 from ..bulk.folder import MOST_SHARD_ITEMS, Folder, NoSuchJob, opened
 from ..bulk.plan import (
     SHARD_ITEMS,
@@ -136,6 +137,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     folder = opened(options.job, open_store)
     watch = Watch(folder)
     with course(folder.plan().recipe) as shown:
+        # Here, standard error knows where a bar is, and puts lines above it.
+        telemetry.configure(sys.stderr, settings.telemetry.log_format, level=logging.WARNING)
 
         async def locally(stop: asyncio.Event) -> None:
             now = await asyncio.to_thread(watch.look)
@@ -167,6 +170,7 @@ def _run_shard(options: argparse.Namespace, settings: Settings) -> int:
     if options.index is None:
         return _complain(f"which shard? Give --index, or set {INDEX}", CANNOT)
     folder = opened(options.job, open_store)
+    telemetry.configure(form=settings.telemetry.log_format)
 
     async def work(stop: asyncio.Event) -> None:
         async with _bench(settings) as bench:
