@@ -11,7 +11,8 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..contract.document import Document
@@ -19,7 +20,8 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB
 from ..contract.messages import Task
 from ..service.images import Images
-from ..stores.store import BadKey, NotThere, Store, TooLarge
+from ..stores.store import BadKey, NotThere, Store, StoreFailed, TooLarge
+from .checked import checked
 from .folder import Folder
 from .keys import INDEX, place
 from .lanes import Lanes
@@ -31,6 +33,8 @@ MOST_DEATHS = 2
 MOST_INDEX_BYTES = 4 * MIB
 PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Before it is tried once more what failed for want of a child."""
+UNREAD_PAUSES_SECONDS = (0.5, 2.0)
+"""The same for a source that its store knows and did not give out; a bucket's client has tried for longer."""
 _PASSING = {FailureCode.BUSY, FailureCode.JAIL_UNAVAILABLE, FailureCode.CHECK_FAILED}
 
 Tell = Callable[[Row], None]
@@ -70,6 +74,10 @@ async def run_shard(job: Job, shard: int, bench: Bench, tell: Tell = lambda _: N
     then nothing is committed, and it may be done again. So it is when it is cancelled.
     """
     return await _Shard(job, shard, bench, tell).run()
+
+
+class _Unread(Exception):
+    """The store answers, and yet does not give this source out."""
 
 
 class _Shard:
@@ -158,7 +166,7 @@ class _Shard:
             return _failed(item, FailureCode.TOO_LARGE)
         try:
             async with self._lanes.room(item.size_bytes):
-                found = await self._lanes.thread(lambda: self._found(item), _close)
+                found = await self._read(item)
                 if isinstance(found, Row):
                     return found
                 with found:
@@ -176,6 +184,17 @@ class _Shard:
             milliseconds=_since(began),
         )
 
+    async def _read(self, item: Item) -> Row | Document:
+        """What `_found` tells; one source that cannot be read is a row, and no failure of its store."""
+        for pause in UNREAD_PAUSES_SECONDS:
+            with suppress(_Unread):
+                return await self._lanes.thread(lambda: self._found(item), _close)
+            await asyncio.sleep(pause)
+        try:
+            return await self._lanes.thread(lambda: self._found(item), _close)
+        except _Unread as unread:
+            return _failed(item, Trouble.SOURCE_UNREADABLE, str(unread))
+
     def _found(self, item: Item) -> Row | Document:
         """The row of what was made before, or of what cannot be read; else the source."""
         if not item.version:
@@ -190,6 +209,13 @@ class _Shard:
             return _failed(item, Trouble.SOURCE_GONE)
         except TooLarge:
             return _failed(item, Trouble.SOURCE_CHANGED)
+        except StoreFailed as failed:
+            now = self._job.source.head(item.key)
+            if now is None:
+                return _failed(item, Trouble.SOURCE_GONE)
+            if now.version != item.version:
+                return _failed(item, Trouble.SOURCE_CHANGED)
+            raise _Unread(str(failed)) from failed
         if found.meta.version != item.version:
             return _failed(item, Trouble.SOURCE_CHANGED)
         return Document.of(found.data)
@@ -208,11 +234,11 @@ class _Shard:
         try:
             told = json.loads(self._folder.store.get(where + INDEX, MOST_INDEX_BYTES).data)
             outputs = tuple(
-                Made(name=name, key=where + file, size_bytes=size_bytes)
+                checked(Made, {"name": name, "key": where + file, "size_bytes": size_bytes})
                 for name, file, size_bytes in told["outputs"]
             )
-            return _made(item, outputs, told["facts"])
-        except (NotThere, TooLarge, ValueError, KeyError, TypeError):
+            return checked(Row, asdict(_made(item, outputs, told["facts"])) | {"outputs": outputs})
+        except (NotThere, TooLarge, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def _put(self, item: Item, brought: Brought) -> tuple[Made, ...]:

@@ -45,14 +45,16 @@ class Directory:
     is certain after `settle()`. Folders are for their owner alone, and so are files.
     """
 
-    def __init__(self, root: Path, *, most_names: int = MOST_NAMES) -> None:
+    def __init__(self, root: Path, below: Sequence[str] = (), *, most_names: int = MOST_NAMES) -> None:
+        """`below` are folders to go into from there, where symbolic links are refused as they are in keys."""
         self._root = root.absolute()
+        self._below = tuple(below)
         self._most_names = most_names
 
     @property
     def url(self) -> str:
         """`file:///…`."""
-        return self._root.as_uri()
+        return self._root.joinpath(*self._below).as_uri()
 
     def get(self, key: str, most_bytes: int) -> Found:
         """Raises StoreFailed where somebody writes into the file at the same time."""
@@ -119,7 +121,7 @@ class Directory:
                 folder.mkdir(mode=0o700, exist_ok=True)
         here = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for part in parts:
+            for part in (*self._below, *parts):
                 there = _step(here, part, make=make)
                 os.close(here)
                 here = there
@@ -138,7 +140,7 @@ class Directory:
                 if not stat.S_ISLNK(seen.st_mode):
                     return None
                 # The target is looked up by name, then walked to as every other key: by then it is no link.
-                root = self._root.resolve()
+                root = self._root.resolve().joinpath(*self._below)
                 target = Path(os.path.realpath(root.joinpath(*parts), strict=True))
                 if root not in target.parents:
                     return None
