@@ -118,7 +118,12 @@ def emit(
     _logger.handle(record)
 
 
-def configure(stream: "TextIO | Unhurried | None" = None, form: LogFormat = LogFormat.LOGFMT) -> None:
+def configure(
+    stream: "TextIO | Unhurried | None" = None,
+    form: LogFormat = LogFormat.LOGFMT,
+    *,
+    least: int = logging.INFO,
+) -> None:
     """Send every log line, those of libraries too, to this stream (standard error) in this form."""
     stream = stream or Unhurried(sys.stderr.fileno())
     is_terminal = stream.isatty() and "NO_COLOR" not in os.environ
@@ -134,7 +139,7 @@ def configure(stream: "TextIO | Unhurried | None" = None, form: LogFormat = LogF
     root.setLevel(logging.WARNING)
     # No line says these, and to find them out is half of what a record costs.
     logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
-    _logger.setLevel(logging.INFO)
+    _logger.setLevel(least)
 
 
 class Unhurried:
