@@ -415,6 +415,17 @@ def test_what_leads_to_no_item_is_told_in_a_line(tmp_path: Path, what: list[str]
     assert reason in told.stderr
 
 
+def test_an_engine_without_its_scheme_is_no_folder_and_told(tmp_path: Path) -> None:
+    source = put(tmp_path / "in", a_png=PNG)
+    address = cli("bulk", "plan", source, tmp_path / "out", "--recipe", "/images/info").stdout.strip()
+
+    told = cli("bulk", "run", address, "--engine", str(tmp_path / "nats.example:4222"))
+
+    assert told.returncode == 78
+    assert "nats://" in told.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+
+
 def test_a_store_that_fails_is_told_with_its_reason_while_it_is_tried_again(tmp_path: Path) -> None:
     source = put(tmp_path / "in", a_png=PNG)
     address = cli("bulk", "plan", source, tmp_path / "out", "--recipe", "/images/fit/8").stdout.strip()
