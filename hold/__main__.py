@@ -22,6 +22,7 @@ from . import (
     limits,
     links,
     mutation,
+    nats,
     overload,
     seal,
     shutdown,
@@ -45,6 +46,7 @@ POINTS: Mapping[str, Measure] = {
     "seal": seal.measure,
     "supply": supply.measure,
     "bulk": bulk.measure,
+    "nats": nats.measure,
 }
 """Each point by its name, in the order of the page."""
 

@@ -7,8 +7,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from remote_worker import wiring
@@ -17,7 +15,7 @@ from remote_worker.bulk.running import run_local, run_one
 from remote_worker.bulk.shard import Bench, Job
 from remote_worker.contract.document import Document
 from remote_worker.contract.messages import Reply, Task
-from remote_worker.pool.pool import Health, Pool
+from remote_worker.pool.pool import Pool
 from remote_worker.service.images import Images
 from remote_worker.settings import Settings, read
 from remote_worker.stores.opening import open_store
@@ -42,37 +40,22 @@ template.main(int(sys.argv[-1]))
 """
 
 
-class Poisonable:
-    """A pool that is the end of its process when it gets the one kind of picture."""
+class Poisonable(Pool):
+    """A pool whose children crash over the one kind of picture, and its process dies over the other."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    def check_room(self, caller: str) -> None:
-        """As the pool has it."""
-        self._pool.check_room(caller)
-
-    async def check(self) -> Health:
-        """As the pool has it."""
-        return await self._pool.check()
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.pool, settings.limits, entry=["-c", _CRASHING])
 
     async def decode(self, task: Task, document: Document, **named: Any) -> Reply:
         """The pool's reply."""
         end = max(0, document.size_bytes - len(POISON))
         if os.pread(document.fileno(), len(POISON), end) == POISON:
             os.kill(os.getpid(), signal.SIGKILL)
-        return await self._pool.decode(task, document, **named)
-
-
-@asynccontextmanager
-async def bad_pool(settings: Settings) -> AsyncIterator[Poisonable]:
-    """A pool with both kinds of misfortune."""
-    async with Pool(settings.pool, settings.limits, entry=["-c", _CRASHING]) as pool:
-        yield Poisonable(pool)
+        return await super().decode(task, document, **named)
 
 
 async def _work(address: str, *shard: str) -> None:
-    async with bad_pool(SETTINGS) as pool:
+    async with Poisonable(SETTINGS) as pool:
         with wiring.bench(Images(pool), SETTINGS) as bench:
             await _work_with(bench, address, *shard)
 

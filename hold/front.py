@@ -91,9 +91,9 @@ def _rows(alone: Seen, through: Seen) -> Sequence[Row]:
         ),
         Row(
             case="neither right nor refused honestly",
-            bar=f"at most the {HELD} that the killed worker held",
+            bar=f"at most {2 * HELD}: what the killed worker held, and took while it went",
             measured=told.strip(),
-            holds=odd <= HELD,
+            holds=odd <= 2 * HELD,
         ),
     ]
 

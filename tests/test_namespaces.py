@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from namespaces import FOLDER, IP, Namespaces
+
+from hold.namespaces import FOLDER, IP, Namespaces
 
 pytestmark = pytest.mark.needs_namespaces
 LISTEN = """

@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNTIME, DEVELOPMENT = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
 FUZZING = ROOT / "requirements-fuzz.lock"
 TELEMETRY = ROOT / "requirements-telemetry.lock"
-LOCKS = (RUNTIME, TELEMETRY, DEVELOPMENT, FUZZING)
+SCALE = ROOT / "requirements-scale.lock"
+LOCKS = (RUNTIME, TELEMETRY, SCALE, DEVELOPMENT, FUZZING)
 """Each holds the one before it."""
 
 

@@ -26,7 +26,8 @@ def test_with_nothing(): pass
 def suite(tmp_path: Path) -> Path:
     """A small suite under the project's own conftest."""
     (tmp_path / "tests").mkdir()
-    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
+    for name in ("conftest.py", "stores_served.py"):
+        shutil.copy(ROOT / "tests" / name, tmp_path / "tests")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "tests" / "test_some.py").write_text(TESTS)
     (tmp_path / "bin").mkdir()

@@ -123,7 +123,7 @@ def configure(
     stream: "TextIO | Unhurried | None" = None,
     form: LogFormat = LogFormat.LOGFMT,
     *,
-    least: int = logging.INFO,
+    level: int = logging.INFO,
 ) -> None:
     """Send every log line, those of libraries too, to this stream (standard error) in this form."""
     stream = stream or Unhurried(sys.stderr.fileno())
@@ -140,7 +140,7 @@ def configure(
     root.setLevel(logging.WARNING)
     # No line says these, and to find them out is half of what a record costs.
     logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
-    _logger.setLevel(least)
+    _logger.setLevel(level)
 
 
 class Unhurried:

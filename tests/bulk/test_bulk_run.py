@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import pytest
 from test_cli import cli
 from web.serving import small_uses
 
-from hold.bulk_worker import CRASH, POISON, SETTINGS, Poisonable, bad_pool
+from hold.bulk_worker import CRASH, POISON, SETTINGS, Poisonable
 from remote_worker import wiring
 from remote_worker.bulk.folder import Folder, opened
 from remote_worker.bulk.plan import Wanted, freeze, listed, named
@@ -64,15 +63,10 @@ class Bulk:
 @pytest.fixture(scope="module")
 def bulk() -> Iterator[Bulk]:
     with asyncio.Runner() as runner:
-        opened_pool = bad_pool(SETTINGS)
-        pool = runner.run(_entered(opened_pool))
+        pool = runner.run(Poisonable(SETTINGS).__aenter__())
         with wiring.bench(Images(pool), SETTINGS) as bench:
             yield Bulk(runner, pool, bench)
-        runner.run(opened_pool.__aexit__(None, None, None))
-
-
-async def _entered(opening: AbstractAsyncContextManager[Poisonable]) -> Poisonable:
-    return await opening.__aenter__()
+        runner.run(pool.__aexit__(None, None, None))
 
 
 def planned(
@@ -335,6 +329,21 @@ def test_a_picture_that_kills_its_worker_costs_only_itself_and_so_do_two(tmp_pat
     }
 
 
+def test_what_is_under_suspicion_waits_for_the_shards_beside_it(tmp_path: Path) -> None:
+    source = put(tmp_path / "in", **{f"{number:03d}_png": PNG + bytes(number) for number in range(120)})
+    (source / "000.png").write_bytes(PNG + POISON)
+    (source / "001.png").write_bytes(PNG + POISON)
+    folder = planned(source, tmp_path / "out", shard_items=60)
+
+    statuses = [worker(folder).wait() for _ in range(3)]
+    committed = folder.committed()
+    statuses += [worker(folder).wait() for _ in range(3)]
+
+    assert statuses == [-signal.SIGKILL] * 5 + [0]
+    assert committed == {1}  # The third worker knew which item it was to be careful with.
+    assert {key for key, code in codes(folder).items() if code} == {"000.png", "001.png"}
+
+
 def test_told_to_stop_it_lets_go_and_leaves_no_mark(bulk: Bulk, tmp_path: Path) -> None:
     folder = planned(put(tmp_path / "in", a_png=PNG), tmp_path / "out")
     stop = asyncio.Event()
@@ -455,6 +464,27 @@ def test_the_command_line_plans_runs_and_tells(tmp_path: Path) -> None:
     assert (first.returncode, second.returncode) == (1, 0)
     assert "unsupported_format" in first.stdout
     assert codes(opened(address, open_store)) == {"a.png": "", "b.txt": "unsupported_format"}
+
+
+@pytest.mark.parametrize("command", [["run"], ["run-shard", "--index", "0"]])
+def test_what_goes_wrong_on_the_way_is_logged_with_its_reason(tmp_path: Path, command: list[str]) -> None:
+    folder = planned(put(tmp_path / "in", a_png=PNG + CRASH), tmp_path / "out")
+    own = {"REMOTE_FORMATS": "png", "REMOTE_CHILDREN": "1", "PATH": os.environ["PATH"]}
+
+    told = subprocess.run(
+        [sys.executable, "-m", "hold.bad_command", "bulk", *command, folder.url],
+        cwd=ROOT,
+        env=own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    warnings = [line for line in told.stderr.splitlines() if " warning " in line]
+    assert len(warnings) == 1
+    assert "child_crashed signal=11" in warnings[0]
+    assert ("template_ready" in told.stderr) == (command[0] == "run-shard")
+    assert codes(folder) == {"a.png": "decoder_crashed"}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nats_server import NatsServer
-
+from hold.nats_server import NatsServer
 from remote_worker.engines.engine import Engine, Handler, Kind, Policies, Policy, Unit
 from remote_worker.engines.local import LocalEngine
 

@@ -180,6 +180,25 @@ def test_a_handler_that_fails_gets_the_unit_again_and_the_attempts_count(driver:
     assert calls.attempts == [(1, False), (2, False), (3, False)]
 
 
+def test_a_handler_that_fails_in_a_task_of_a_group_costs_no_slot(driver: Driver) -> None:
+    async def fail_in_a_group(unit: Unit, lease: Lease) -> None:
+        if lease.attempt == 1:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail(unit, lease))
+
+    calls = Calls(fail_in_a_group)
+
+    async def act() -> None:
+        async with open_engine(driver.address, policies()) as engine:
+            await engine.submit(jobs(3))
+            async with working(engine, calls, slots=1):
+                await empty(engine)
+
+    asyncio.run(act())
+
+    assert Counter(calls.ids) == {"job-0": 2, "job-1": 2, "job-2": 2}
+
+
 def test_past_its_attempts_a_unit_is_handed_out_once_more_to_be_recorded_and_then_it_is_gone(
     driver: Driver,
 ) -> None:

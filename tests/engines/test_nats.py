@@ -11,10 +11,10 @@ import nats
 import pytest
 import trustme
 from engines.drivers import Processes, policies, until, working
-from namespaces import Namespaces
 from nats.aio.client import Client
-from nats_server import NatsServer
 
+from hold.namespaces import Namespaces
+from hold.nats_server import NatsServer
 from remote_worker.engines.engine import Depth, EngineFailed, Full, Kind, Lease, Unit
 from remote_worker.engines.nats import NatsEngine
 

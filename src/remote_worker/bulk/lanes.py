@@ -1,9 +1,9 @@
 """How many items of all shards are in hand at once in this process, and which are alone in it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self, TypeVar
 
 T = TypeVar("T")
@@ -27,6 +27,7 @@ class Lanes:
         self._beside = self._alone = 0
         self._one_alone = asyncio.Lock()
         self._nobody_alone, self._nobody_beside = asyncio.Event(), asyncio.Event()
+        self._have_ended: dict[object, asyncio.Event] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +78,23 @@ class Lanes:
             finally:
                 self._alone = 0
                 self._nobody_alone.set()
+
+    @contextmanager
+    def at_work(self, shard: object) -> Iterator[None]:
+        """The shard is in hand as long as the block runs."""
+        self._have_ended[shard] = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._have_ended.pop(shard).set()
+
+    async def others_first(self, shard: object) -> None:
+        """Wait for the end of the other shards that are in hand now, but not for those that wait, too."""
+        others = [ended for other, ended in self._have_ended.items() if other is not shard]
+        self._have_ended[shard].set()
+        for ended in others:
+            await ended.wait()
+        self._have_ended[shard] = asyncio.Event()
 
     async def thread(self, do: Callable[[], T], undo: Callable[[T], object] = lambda _: None) -> T:
         """Have it done in a thread. `undo` gets what comes out after whoever waited was cancelled."""

@@ -2,7 +2,9 @@
 
 To do a shard twice, or twice at once, does no harm. Who begins one leaves a mark in `doubts/`, and takes it
 away at every end that it lives to see. Whoever finds one goes carefully: an item at a time, with nothing
-beside it in this process, each marked before. One that is found marked twice costs no third worker.
+beside it in this process, each marked before. One that is found marked once waits until the other shards of
+the process have come to their end, so that it takes none of them along. One that is found marked twice costs
+no third worker.
 """
 
 import asyncio
@@ -84,6 +86,10 @@ class _Shard:
         self._rows: dict[int, Row] = {}
 
     async def run(self) -> bool:
+        with self._lanes.at_work(self):
+            return await self._run()
+
+    async def _run(self) -> bool:
         if await self._lanes.thread(lambda: self._folder.is_committed(self._shard)):
             return False
         items = await self._lanes.thread(lambda: self._folder.items(self._shard))
@@ -127,6 +133,8 @@ class _Shard:
             self._note(index, row or await self._alone(index, item, doubts))
 
     async def _alone(self, index: int, item: Item, doubts: dict[int, int]) -> Row:
+        if index in doubts:
+            await self._lanes.others_first(self)
         async with self._lanes.alone():
             marked = {**doubts, index: doubts.get(index, 0) + 1}
             await self._lanes.thread(lambda: self._folder.doubt(self._shard, marked))

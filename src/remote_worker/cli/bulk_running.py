@@ -142,8 +142,9 @@ def _plan(options: argparse.Namespace, settings: Settings) -> int:
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     folder = opened(options.job, open_store)
     watch = Watch(folder)
-    _tell_of_trouble(settings)
     with course(folder.plan().recipe) as shown:
+        # Here, standard error knows where a bar is, and puts lines above it.
+        telemetry.configure(sys.stderr, settings.telemetry.log_format, level=logging.WARNING)
 
         async def locally(stop: asyncio.Event) -> None:
             now = await asyncio.to_thread(watch.look)
@@ -175,7 +176,7 @@ def _run_shard(options: argparse.Namespace, settings: Settings) -> int:
     if options.index is None:
         return _complain(f"which shard? Give --index, or set {INDEX}", CANNOT)
     folder = opened(options.job, open_store)
-    _tell_of_trouble(settings)
+    telemetry.configure(form=settings.telemetry.log_format)
 
     async def work(stop: asyncio.Event) -> None:
         async with _bench(settings) as bench:
@@ -206,11 +207,6 @@ async def _bench(settings: Settings) -> AsyncIterator[Bench]:
 def _presets(settings: Settings) -> str:
     names = ", ".join(settings.presets) or "no preset at all"
     return f" in the file of REMOTE_SETTINGS_FILE, which has {names}"
-
-
-def _tell_of_trouble(settings: Settings) -> None:
-    """What goes wrong on the way is logged with its reason; that all goes well is not."""
-    telemetry.configure(form=settings.telemetry.log_format, least=logging.WARNING)
 
 
 def _go_on(folder: Folder, stopped: Stopped, how: str) -> int:

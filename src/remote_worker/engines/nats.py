@@ -181,22 +181,18 @@ class NatsEngine:
         lease = NatsLease(attempt=attempt, is_beyond=fate.is_beyond, waited_seconds=max(0.0, waited))
         held.add(message.reply)
         try:
-            error: BaseException | None = None
-            try:
-                await handler(unit, lease)
-            except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001  whatever it is, the server is told
-                error = raised
-                if not isinstance(error, Again | asyncio.CancelledError):
-                    telemetry.emit(
-                        Event.UNIT_FAILED,
-                        level=logging.ERROR,
-                        error=error,
-                        kind=kind,
-                        unit=unit.id,
-                        attempt=attempt,
-                    )
+            error, is_cancelled = await _ended(handler(unit, lease))
+            if error is not None and not isinstance(error, Again | asyncio.CancelledError):
+                telemetry.emit(
+                    Event.UNIT_FAILED,
+                    level=logging.ERROR,
+                    error=error,
+                    kind=kind,
+                    unit=unit.id,
+                    attempt=attempt,
+                )
             ending = _ending(error, attempt, policy.most_attempts)
-            if _is_cancelled():
+            if is_cancelled:
                 await self._settle(message.reply, ending, _GIVE_BACK_SECONDS)
                 raise asyncio.CancelledError
             try:
@@ -633,10 +629,19 @@ async def _first_of(*events: asyncio.Event) -> None:
             task.cancel()
 
 
-def _is_cancelled() -> bool:
-    """This task itself, and not only something that the handler waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+async def _ended(handling: Awaitable[None]) -> tuple[BaseException | None, bool]:
+    """What a handler raised, and whether this task was cancelled meanwhile; the handler hears of that.
+
+    It has a task of its own: before Python 3.13, a TaskGroup that fails leaves its task counted as cancelled.
+    """
+    task, is_cancelled = asyncio.ensure_future(handling), False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            is_cancelled = True
+            task.cancel()
+    return asyncio.CancelledError() if task.cancelled() else task.exception(), is_cancelled
 
 
 def _reason(error: BaseException) -> str:

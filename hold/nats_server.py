@@ -1,4 +1,4 @@
-"""A NATS server with JetStream for tests: a process of its own, which can be killed and started again."""
+"""A NATS server with JetStream: a process of its own, which can be killed and started again."""
 
 import os
 import shutil
