@@ -2,10 +2,8 @@
 
 import asyncio
 import base64
-import errno
 import gzip
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,7 +22,6 @@ from hold.bulk_worker import CRASH, POISON, SETTINGS, Poisonable
 from remote_worker import wiring
 from remote_worker.bulk.folder import Folder, opened
 from remote_worker.bulk.plan import Wanted, freeze, listed, named
-from remote_worker.bulk.retry import add_retry
 from remote_worker.bulk.running import Stopped, handler, run_local, run_with_engine
 from remote_worker.bulk.shard import Bench, Job, run_shard
 from remote_worker.contract.limits import Limits
@@ -182,30 +179,6 @@ def test_a_source_that_changed_or_went_since_the_plan_is_a_row(bulk: Bulk, tmp_p
         "other.png": "source_changed",
         "same.png": "",
     }
-
-
-def test_a_file_that_may_not_be_read_costs_only_itself_and_is_made_once_it_may(
-    bulk: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = put(tmp_path / "in", a_png=PNG, b_png=PNG, c_jpg=JPEG)
-    folder = planned(source, tmp_path / "out")
-    really = os.open
-
-    def shut(path: str, *more: Any, **others: Any) -> int:
-        # As for everybody but root; root is whom nothing is shut to.
-        if path == "b.png":
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return really(path, *more, **others)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "open", shut)
-        bulk.run(folder)
-    first = codes(folder)
-    add_retry(folder)
-    bulk.run(folder)
-
-    assert first == {"a.png": "", "b.png": "source_withheld", "c.jpg": ""}
-    assert [(row.key, row.code) for row in folder.rows(1)] == [("b.png", "")]
 
 
 def test_keys_of_a_manifest_that_are_not_there_are_rows_and_no_key_leads_out_of_the_store(

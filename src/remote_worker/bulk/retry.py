@@ -17,7 +17,6 @@ TRANSIENT = frozenset(
         FailureCode.DEADLINE,
         FailureCode.CHECK_FAILED,
         FailureCode.WORKER_KILLED,
-        Trouble.SOURCE_WITHHELD,
     )
 )
 """Whoever fails so may be made another time, or on another machine, though nothing has changed."""

@@ -24,8 +24,6 @@ class Trouble(StrEnum):
     """No object has that key any more."""
     SOURCE_CHANGED = "source_changed"
     """It is not the version that was planned."""
-    SOURCE_WITHHELD = "source_withheld"
-    """The store does not give it: no permission to read this file, or archived."""
     WORKER_KILLED = "worker_killed"
     """Worker after worker died while it was in hand."""
 

@@ -19,7 +19,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB
 from ..contract.messages import Task
 from ..service.images import Images
-from ..stores.store import BadKey, NotThere, Store, TooLarge, Withheld
+from ..stores.store import BadKey, NotThere, Store, TooLarge
 from .folder import Folder
 from .keys import INDEX, place
 from .lanes import Lanes
@@ -190,8 +190,6 @@ class _Shard:
             return _failed(item, Trouble.SOURCE_GONE)
         except TooLarge:
             return _failed(item, Trouble.SOURCE_CHANGED)
-        except Withheld as withheld:
-            return _failed(item, Trouble.SOURCE_WITHHELD, str(withheld))
         if found.meta.version != item.version:
             return _failed(item, Trouble.SOURCE_CHANGED)
         return Document.of(found.data)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .keys import LONGEST_KEY_BYTES, parts_of, parts_of_prefix
-from .store import BadKey, Found, Meta, NotThere, StoreFailed, TooLarge, Withheld
+from .store import BadKey, Found, Meta, NotThere, StoreFailed, TooLarge
 
 MOST_NAMES = 100_000
 """Of one folder that are held for sorting: of a larger one the next so many are read again and again."""
@@ -337,8 +337,7 @@ def _telling(about: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        kind = Withheld if isinstance(error, PermissionError) else StoreFailed
-        raise kind(f"{about}: {error.strerror}") from error
+        raise StoreFailed(f"{about}: {error.strerror}") from error
 
 
 @cache

@@ -16,7 +16,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError
 from obstore.store import S3Store
 
 from .keys import LONGEST_KEY_BYTES, parts_of, parts_of_prefix
-from .store import BadKey, Found, Meta, NotThere, StoreFailed, TooLarge, Withheld
+from .store import BadKey, Found, Meta, NotThere, StoreFailed, TooLarge
 
 LONGEST_REQUEST_SECONDS = 30.0
 """For one try, with all that is sent and received."""
@@ -29,7 +29,6 @@ KEYS_AT_ONCE = 1000
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
-_ARCHIVED = " InvalidObjectState"
 _WORD = re.compile(r"[A-Za-z0-9._+=-]{1,128}")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
@@ -203,10 +202,7 @@ def _telling(doing: str) -> Iterator[None]:
             f"{doing}: there is a key with an empty part, `.`, `..` or control characters"
         ) from None
     except (BaseError, OSError) as error:
-        answered = _answered(error)
-        # Not 403 in general: with wrong credentials every object would be withheld.
-        kind = Withheld if answered.endswith(_ARCHIVED) else StoreFailed
-        raise kind(f"{doing}: {answered or 'no answer'}") from None
+        raise StoreFailed(f"{doing}: {_answered(error) or 'no answer'}") from None
 
 
 def _answered(error: Exception) -> str:

@@ -9,10 +9,6 @@ class StoreFailed(Exception):
     """The store did not do it, and may at another time: no room, no network, no permission."""
 
 
-class Withheld(StoreFailed):
-    """It does not give this object, whatever it does with others: no permission for it, or archived."""
-
-
 class NotThere(Exception):
     """No object has this key."""
 
