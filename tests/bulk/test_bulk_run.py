@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import json
+import os
 import signal
 import subprocess
 import sys

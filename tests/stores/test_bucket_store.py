@@ -13,7 +13,7 @@ import pytest
 from stores_served import PAGE, Moto
 
 from remote_worker.stores.s3 import MOST_RETRIES, Bucket
-from remote_worker.stores.store import BadKey, Found, Meta, NotThere, Store, StoreFailed, TooLarge, Withheld
+from remote_worker.stores.store import BadKey, Found, Meta, NotThere, Store, StoreFailed, TooLarge
 
 Doing = Callable[[Store], object]
 DOINGS: dict[str, Doing] = {
@@ -144,19 +144,6 @@ def test_what_is_answered_is_told_by_status_and_code_and_no_more(
     assert all(said in line for line in told)
     assert not any("hush" in line or "an-id" in line or "http" in line for line in told)
     assert any(code in line for line in told) == ("<" not in code)
-
-
-@pytest.mark.parametrize(("code", "is_withheld"), [("InvalidObjectState", True), ("AccessDenied", False)])
-def test_an_archived_object_is_withheld_and_wrong_credentials_are_the_stores_failure(
-    odd: ThreadingHTTPServer, code: str, is_withheld: bool
-) -> None:
-    text = f"<Error><Code>{code}</Code></Error>".encode()
-    odd.told = (403, {"Content-Length": str(len(text))}, text)  # type: ignore[attr-defined]
-
-    with pytest.raises(StoreFailed, match=code) as failed:
-        Bucket("bucket", request_seconds=0.3).get("k", 1)
-
-    assert isinstance(failed.value, Withheld) is is_withheld
 
 
 @pytest.mark.parametrize("failures", [MOST_RETRIES, MOST_RETRIES + 1])
