@@ -11,7 +11,18 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 HOST = (
-    *("asgi", "cli", "settings", "telemetry", "metrics", "tracing", "reporting", "isolated", "wiring"),
+    *(
+        "asgi",
+        "cli",
+        "settings",
+        "telemetry",
+        "metrics",
+        "tracing",
+        "reporting",
+        "isolated",
+        "locking",
+        "wiring",
+    ),
     *("contract", "pool", "service", "web"),
     *("stores", "engines", "jobs", "bulk", "wiring_jobs"),
 )

@@ -64,6 +64,7 @@ class Event(StrEnum):
     TEMPLATE_FAILED = "template_failed"
     CHILD_CRASHED = "child_crashed"
     CHILD_RETRIED = "child_retried"
+    SHARD_FINISHED = "shard_finished"
     SHARD_FAILED = "shard_failed"
     SHARD_REFUSED = "shard_refused"
     DATABASE_READ = "database_read"

@@ -201,18 +201,12 @@ async def _watch_depths(engine: Engine) -> None:
 
 
 def open_engine(url: str, settings: Settings) -> Engine:
-    """What hands out units: `nats://…`, or the path of a file that processes of this machine share.
-
-    Raises BadSettings; entering it raises EngineFailed.
-    """
-    policies = settings.jobs.policies
-    if "://" not in url:
-        return LocalEngine(Path(url), policies)
+    """What hands out units among machines. Raises BadSettings; entering it raises EngineFailed."""
     try:
         # Only whoever names a server has the package.
         from .engines.nats import NatsEngine  # noqa: PLC0415
 
-        return NatsEngine(url, policies)
+        return NatsEngine(url, settings.jobs.policies)
     except ImportError as missing:
         raise BadSettings(["nats:// needs the package nats-py: install remote-worker[nats]"]) from missing
     except ValueError as bad:
@@ -242,4 +236,4 @@ def _opened(settings: Settings) -> tuple[Store | None, Engine | None]:
             made.mkdir(mode=0o700, exist_ok=True)
     except OSError as failed:
         raise BadSettings([f"REMOTE_JOBS={kept} must be a folder: {failed.strerror}"]) from failed
-    return found, open_engine(str(folder / QUEUE), settings)
+    return found, LocalEngine(folder / QUEUE, own.policies)

@@ -111,6 +111,14 @@ def test_the_command_keeps_the_report_in_the_job_and_tells_it(
     assert f"  failed    {told['failed']}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", ["--picture", "--parquet"])
+def test_a_file_that_cannot_be_written_does_not_look_like_failed_items(
+    mixed: Written, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    assert main(["bulk", "report", mixed.address, kind, "/nowhere/file"]) == 2
+    assert "No such file or directory" in capsys.readouterr().err
+
+
 def test_a_job_that_goes_on_has_no_report(mixed: Written, capsys: pytest.CaptureFixture[str]) -> None:
     (mixed.root / "parts" / "00002.jsonl.gz").unlink()
 

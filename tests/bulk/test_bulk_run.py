@@ -441,6 +441,51 @@ def test_a_worker_opens_no_store_but_those_that_it_may(bulk: Bulk, tmp_path: Pat
     assert folder.begun() == set()
 
 
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        (["--prefix", "/a"], "without a slash"),
+        (["--manifest", "/nowhere"], "/nowhere: No such file"),
+        (["--prefix", "b"], "nothing to do"),
+    ],
+)
+def test_what_leads_to_no_item_is_told_in_a_line(tmp_path: Path, what: list[str], reason: str) -> None:
+    put(tmp_path / "in", a_png=PNG)
+
+    told = cli("bulk", "plan", tmp_path / "in", tmp_path / "out", "--recipe", "/images/info", *what)
+
+    assert (told.returncode, told.stdout, len(told.stderr.splitlines())) == (2, "", 1)
+    assert reason in told.stderr
+
+
+def test_an_engine_without_its_scheme_is_no_folder_and_told(tmp_path: Path) -> None:
+    source = put(tmp_path / "in", a_png=PNG)
+    address = cli("bulk", "plan", source, tmp_path / "out", "--recipe", "/images/info").stdout.strip()
+
+    told = cli("bulk", "run", address, "--engine", str(tmp_path / "nats.example:4222"))
+
+    assert told.returncode == 78
+    assert "nats://" in told.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+
+
+def test_a_store_that_fails_is_told_with_its_reason_while_it_is_tried_again(tmp_path: Path) -> None:
+    source = put(tmp_path / "in", a_png=PNG)
+    address = cli("bulk", "plan", source, tmp_path / "out", "--recipe", "/images/fit/8").stdout.strip()
+    (tmp_path / "out" / "objects").write_bytes(b"a file where a folder is to be")
+    command = [sys.executable, "-m", "remote_worker", "bulk", "run", address]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        first = running.stderr.readline()
+        running.terminate()
+        rest = running.stderr.read()
+
+    assert " warning shard_failed " in first
+    assert "Not a directory" in first
+    assert "is not finished" in rest
+    assert running.returncode == 75
+
+
 def test_the_command_line_plans_runs_and_tells(tmp_path: Path) -> None:
     source = put(tmp_path / "in", a_png=PNG, b_txt=b"no picture")
     told = cli("bulk", "plan", source, tmp_path / "out", "--recipe", "/images/fit/16?format=webp")
@@ -449,6 +494,7 @@ def test_the_command_line_plans_runs_and_tells(tmp_path: Path) -> None:
     first, second = cli("bulk", "run", address), cli("bulk", "run-shard", address, "--index", "0")
 
     assert told.returncode == 0
+    assert told.stderr.startswith("remote-worker: 2 items of ")
     assert (first.returncode, second.returncode) == (1, 0)
     assert "unsupported_format" in first.stdout
     assert codes(opened(address, open_store)) == {"a.png": "", "b.txt": "unsupported_format"}

@@ -129,6 +129,20 @@ def test_an_example_does_what_it_says_though_the_worker_is_busy_at_first(
     assert b"authorization: bearer rw_key\r\n" in uploads[0]
 
 
+@pytest.mark.needs_node
+def test_a_job_is_submitted_once_under_its_name_and_fetched(
+    working: Working, photo: Path, tmp_path: Path
+) -> None:
+    first, again, other = (
+        run(["node", "later.mjs"], tmp_path, str(photo), name, REMOTE_WORKER_URL=working.url)
+        for name in ("one", "one", "other")
+    )
+
+    assert first == again != other
+    with Image.open(tmp_path / "later.webp") as small:
+        assert small.format == "WEBP"
+
+
 @pytest.mark.parametrize("command", SIGNING)
 def test_a_signed_example_is_accepted_by_another_implementation(
     command: list[str], photo: Path, tmp_path: Path

@@ -257,7 +257,8 @@ def test_who_only_submits_cannot_make_streams_and_hears_so(tmp_path: Path, guard
     with (
         NatsServer(tmp_path / "new", config=(guarded.folder / "config").read_text().split("\n", 2)[2]) as new,
         pytest.raises(
-            EngineFailed, match=r"no right to publish to \$JS\.API\.STREAM\.CREATE\.remote_worker_job"
+            EngineFailed,
+            match=r"no right to publish to \$JS\.API\.STREAM\.CREATE\.remote_worker_job: start a worker",
         ),
     ):
         asyncio.run(enter(with_login(new, "serve:s3rv3%40pass")))

@@ -412,7 +412,7 @@ class Hanging:
 async def test_whoever_waits_for_a_store_that_hangs_holds_up_nobody_else(tmp_path: Path) -> None:
     async with office(tmp_path) as place:
         store = Hanging(place.store)
-        jobs = Jobs(cast(Store, store), place.engine, place.settings, fail=fail, clock=place.clock)
+        jobs = Jobs(cast(Store, store), place.engine, place.settings, clock=place.clock)
         id = (await place.submit()).job.id
         waiting = [asyncio.create_task(jobs.look(id, ALICE, wait_seconds=0.1)) for _ in range(100)]
         try:

@@ -67,6 +67,15 @@ def test_a_worker_that_nobody_can_bring_jobs_does_not_start(told: dict[str, str]
     assert "REMOTE_JOBS" in log
 
 
+@pytest.mark.parametrize("stores", ["s3://b", "/pictures,http://pictures"])
+def test_stores_that_are_none_are_named_before_anything_starts(stores: str) -> None:
+    worker = start(REMOTE_BULK_STORES=stores, REMOTE_ENGINE="nats://127.0.0.1:1")
+    _, log = worker.communicate(timeout=60)
+
+    assert worker.returncode == 78
+    assert log.startswith("remote-worker: REMOTE_BULK_STORES: ")
+
+
 def test_an_engine_that_is_away_ends_the_start_so_that_it_is_tried_again(tmp_path: Path) -> None:
     worker = start(REMOTE_JOBS=str(tmp_path), REMOTE_ENGINE="nats://worker:secret@127.0.0.1:1")
     _, log = worker.communicate(timeout=60)

@@ -11,7 +11,7 @@ from service.doors import picture
 from web.jobs_served import FORM, Jobbing, serving_jobs, submission, told
 from web.keyrings import BEARER, OTHER_BEARER, digest_of, one_key, write
 from web.linking import request
-from web.serving import Reader, form, serving, until
+from web.serving import BOUNDARY, Reader, form, serving, until
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.limits import MIB, Limits
@@ -251,6 +251,9 @@ def test_a_job_that_is_forgotten_is_gone(here: Jobbing) -> None:
         ("/images/fit/80é", 400, "bad_parameter"),
         ("/jobs", 400, "bad_parameter"),
         ("/jobs?request=/jobs", 400, "bad_parameter"),
+        ("/jobs?request=/images/fit/80?format=webp&enlarge=1", 400, "bad_parameter"),
+        ("/jobs?request=/images/fit/80&request=/images/fit/81", 400, "bad_parameter"),
+        ("/jobs?request=/images/fit/80&wait=30", 400, "bad_parameter"),
         (NOBODYS, 400, "bad_parameter"),
         ("/%6Aobs", 400, "bad_parameter"),
         ("/stats", 400, "bad_parameter"),
@@ -366,6 +369,15 @@ def test_one_key_makes_one_job(here: Jobbing) -> None:
     assert (again.status, again.headers["location"]) == (202, first.headers["location"])
     assert again.json["state"] == "done"
     assert another.headers["location"] != first.headers["location"]
+
+
+def test_a_key_leads_to_the_same_job_though_clients_draw_another_boundary_each_time(here: Jobbing) -> None:
+    first = here.submit("/images/fit/80", "Idempotency-Key: boundary")
+    body = form(b"some bytes").replace(BOUNDARY.encode(), b"another")
+    sent = ("Content-Type: multipart/form-data; boundary=another", "Idempotency-Key: boundary")
+    again = here.ask("POST", submission("/images/fit/80"), *sent, body=body)
+
+    assert (again.status, again.headers["location"]) == (202, first.headers["location"])
 
 
 @pytest.mark.parametrize("difference", ["target", "body", "accept", "callback"])

@@ -79,7 +79,7 @@ def freeze(
         size_bytes += sum(item.size_bytes for item in shard)
         tell(len(shard))
     if not count:
-        raise NothingThere(f"there is nothing to do in {source.url}")
+        raise NothingThere(f"there is nothing to do in {source.url}: is it there, and not all hidden?")
     task = frozen(wanted.task)
     folder.write_plan(
         Plan(

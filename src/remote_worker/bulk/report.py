@@ -33,7 +33,7 @@ def make_report(folder: Folder, *, samples: int = SAMPLES) -> Report:
     shards = all_shards(plan, retries)
     left = sum(shard not in committed for shard in shards)
     if left:
-        raise NotDone(f"{left} of {len(shards)} shards are not done yet")
+        raise NotDone(f"{left} of {len(shards)} shards are not done yet: run the job to its end first")
     sums = _Sums(samples)
     times = Times()
     for standing in last_rows(folder, committed, retries, times.passed):

@@ -37,7 +37,7 @@ def add_retry(
     """
     unknown = sorted(set(codes) - CODES)
     if unknown:
-        raise NoRetry(f"there is no code {unknown[0]!r}")
+        raise NoRetry(f"there is no code {unknown[0]!r}: the report names those of the job")
     plan, retries = folder.plan(), folder.retries()
     committed = folder.committed()
     left = sum(shard not in committed for shard in all_shards(plan, retries))

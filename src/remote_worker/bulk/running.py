@@ -216,6 +216,7 @@ def handler(allowed: Sequence[str], open_within: OpenWithin, bench: Bench) -> Ha
     """Does the shards that an engine hands out, in these stores and in what lies below them.
 
     A unit that names another store, or no job, is logged and dropped: `run` finds its shard undone.
+    Raises what opening a store does.
     """
     return _Doing(allowed, open_within, bench).do
 
@@ -240,7 +241,8 @@ class _Doing:
             if not is_count(shard):
                 raise ValueError("a shard is a whole number")
             job = await asyncio.to_thread(self._job, str(store), str(id))
-            await run_shard(job, shard, self._bench)
+            is_first = await run_shard(job, shard, self._bench)
+            telemetry.emit(Event.SHARD_FINISHED, job=str(id), shard=shard, is_first=is_first)
         except (StoreFailed, OSError) as failed:
             telemetry.emit(Event.SHARD_FAILED, level=logging.WARNING, shard=unit.id, reason=str(failed))
             raise Again(min(LONGEST_AGAIN_SECONDS, 2.0**lease.attempt)) from failed

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,10 @@ def add(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     retry.add_argument("job", help="its address")
     which = retry.add_mutually_exclusive_group()
     which.add_argument(
-        "--code", nargs="+", help=f"of the failures to try again (default: {' '.join(sorted(TRANSIENT))})"
+        "--code",
+        nargs="+",
+        metavar="CODE",
+        help=f"of the failures to try again (default: {' '.join(sorted(TRANSIENT))})",
     )
     which.add_argument("--all", action="store_true", help="whatever failed")
 
@@ -76,6 +80,12 @@ def _with_folder(options: argparse.Namespace, do: Callable[[argparse.Namespace, 
         return _complain(str(refused), NOT_DONE)
     except (NoSuchJob, BadStore, StoreFailed, NoParquet) as failed:
         return _complain(str(failed), FAILED)
+    except BrokenPipeError:
+        raise
+    except (
+        OSError
+    ) as failed:  # Of --picture or --parquet; else it would look like a job of which some failed.
+        return _complain(f"{failed.filename}: {failed.strerror}", FAILED)
 
 
 def _status(options: argparse.Namespace, folder: Folder) -> int:
@@ -161,7 +171,10 @@ def _numbers(shown: Sequence[int], count: int) -> str:
 def _retry(options: argparse.Namespace, folder: Folder) -> int:
     codes = CODES if options.all else TRANSIENT if options.code is None else frozenset(options.code)
     added = add_retry(folder, codes)
-    print(f"{added.items:,} items in {added.shards:,} shards were added: run {plain(options.job)} again")
+    print(
+        f"{added.items:,} items in {added.shards:,} shards were added. "
+        f"To do them: remote-worker bulk run {plain(shlex.quote(options.job), 400)}"
+    )
     return 0
 
 

@@ -29,13 +29,15 @@ from ..bulk.running import Stopped, run_local, run_one, run_with_engine
 from ..bulk.shard import Bench, Job
 from ..bulk.status import Watch
 from ..bulk.task import BadTask
-from ..contract.failures import WorkFailed
+from ..bulk.words import in_bytes
+from ..contract.failures import FailureCode, WorkFailed
 from ..engines.engine import EngineFailed
 from ..service import asked
 from ..service.presets import Presets
 from ..settings import Settings
+from ..stores.keys import parts_of_prefix
 from ..stores.opening import BadStore, open_store
-from ..stores.store import StoreFailed
+from ..stores.store import BadKey, StoreFailed
 from .bulk_reports import lines
 from .progress import course
 
@@ -118,14 +120,29 @@ def _plan(options: argparse.Namespace, settings: Settings) -> int:
     try:
         task = asked.task(options.recipe, Presets(settings.presets))
     except WorkFailed as wrong:
-        return _complain(f"--recipe: {wrong.detail or wrong.code}", CANNOT)
+        where = _presets(settings) if wrong.code is FailureCode.NOT_FOUND else ""
+        return _complain(f"--recipe: {wrong.detail or wrong.code}{where}", CANNOT)
     source, out = open_store(options.source), open_store(options.out)
     items = (
         named(source, keys_of(options.manifest)) if options.manifest else listed(source, out, options.prefix)
     )
+    try:
+        parts_of_prefix(options.prefix)
+    except BadKey as bad:
+        return _complain(f"--prefix: {bad}; it begins as the keys do, without a slash", CANNOT)
     wanted = Wanted(recipe=options.recipe, task=task, shard_items=options.shard_items)
     with course("plan") as shown:
-        folder = freeze(source, out, wanted, items, tell=shown.add)
+        try:
+            folder = freeze(source, out, wanted, items, tell=shown.add)
+        except OSError as failed:
+            if options.manifest is None:
+                raise
+            return _complain(f"--manifest: {options.manifest}: {failed.strerror or failed}", CANNOT)
+    planned = folder.plan()
+    _say(
+        f"{planned.items:,} items of {in_bytes(planned.size_bytes)} in {planned.shards:,} shards. "
+        f"To do them: remote-worker bulk run {shlex.quote(folder.url)}"
+    )
     print(folder.url)
     return 0
 
@@ -196,6 +213,11 @@ async def _bench(settings: Settings) -> AsyncIterator[Bench]:
     async with wiring.open_images(settings) as images:
         with wiring.bench(images, settings) as bench:
             yield bench
+
+
+def _presets(settings: Settings) -> str:
+    names = ", ".join(settings.presets) or "no preset at all"
+    return f" in the file of REMOTE_SETTINGS_FILE, which has {names}"
 
 
 def _go_on(folder: Folder, stopped: Stopped, how: str) -> int:

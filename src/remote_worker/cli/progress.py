@@ -1,11 +1,14 @@
-"""How far long work has come, on standard error where that is a terminal; nowhere else anything is shown."""
+"""How far long work has come, on standard error: bars where that is a terminal, else a line now and then."""
 
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
+
+from ..bulk.words import in_time
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -15,6 +18,7 @@ T = TypeVar("T")
 Step = Callable[[str], None]
 """Says that one more is done, and which one."""
 
+LINE_SECONDS = 60.0
 REFRESHES = 4
 """A second: benchmarks show it too, and it should take nothing from them."""
 
@@ -54,8 +58,8 @@ def progress(label: str, total: int) -> Iterator[Step]:
         yield lambda last: bar.update(task, advance=1, last=last)
 
 
-class Course:
-    """How far work has come that failures do not end; this one shows nothing."""
+class Course(Protocol):
+    """How far work has come that failures do not end."""
 
     def add(self, count: int, code: str = "") -> None:
         """So many more are done, or have failed with this code."""
@@ -66,9 +70,9 @@ class Course:
 
 @contextmanager
 def course(label: str) -> Iterator[Course]:
-    """A bar for as long as the block, with rate, time left, and failures by code."""
+    """A bar for as long as the block, with rate, time left, and failures by code; or lines of the same."""
     if not _is_shown():
-        yield Course()
+        yield Lines(label)
         return
     from rich.console import Console  # noqa: PLC0415  as above
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
@@ -88,7 +92,50 @@ def course(label: str) -> Iterator[Course]:
         yield _Shown(bar, label)
 
 
-class _Shown(Course):
+class Lines:
+    """For logs and files: a line each minute, the first when one is over."""
+
+    def __init__(
+        self, label: str, *, clock: Callable[[], float] = time.monotonic, stream: TextIO | None = None
+    ) -> None:
+        self._label = label
+        self._clock = clock
+        self._stream = stream or sys.stderr
+        self._count = 0
+        self._total: int | None = None
+        self._codes: Counter[str] = Counter()
+        self._told_at, self._told_count = clock(), 0
+
+    def add(self, count: int, code: str = "") -> None:
+        """Count them."""
+        self._count += count
+        if code:
+            self._codes[code] += count
+        self._tell()
+
+    def at(self, count: int, total: int, codes: Mapping[str, int]) -> None:
+        """Whoever runs it on begins here: what was done before is not of its rate."""
+        if self._total is None:
+            self._told_count = count
+        self._count, self._total, self._codes = count, total, Counter(codes)
+        self._tell()
+
+    def _tell(self) -> None:
+        now = self._clock()
+        seconds = now - self._told_at
+        if seconds < LINE_SECONDS:
+            return
+        rate = (self._count - self._told_count) / seconds
+        of = "" if self._total is None else f" of {self._total:,}"
+        words = [f"{self._label}: {self._count:,}{of} done", f"{rate:,.1f}/s"]
+        if self._total is not None and rate > 0:
+            words.append(f"about {in_time((self._total - self._count) / rate)} left")
+        words.extend(f"{code} {count:,}" for code, count in self._codes.most_common())
+        print("remote-worker:", ", ".join(words), file=self._stream, flush=True)
+        self._told_at, self._told_count = now, self._count
+
+
+class _Shown:
     def __init__(self, bar: "Progress", label: str) -> None:
         self._bar = bar
         self._task = bar.add_task(label, total=None, of="", rate="", failed="")

@@ -5,12 +5,13 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .. import telemetry, wiring
 from ..bulk.running import handler
 from ..settings import BadSettings, Settings
-from ..stores.opening import open_within
+from ..stores.opening import BadStore, open_store, open_within
 from ..telemetry import Event
 from ..web import scrape
 from ..web.app import create_app
@@ -21,6 +22,7 @@ from ..web.replay import Replay
 def work(_: argparse.Namespace, settings: Settings) -> int:
     """Work until SIGTERM or SIGINT; the answer is the exit status. Raises what main translates."""
     settings = _for_others(settings)
+    _check_stores(settings.jobs.bulk_stores)
     telemetry.configure(form=settings.telemetry.log_format)
     if not settings.pool.jail:
         telemetry.emit(Event.JAIL_OFF, level=logging.WARNING, text="strangers' images are decoded UNSEALED")
@@ -42,6 +44,14 @@ def _for_others(settings: Settings) -> Settings:
             ]
         )
     return settings if is_fed else replace(settings, jobs=replace(own, jobs="off"))
+
+
+def _check_stores(urls: Sequence[str]) -> None:
+    try:
+        for url in urls:
+            open_store(url)
+    except BadStore as bad:
+        raise BadSettings([f"REMOTE_BULK_STORES: {bad}"]) from bad
 
 
 async def _work_until_stopped(settings: Settings, gate: Gate) -> None:

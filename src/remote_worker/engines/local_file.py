@@ -4,7 +4,6 @@ Times that decide something are those of the monotonic clock, which all processe
 nobody sets; wall time is only kept to tell how long a unit has waited.
 """
 
-import fcntl
 import os
 import sqlite3
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from ..locking import alone_in
 from .engine import DEDUPE_SECONDS, Depth, EngineFailed, Kind, Policy, Unit
 
 APPLICATION_ID = 0x52574C51
@@ -100,7 +100,7 @@ class UnitsFile:
         """Open the file, or make it, for its owner alone."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._alone():
+            with alone_in(self._path.parent, _LONGEST_WAIT_SECONDS):
                 # Before SQLite makes it, so that nobody else may ever read it. One that is there is not
                 # touched: to close it would let go of the locks of another engine in this process.
                 with suppress(FileExistsError):
@@ -116,24 +116,6 @@ class UnitsFile:
         except (OSError, sqlite3.Error, EngineFailed) as failed:
             raise EngineFailed(f"the queue {self._path} cannot be opened: {failed}") from failed
         self._database = database
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Among those who open a file here. The lock is the folder's; those on the file are SQLite's."""
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            last = time.monotonic() + _LONGEST_WAIT_SECONDS
-            while True:
-                try:
-                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > last:
-                        raise
-                    time.sleep(0.01)
-            yield
-        finally:
-            os.close(folder)
 
     def close(self) -> None:
         """Close it; what was submitted is in the file."""

@@ -575,6 +575,8 @@ async def _have(link: _Link, what: str, place: str, wanted: Config, first: Confi
         try:
             return await put(create, {**(first or {}), **wanted})
         except _Refused as late:
+            if late.code == _DENIED:
+                raise _Refused(_DENIED, f"{late.reason}: start a worker first, whose user may") from late
             if late.code not in _THERE_ALREADY:
                 raise
         told = await link.ask_api(f"{what}.INFO.{place}")

@@ -1,13 +1,11 @@
 """What the callers of jobs do: submit one, look at it, have its answer, forget it."""
 
 import asyncio
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .. import metrics, telemetry
@@ -15,6 +13,7 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..engines.engine import DEDUPE_SECONDS, Engine, EngineFailed, Full, Kind, Unit
 from ..stores.store import NotThere, Store, StoreFailed, TooLarge
 from ..telemetry import Event
+from .fingerprint import fingerprint
 from .job import Call, Caller, Job, Outcome, State
 from .records import (
     BEGUN,
@@ -41,6 +40,7 @@ ABANDONED_SECONDS = 600
 MOST_ASKING = 8
 """Of those who wait for answers, at once: the other threads are for those who do not wait."""
 _FULL = "there is no place for more jobs"
+_GONE = "there is no such job: it is forgotten, its time is over, or another key submitted it"
 _UNREACHABLE = "jobs cannot be taken right now"
 _FIRST_FAILED_STATUS = 400
 _FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 0.05, 1.0
@@ -102,15 +102,15 @@ class Jobs:
     ) -> Accepted:
         """Accept it: from then on it ends in an answer. Raises busy and key_reused too."""
         records, engine = self._records(), self._engine()
-        fingerprint = _fingerprint(call, body, callback)
+        sent = fingerprint(call, body, callback)
         key = key_name(caller, idempotency_key) if idempotency_key else ""
-        if key and (known := await self._known(key, fingerprint)):
+        if key and (known := await self._known(key, sent)):
             return known
         await self.find_room(len(body))
         now = self._clock()
         id = new_id(now)
         if key:
-            id = await self._take(key, KeyRecord(id=id, fingerprint=fingerprint))
+            id = await self._take(key, KeyRecord(id=id, fingerprint=sent))
         job = Job(
             id=id,
             call=call,
@@ -119,7 +119,7 @@ class Jobs:
             deadline=now + self._settings.jobs_seconds,
             request_id=request_id,
             callback=callback,
-            fingerprint=fingerprint,
+            fingerprint=sent,
             idempotency=key,
         )
         try:
@@ -143,7 +143,7 @@ class Jobs:
             await self._wait(id, wait_seconds)
         parts = await self._do(records.parts, id)
         if JOB not in parts:  # Forgotten meanwhile.
-            raise WorkFailed(FailureCode.NOT_FOUND)
+            raise WorkFailed(FailureCode.NOT_FOUND, _GONE)
         begun = attempts_of(parts)
         outcome = await self._do(records.result, id) if RESULT in parts else None
         return Seen(
@@ -194,7 +194,7 @@ class Jobs:
         try:
             return await self._records().ask(what, *arguments)
         except NotThere as gone:
-            raise WorkFailed(FailureCode.NOT_FOUND) from gone
+            raise WorkFailed(FailureCode.NOT_FOUND, _GONE) from gone
         except (DamagedRecord, TooLarge) as bad:
             telemetry.emit(Event.JOB_DAMAGED, level=logging.ERROR, reason=str(bad))
             raise WorkFailed(FailureCode.INTERNAL) from bad
@@ -204,10 +204,10 @@ class Jobs:
 
     async def _own(self, id: str, caller: Caller) -> Job:
         if not is_id(id):
-            raise WorkFailed(FailureCode.NOT_FOUND)
+            raise WorkFailed(FailureCode.NOT_FOUND, _GONE)
         job = await self._do(self._records().job, id)
         if job.caller.key != caller.key:
-            raise WorkFailed(FailureCode.NOT_FOUND)
+            raise WorkFailed(FailureCode.NOT_FOUND, _GONE)
         return job
 
     async def _known(self, key: str, fingerprint: str) -> Accepted | None:
@@ -307,11 +307,6 @@ def _state(outcome: Outcome | None, parts: Iterable[str]) -> State:
     if outcome is None:
         return State.RUNNING if any(part.startswith(BEGUN) for part in parts) else State.QUEUED
     return State.FAILED if outcome.status >= _FIRST_FAILED_STATUS else State.DONE
-
-
-def _fingerprint(call: Call, body: bytes, callback: str) -> str:
-    told = json.dumps([asdict(call), callback, hashlib.sha256(body).hexdigest()], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _same(record: KeyRecord, fingerprint: str) -> str:

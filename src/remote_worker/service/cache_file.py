@@ -1,15 +1,13 @@
 """The file in which previews outlive the worker: SQLite, marked as ours, bounded. Used by one thread."""
 
-import fcntl
 import os
 import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from .. import telemetry
+from ..locking import alone_in
 from ..telemetry import Event
 
 APPLICATION_ID = 0x52575043
@@ -84,7 +82,7 @@ class CacheFile:
         """Open or make the file. One of ours that is damaged is made anew. Raises CacheUnusable."""
         try:
             # Workers that start together: one makes the file, the others find it made.
-            with self._alone():
+            with alone_in(self._path.parent, _LONGEST_OPENING_SECONDS):
                 self._open()
         except (OSError, sqlite3.Error) as failed:
             raise CacheUnusable(f"the cache {self._path} cannot be opened: {failed}") from failed
@@ -102,24 +100,6 @@ class CacheFile:
             if _code(damaged) in _BUSY:
                 raise  # Others use it: it is not damaged.
             self._make_anew(str(damaged))
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Among those who open a file here. The lock is the directory's; those on the file are SQLite's."""
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            last = time.monotonic() + _LONGEST_OPENING_SECONDS
-            while True:
-                try:
-                    fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > last:
-                        raise
-                    time.sleep(0.01)
-            yield
-        finally:
-            os.close(directory)
 
     def _is_ours(self) -> bool:
         with self._path.open("rb") as file:

@@ -148,7 +148,7 @@ class Bucket:
         pages = obstore.list(self._store, folder or None, offset=offset, chunk_size=KEYS_AT_ONCE)
         last = ""
         while True:
-            with _telling(f"listing {prefix}"):
+            with _telling(f"listing {prefix or self._url}"):
                 page = next(pages, None)
             if page is None:
                 return

@@ -47,6 +47,7 @@ _USAGE = (
     "it is done. ?method= is POST or GET, ?callback= is called when it is done, and an Idempotency-Key makes "
     "one job of several submissions."
 )
+_PARAMETERS = {"request", "method", "callback"}
 _WAIT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,6})?")
 _KEY = re.compile(rf"[ -~]{{1,{LONGEST_IDEMPOTENCY_KEY}}}")
 
@@ -92,7 +93,7 @@ class JobEndpoints:
         if request.method != "POST":
             return json_answer({**_OK, "usage": _USAGE})
         jobs = self._jobs()
-        query = request.query_params
+        query = _query(request)
         try:
             target = self._targets.find(query.get("request", ""), query.get("method"))
         except WrongMethod as wrong:
@@ -218,6 +219,18 @@ def _wait_seconds(request: Request) -> float:
     if seconds > LONGEST_WAIT_SECONDS:
         raise WorkFailed(FailureCode.BAD_PARAMETER, f"wait is 0 to {LONGEST_WAIT_SECONDS:g} seconds")
     return seconds
+
+
+def _query(request: Request) -> Mapping[str, str]:
+    """What is asked of the job itself. Raises WorkFailed for the rest: it was meant to be in `request`."""
+    given = request.query_params.multi_items()
+    query = dict(given)
+    if len(query) < len(given) or not query.keys() <= _PARAMETERS:
+        raise WorkFailed(
+            FailureCode.BAD_PARAMETER,
+            "/jobs takes request, method and callback, once each: in `request`, write & as %26 and % as %25",
+        )
+    return query
 
 
 def _idempotency_key(request: Request) -> str:
