@@ -33,13 +33,21 @@ class Parcel:
 class Outbox:
     """Of one shard. `note` hears of each row once all that it tells of is in the store."""
 
-    def __init__(self, store: Store, lanes: Lanes, note: Callable[[int, Row], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        lanes: Lanes,
+        note: Callable[[int, Row], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._lanes = lanes
         self._note = note
         self._parcels: list[Parcel] = []
         self._bytes = 0
-        self._sent = 0.0
+        self._clock = clock
+        self._sent = clock()
         self._sending = asyncio.Lock()
 
     async def add(self, parcel: Parcel) -> None:
@@ -69,14 +77,14 @@ class Outbox:
         return (
             len(self._parcels) >= GROUP_ITEMS
             or self._bytes >= GROUP_BYTES
-            or (bool(self._parcels) and time.monotonic() - self._sent >= GROUP_SECONDS)
+            or (bool(self._parcels) and self._clock() - self._sent >= GROUP_SECONDS)
         )
 
     async def _send(self) -> None:
         parcels = self._taken()
         if parcels:
             await self._lanes.thread(lambda: self._put(parcels))
-            self._sent = time.monotonic()
+            self._sent = self._clock()
         for parcel in parcels:
             self._note(parcel.index, parcel.row)
 
