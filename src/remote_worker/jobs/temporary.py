@@ -53,6 +53,10 @@ class TemporaryStore:
         """Fill the protocol."""
         return self._made().put(key, data, if_absent=if_absent)
 
+    def put_all(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        """Fill the protocol."""
+        self._made().put_all(objects)
+
     def list(self, prefix: str = "") -> Iterator[tuple[str, Meta]]:
         """Fill the protocol."""
         return self._store.list(prefix) if self._store else iter(())
