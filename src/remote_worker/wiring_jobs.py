@@ -44,8 +44,7 @@ class JobParts:
         self._patience_seconds = settings.web.shutdown_seconds
         self._drain_seconds = settings.web.drain_seconds
         self.store, self.engine = _opened(settings)
-        fail = Replay.failed
-        self._jobs = Jobs(self.store, self.engine if self.store else None, own, fail=fail)
+        self._jobs = Jobs(self.store, self.engine if self.store else None, own)
         self._teller = (
             Teller(door, self.store, own, public_url=settings.links.public_url) if self.store else None
         )

@@ -105,7 +105,7 @@ async def live(folder: Path, steps: Steps) -> None:
         return await shout(job, body)
 
     async with SteppingEngine(folder / "queue" / "units.sqlite", steps) as engine:
-        jobs = Jobs(store, engine, settings, fail=fail)
+        jobs = Jobs(store, engine, settings)
         accepted = await jobs.submit(CALL, b"abc", ALICE, idempotency_key=KEY, callback=CALLBACK)
         (folder / ACCEPTED).write_text(accepted.job.id)
         stop = asyncio.Event()

@@ -128,7 +128,7 @@ async def office(folder: Path, settings: JobSettings | None = None) -> AsyncIter
             engine=engine,
             settings=own,
             clock=clock,
-            jobs=Jobs(store, engine, own, fail=fail, clock=clock),
+            jobs=Jobs(store, engine, own, clock=clock),
             records=Records(store),
         )
 

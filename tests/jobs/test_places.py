@@ -34,7 +34,7 @@ def test_a_folder_of_its_own_is_made_with_the_first_job_and_goes_with_the_worker
         store = TemporaryStore()
         async with TemporaryEngine(store, policies(own)) as engine:
             stop = asyncio.Event()
-            jobs = Jobs(store, engine, own, fail=fail)
+            jobs = Jobs(store, engine, own)
             worker = Worker(store, engine, shout, own, fail=fail, heard=jobs.hear)
             working = asyncio.create_task(worker.run(stop, slots=1))
             before = list(folders.iterdir())

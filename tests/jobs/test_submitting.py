@@ -1,13 +1,14 @@
 """What callers of jobs can count on."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from jobs.office import ALICE, BOB, CALL, Refusing, fail, in_a_loop, office, shout, until
+from jobs.office import ALICE, BOB, CALL, Refusing, in_a_loop, office, shout, until
 
 from remote_worker.contract.failures import FailureCode, WorkFailed
-from remote_worker.engines.engine import EngineFailed, Full, Kind
+from remote_worker.engines.engine import EngineFailed, Full, Kind, Unit
 from remote_worker.jobs.job import Call, Caller, Job, Outcome, State
 from remote_worker.jobs.settings import JobSettings
 from remote_worker.jobs.submitting import Jobs
@@ -170,7 +171,7 @@ def test_past_the_last_place_a_job_is_refused_and_leaves_nothing(tmp_path: Path)
 @pytest.mark.parametrize("key", ["", "k"])
 async def test_a_place_that_is_lost_at_the_last_moment_is_refused_too(tmp_path: Path, key: str) -> None:
     async with office(tmp_path) as place:
-        late = Jobs(place.store, Refusing(Full(7)), place.settings, fail=fail, clock=place.clock)
+        late = Jobs(place.store, Refusing(Full(7)), place.settings, clock=place.clock)
         with pytest.raises(WorkFailed) as refused:
             await late.submit(CALL, b"picture", ALICE, idempotency_key=key)
         again = await place.submit(idempotency_key=key)
@@ -185,7 +186,7 @@ async def test_a_place_that_is_lost_at_the_last_moment_is_refused_too(tmp_path: 
 @in_a_loop
 async def test_two_processes_with_one_key_of_which_one_finds_no_place_lose_no_job(tmp_path: Path) -> None:
     async with office(tmp_path) as place:
-        late = Jobs(place.store, Refusing(Full(7)), place.settings, fail=fail, clock=place.clock)
+        late = Jobs(place.store, Refusing(Full(7)), place.settings, clock=place.clock)
         tries = await asyncio.gather(
             *(
                 jobs.submit(CALL, b"picture", ALICE, idempotency_key="k")
@@ -203,10 +204,34 @@ async def test_two_processes_with_one_key_of_which_one_finds_no_place_lose_no_jo
 
 
 @in_a_loop
+async def test_a_job_stays_when_another_submission_with_its_key_finds_no_place(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path) as place:
+        told: list[str] = []
+
+        class Late(Refusing):
+            async def submit(self, units: Sequence[Unit]) -> int:
+                told.append((await place.submit(idempotency_key="k")).job.id)
+                return await super().submit(units)
+
+        late = Jobs(place.store, Late(Full(7)), place.settings, clock=place.clock)
+        with pytest.raises(WorkFailed) as refused:
+            await late.submit(CALL, b"picture", ALICE, idempotency_key="k")
+        await place.work_off()
+        seen = await place.jobs.look(told[0], ALICE)
+        again = await place.submit(idempotency_key="k")
+
+    assert refused.value.code is FailureCode.BUSY
+    assert seen.state is State.DONE
+    assert (again.job.id, again.is_new) == (told[0], False)
+
+
+@in_a_loop
 async def test_a_job_is_accepted_while_the_engine_cannot_be_reached_for_a_moment(tmp_path: Path) -> None:
     async with office(tmp_path) as place:
         broken = Refusing(EngineFailed("gone"))
-        jobs = Jobs(place.store, broken, place.settings, fail=fail, clock=place.clock)
+        jobs = Jobs(place.store, broken, place.settings, clock=place.clock)
         id = (await jobs.submit(CALL, b"picture", ALICE)).job.id
         place.clock.now += 60
         await place.keeper().look()

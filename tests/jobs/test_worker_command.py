@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from jobs.office import fail
 
 from remote_worker.engines.local import LocalEngine
 from remote_worker.jobs.job import Call, Caller
@@ -37,7 +36,7 @@ def test_a_worker_answers_the_jobs_of_another_process_and_stops_in_order(tmp_pat
 
     async def act() -> tuple[int, bytes]:
         async with LocalEngine(tmp_path / QUEUE, own.policies) as engine:
-            jobs = Jobs(open_store(str(tmp_path)), engine, own, fail=fail)
+            jobs = Jobs(open_store(str(tmp_path)), engine, own)
             id = (await jobs.submit(CALL, TEXT, Caller())).job.id
             await jobs.look(id, Caller(), wait_seconds=60)
             outcome = await jobs.outcome(id, Caller())

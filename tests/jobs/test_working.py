@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from jobs.killed import Stepping, Steps
-from jobs.office import ALICE, Office, in_a_loop, office, shout, until
+from jobs.office import ALICE, CALL, Office, Refusing, in_a_loop, office, shout, until
 
 from remote_worker import metrics
 from remote_worker.contract.failures import FailureCode, WorkFailed
-from remote_worker.engines.engine import Again, Kind, Lease, Unit
+from remote_worker.engines.engine import Again, EngineFailed, Kind, Lease, Unit
 from remote_worker.jobs.job import Job, Outcome, State
 from remote_worker.jobs.records import MOST_RECORD_BYTES, Records
 from remote_worker.jobs.settings import MOST_ATTEMPTS, JobSettings
-from remote_worker.jobs.submitting import unit_of
+from remote_worker.jobs.submitting import Jobs, unit_of
 from remote_worker.jobs.working import commit
 
 
@@ -151,27 +151,35 @@ async def test_attempts_of_the_engine_alone_do_not_end_a_job(tmp_path: Path) -> 
 async def test_before_it_is_given_up_a_job_is_tried_alone(tmp_path: Path) -> None:
     beside: list[int] = []
     running: set[str] = set()
-    both = asyncio.Event()
+    both, go = asyncio.Event(), asyncio.Event()
 
     async with office(tmp_path) as place:
-        suspect = (await place.submit(b"suspect")).job.id
+        missing = Jobs(place.store, Refusing(EngineFailed("gone")), place.settings, clock=place.clock)
+        suspect = (await missing.submit(CALL, b"suspect", ALICE)).job.id
+        for number in range(MOST_ATTEMPTS - 1):
+            place.records.begin(suspect, number + 1)
+
+        async def are_all_in_hand() -> bool:
+            return bool(beside) or (await place.engine.depth(Kind.JOB)).leased == 3
 
         async def watching(job: Job, body: bytes) -> Outcome:
             running.add(job.id)
             if job.id == suspect:
                 beside.append(len(running))
-            elif len(running) == 2:
-                both.set()
-            else:  # Two others do run beside each other.
-                await both.wait()
+            else:
+                if len(running) == 2:  # Two others do run beside each other.
+                    both.set()
+                await go.wait()
             running.discard(job.id)
             return await shout(job, body)
 
-        for number in range(MOST_ATTEMPTS - 1):
-            place.records.begin(suspect, number + 1)
         for _ in range(2):
             await place.submit()
         async with place.working(watching, slots=3):
+            await both.wait()
+            await place.engine.submit([unit_of(suspect)])
+            await until(are_all_in_hand)
+            go.set()
             await until(lambda: place.is_idle(Kind.JOB))
 
     assert beside == [1]
@@ -413,3 +421,38 @@ async def test_an_answer_that_comes_the_moment_its_job_is_forgotten_leaves_nothi
         commit(Records(Overtaken(place.store, Steps(100))), id, Outcome(status=200, body=b"abc"))
 
         assert place.kept() == []
+
+
+@in_a_loop
+async def test_a_job_that_is_accepted_a_moment_after_it_has_its_place_is_done(tmp_path: Path) -> None:
+    async with office(tmp_path) as place:
+        id = (await place.submit(b"abc")).job.id
+        job = place.records.job(id)
+        place.store.delete(f"jobs/{id}/job.json")
+
+        async def is_in_hand() -> bool:
+            return (await place.engine.depth(Kind.JOB)).leased == 1
+
+        async with place.working():
+            await until(is_in_hand)
+            assert place.records.write_job(job)
+            await until(lambda: place.is_idle(Kind.JOB))
+        outcome = await place.jobs.outcome(id, ALICE)
+
+    assert outcome.body == b"ABC"
+
+
+@in_a_loop
+async def test_a_job_that_is_not_accepted_keeps_its_place_for_who_comes_again(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path) as place:
+        unit = Unit(id=(await place.submit(b"abc")).job.id, kind=Kind.JOB, body=b"")
+        place.store.delete(f"jobs/{unit.id}/job.json")
+        worker = place.worker()
+        with pytest.raises(Again):
+            await worker.handle(unit, Held(), asyncio.Event())
+        place.store.delete(f"jobs/{unit.id}/body")
+        await worker.handle(unit, Held(), asyncio.Event())
+
+    assert place.performed == []

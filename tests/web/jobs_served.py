@@ -73,7 +73,7 @@ def serving_jobs(
     """Until the block ends."""
     own = JobSettings(jobs=str(folder), **(jobs or {}))
     store, engine = open_store(str(folder)), LocalEngine(folder / "units.sqlite", own.policies)
-    taken = Jobs(store, engine, own, fail=Replay.failed)
+    taken = Jobs(store, engine, own)
     door = Door()
 
     @asynccontextmanager

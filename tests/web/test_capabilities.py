@@ -14,7 +14,6 @@ from remote_worker.contract.limits import Limits
 from remote_worker.jobs.settings import JobSettings
 from remote_worker.jobs.submitting import Jobs
 from remote_worker.web.jobs import JobUses
-from remote_worker.web.replay import Replay
 
 
 def request(method: str, path: str, *headers: str) -> bytes:
@@ -83,7 +82,7 @@ def test_it_tells_every_operation_and_which_lack_a_setting(tmp_path: Path) -> No
     database.write_bytes(mmdb.database({"1.2.3.0/24": {"country": {"iso_code": "AU"}}}))
     network = small_network(database=str(database), rpc_url="https://node.example/")
 
-    jobs = Jobs(None, None, JobSettings(), fail=Replay.failed)
+    jobs = Jobs(None, None, JobSettings())
     with serving(links=small_links(), network=network, jobs=JobUses(jobs=jobs)) as service:
         every = capabilities(service)["operations"]
     with serving(links=small_links(proxy_keys=(), camo_key=""), proxies_images=False) as service:

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .. import metrics, telemetry
@@ -14,7 +14,7 @@ from ..engines.engine import DEDUPE_SECONDS, Engine, EngineFailed, Full, Kind, U
 from ..stores.store import NotThere, Store, StoreFailed, TooLarge
 from ..telemetry import Event
 from .fingerprint import fingerprint
-from .job import Call, Caller, Fail, Job, Outcome, State
+from .job import Call, Caller, Job, Outcome, State
 from .records import (
     BEGUN,
     JOB,
@@ -75,14 +75,11 @@ class Jobs:
         engine: Engine | None,
         settings: JobSettings,
         *,
-        fail: Fail | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`fail` makes the answer of a job that several processes took, and the engine did not."""
         self._store_records = Records(store) if store else None
         self._maybe_engine = engine
         self._settings = settings
-        self._fail = fail
         self._clock = clock
         self._found_bytes = 0
         self.written_bytes = 0
@@ -122,15 +119,13 @@ class Jobs:
             fingerprint=sent,
             idempotency=key,
         )
-        is_new = await self._write(job, body)
         try:
-            await engine.submit([unit_of(id)])
-        except Full as full:
-            await self._withdraw(job)
-            raise WorkFailed(FailureCode.BUSY, _FULL, retry_seconds=full.retry_seconds) from full
-        except EngineFailed as failed:
-            # It is accepted: who looks after jobs finds that nobody works on it, and submits it again.
-            telemetry.emit(Event.JOBS_FAILED, level=logging.WARNING, reason=str(failed))
+            is_new = await self._write(job, body, engine)
+        except WorkFailed:
+            if not key:  # Else others may be writing the same, and who comes again goes on with it.
+                with suppress(WorkFailed):
+                    await self._do(records.forget, id)
+            raise
         if not is_new:
             return Accepted(job=await self._do(records.job, id), is_new=False)
         metrics.JOBS_ACCEPTED.add()
@@ -223,7 +218,7 @@ class Jobs:
                 return None
             raise
         if self._clock() - born(id) < DEDUPE_SECONDS and not await self._do(records.is_done, id):
-            # Whoever wrote it may have died before this. The engine knows it otherwise.
+            # The engine may have been unreachable then. It knows it otherwise.
             with suppress(Full, EngineFailed):
                 await self._engine().submit([unit_of(id)])
         return Accepted(job=job, is_new=False)
@@ -254,33 +249,23 @@ class Jobs:
         if depth.pending + depth.leased >= self._settings.jobs_queue:
             raise WorkFailed(FailureCode.BUSY, _FULL, retry_seconds=RETRY_SECONDS)
 
-    async def _write(self, job: Job, body: bytes) -> bool:
-        """The body first, then the job. False: it was there."""
-        records = self._records()
-        self.written_bytes += len(body)  # At once, for those who ask while it is written.
-        try:
-            await self._do(records.write_body, job.id, body)
-            return await self._do(records.write_job, job)
-        except WorkFailed:
-            if not job.idempotency:  # Else others may write the same.
-                with suppress(WorkFailed):
-                    await self._do(records.forget, job.id)
-            raise
+    async def _write(self, job: Job, body: bytes, engine: Engine) -> bool:
+        """The body, a place at the engine, then the job, which is the acceptance. False: it was there.
 
-    async def _withdraw(self, job: Job) -> None:
-        """The engine has no place. Raises nothing where the caller may be told so.
-
-        The same key may have brought the same job to another process that did find a place: so the refusal
-        is written down as the answer. Who comes first decides, and nobody waits in vain.
+        In this order nobody is told of a job that is refused afterwards: not even one of two who come with
+        the same key at once, of whom only the other finds a place.
         """
         records = self._records()
-        if not job.idempotency or self._fail is None:
-            await self._do(records.forget, job.id)
-            return
-        refusal = self._fail(job, WorkFailed(FailureCode.BUSY, _FULL))
-        refusal = replace(refusal, finished=self._clock(), attempts=0)
-        if await self._do(records.commit, job.id, refusal):
-            await self._do(records.drop_key, job.idempotency)
+        self.written_bytes += len(body)  # At once, for those who ask while it is written.
+        await self._do(records.write_body, job.id, body)
+        try:
+            await engine.submit([unit_of(job.id)])
+        except Full as full:
+            raise WorkFailed(FailureCode.BUSY, _FULL, retry_seconds=full.retry_seconds) from full
+        except EngineFailed as failed:
+            # Who looks after jobs finds that nobody works on it, and submits it again.
+            telemetry.emit(Event.JOBS_FAILED, level=logging.WARNING, reason=str(failed))
+        return await self._do(records.write_job, job)
 
     async def _wait(self, id: str, seconds: float) -> None:
         loop = asyncio.get_running_loop()

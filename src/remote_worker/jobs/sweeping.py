@@ -143,6 +143,8 @@ class Keeper:
             if JOB not in parts:
                 if age > ABANDONED_SECONDS:
                     self._records.forget(id, parts)
+                else:
+                    survey.size_bytes += sum(parts.values())
                 continue
             ids.add(id)
             survey.size_bytes += sum(parts.values())

@@ -15,7 +15,7 @@ from ..engines.engine import Again, Engine, EngineFailed, Full, Kind, Lease, Uni
 from ..stores.store import NotThere, Store, StoreFailed, TooLarge
 from ..telemetry import Event
 from .job import Call, Caller, Fail, Job, Outcome, Perform
-from .records import CALLBACK, JOB, RESULT, TOLD, DamagedRecord, Records, attempts_of
+from .records import BODY, CALLBACK, JOB, RESULT, TOLD, DamagedRecord, Records, attempts_of
 from .settings import MOST_ATTEMPTS, JobSettings
 
 TRANSIENT = {
@@ -29,6 +29,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 """Between two tries of the same job."""
 STORE_SECONDS = 5.0
 """After which a unit is handed out again whose store has failed."""
+_ACCEPTANCE_SECONDS = 1.0
+"""That a worker waits for a job which has its place and is about to be accepted."""
 _COMMITS = 8
 """Tries to write an answer down, before the work is thrown away."""
 
@@ -75,15 +77,30 @@ class Worker:
             raise Again(STORE_SECONDS) from failed
 
     async def _work(self, id: str, stop: asyncio.Event) -> None:
-        parts = await asyncio.to_thread(self._records.parts, id)
+        parts = await self._accepted(id, stop)
         if JOB not in parts:
-            return  # Forgotten, or withdrawn.
+            return  # Forgotten.
         if RESULT not in parts:
             await self._answer(id, parts, stop)
         # One that was killed between the two has left this to its successor.
         if CALLBACK in parts and TOLD not in parts:
             with suppress(Full, EngineFailed):  # Who looks after jobs submits it later.
                 await self._engine.submit([webhook_of(id)])
+
+    async def _accepted(self, id: str, stop: asyncio.Event) -> dict[str, int]:
+        """What there is of a job. It has its place before it is accepted: that comes within a moment.
+
+        Raises Again where it does not come: whoever was taking it has died, and its caller may come again.
+        """
+        until, pause = time.monotonic() + _ACCEPTANCE_SECONDS, 0.01
+        while True:
+            parts = await asyncio.to_thread(self._records.parts, id)
+            if JOB in parts or BODY not in parts:
+                return parts
+            if stop.is_set() or time.monotonic() > until:
+                raise Again(STORE_SECONDS)
+            await asyncio.sleep(pause)
+            pause *= 2
 
     async def _answer(self, id: str, parts: dict[str, int], stop: asyncio.Event) -> None:
         # Attempts that have begun count, not those of the engine: a unit that was let go of, or whose store
