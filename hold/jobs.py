@@ -17,8 +17,8 @@ from pathlib import Path
 
 from benchmarks.servers import free_port
 from remote_worker.jobs.settings import MOST_ATTEMPTS
-from tests import nats_server
 
+from . import nats_server
 from .chaos.load import pinned
 from .chaos.service import all_but
 from .job_clients import FAILS, Book, Plan, Submission, calling
