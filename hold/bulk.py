@@ -26,7 +26,7 @@ IMAGES = 5000
 EVERY_BROKEN, EVERY_CRASHING = 100, 250
 """One in so many is broken, and one in so many crashes its decoder."""
 SHARD_ITEMS = 100
-ROUNDS = 5
+ROUNDS = 9
 LONGEST_RUN_SECONDS = 600.0
 
 

@@ -11,7 +11,7 @@ from remote_worker.bulk.running import SHARDS_AT_ONCE, handler
 from remote_worker.engines.engine import Kind, Policies, Policy
 from remote_worker.engines.nats import NatsEngine
 from remote_worker.service.images import Images
-from remote_worker.stores.opening import open_store
+from remote_worker.stores.opening import open_within
 
 from .bulk_worker import SETTINGS, Poisonable
 
@@ -26,7 +26,7 @@ def policies(lease_seconds: float) -> Policies:
 async def _work(url: str, lease_seconds: float, store: str) -> None:
     async with Poisonable(SETTINGS) as pool, NatsEngine(url, policies(lease_seconds)) as engine:
         with wiring.bench(Images(pool), SETTINGS) as bench:
-            do = handler([store], open_store, bench)
+            do = handler([store], open_within, bench)
             print("working", flush=True)
             await engine.work(Kind.SHARD, do, slots=SHARDS_AT_ONCE, stop=asyncio.Event())
 

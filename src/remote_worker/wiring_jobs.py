@@ -231,7 +231,9 @@ def _opened(settings: Settings) -> tuple[Store | None, Engine | None]:
         return found, open_engine(own.engine, settings)
     folder = Path(unquote(urlsplit(kept).path) if kept.startswith("file:") else kept)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # With `parents` they would be as the umask has it: others could put a folder of theirs in its place.
+        for made in (*reversed(folder.absolute().parents), folder):
+            made.mkdir(mode=0o700, exist_ok=True)
     except OSError as failed:
         raise BadSettings([f"REMOTE_JOBS={kept} must be a folder: {failed.strerror}"]) from failed
     return found, LocalEngine(folder / QUEUE, own.policies)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -23,6 +23,7 @@ from hold.bulk_worker import CRASH, POISON, SETTINGS, Poisonable
 from remote_worker import wiring
 from remote_worker.bulk.folder import Folder, opened
 from remote_worker.bulk.plan import Wanted, freeze, listed, named
+from remote_worker.bulk.retry import add_retry
 from remote_worker.bulk.running import Stopped, handler, run_local, run_with_engine
 from remote_worker.bulk.shard import Bench, Job, run_shard
 from remote_worker.contract.limits import Limits
@@ -34,7 +35,8 @@ from remote_worker.service import asked
 from remote_worker.service.images import Images
 from remote_worker.service.presets import Presets
 from remote_worker.service.presets import read as read_presets
-from remote_worker.stores.opening import open_store
+from remote_worker.stores.opening import open_store, open_within
+from remote_worker.stores.store import Found, Meta, Store, StoreFailed
 from remote_worker.web.app import create_app
 from remote_worker.web.settings import WebSettings
 
@@ -180,6 +182,64 @@ def test_a_source_that_changed_or_went_since_the_plan_is_a_row(bulk: Bulk, tmp_p
         "other.png": "source_changed",
         "same.png": "",
     }
+
+
+class Withholding:
+    """A store that knows all it has and does not give all of it out; or one that answers nothing."""
+
+    def __init__(self, store: Store, *, is_there: bool = True) -> None:
+        self._store = store
+        self._is_there = is_there
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def get(self, key: str, most_bytes: int) -> Found:
+        """Not those in the archive."""
+        if "archived" in key:
+            raise StoreFailed(f"getting {key}: 403 InvalidObjectState")
+        return self._store.get(key, most_bytes)
+
+    def head(self, key: str) -> Meta | None:
+        """Of those too."""
+        if not self._is_there:
+            raise StoreFailed("no answer")
+        return self._store.head(key)
+
+
+def withheld(bulk: Bulk, folder: Folder, *, is_there: bool) -> None:
+    """Do it, with a source that withholds some."""
+    job = Job.opened(folder, open_store)
+    source = cast(Store, Withholding(job.source, is_there=is_there))
+    bulk.runner.run(run_shard(replace(job, source=source), 0, bulk.bench))
+
+
+def test_a_source_that_is_known_and_not_given_out_costs_only_itself_and_is_tried_by_a_retry(
+    bulk: Bulk, tmp_path: Path
+) -> None:
+    source = put(tmp_path / "in", a_png=PNG, archived_png=PNG, archivedgone_png=PNG, archivedlate_png=PNG)
+    folder = planned(source, tmp_path / "out", shard_items=9)
+    (source / "archivedgone.png").unlink()
+    (source / "archivedlate.png").write_bytes(PNG[:-1] + b"!")
+
+    withheld(bulk, folder, is_there=True)
+
+    assert codes(folder) == {
+        "a.png": "",
+        "archived.png": "source_unreadable",
+        "archivedgone.png": "source_gone",
+        "archivedlate.png": "source_changed",
+    }
+    assert add_retry(folder).items == 1
+
+
+def test_a_store_that_answers_nothing_is_no_fault_of_its_items(bulk: Bulk, tmp_path: Path) -> None:
+    folder = planned(put(tmp_path / "in", a_png=PNG, archived_png=PNG), tmp_path / "out")
+
+    with pytest.raises(StoreFailed):
+        withheld(bulk, folder, is_there=False)
+
+    assert folder.committed() == set()
 
 
 def test_keys_of_a_manifest_that_are_not_there_are_rows_and_no_key_leads_out_of_the_store(
@@ -344,7 +404,7 @@ def handed_over(bulk: Bulk, folder: Folder, queue: Path, allowed: Path, lost: in
                 # Known, and gone: as units that a broker has forgotten.
                 told = [Unit(id=f"{folder.id}.{n}.0", kind=Kind.SHARD, body=b"lost") for n in range(lost)]
                 await engine.submit(told)
-            do = handler([str(allowed)], open_store, bulk.bench)
+            do = handler([str(allowed)], open_within, bulk.bench)
             working = asyncio.create_task(engine.work(Kind.SHARD, do, slots=2, stop=stop))
             try:
                 await run_with_engine(
@@ -370,7 +430,7 @@ def test_workers_do_the_shards_that_an_engine_hands_out_and_lost_units_are_made_
     assert said == []
 
 
-@pytest.mark.parametrize("allowed", ["out", "in", "ou"])
+@pytest.mark.parametrize("allowed", ["out", "in", "ou", "ou/../in"])
 def test_a_worker_opens_no_store_but_those_that_it_may(bulk: Bulk, tmp_path: Path, allowed: str) -> None:
     folder = planned(put(tmp_path / "in", a_png=PNG), tmp_path / "out")
 
@@ -438,6 +498,20 @@ def test_the_command_line_plans_runs_and_tells(tmp_path: Path) -> None:
     assert (first.returncode, second.returncode) == (1, 0)
     assert "unsupported_format" in first.stdout
     assert codes(opened(address, open_store)) == {"a.png": "", "b.txt": "unsupported_format"}
+
+
+def test_the_address_of_an_engine_may_stand_where_no_list_of_processes_shows_it(tmp_path: Path) -> None:
+    folder = planned(put(tmp_path / "in", a_png=PNG), tmp_path / "out")
+    run = ("bulk", "run", folder.url, "--engine")
+    told = {"REMOTE_BULK_STORES": str(tmp_path), "REMOTE_ENGINE": "nats://u:hush@127.0.0.1?replicas=9"}
+
+    without, bad = cli(*run), cli(*run, **told)
+
+    assert (without.returncode, bad.returncode) == (2, 78)
+    assert "REMOTE_ENGINE" in without.stderr
+    assert "replicas is 1, 3 or 5" in bad.stderr
+    assert "hush" not in bad.stderr
+    assert folder.committed() == set()
 
 
 @pytest.mark.parametrize("command", [["run"], ["run-shard", "--index", "0"]])

@@ -66,6 +66,11 @@ class Stepping:
         self._steps.take()
         return self._store.put(key, data, if_absent=if_absent)
 
+    def put_all(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        """A step for each."""
+        for key, data in objects:
+            self.put(key, data)
+
     def list(self, prefix: str = "") -> Iterator[tuple[str, Meta]]:
         """Fill the protocol."""
         return self._store.list(prefix)

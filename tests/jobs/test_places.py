@@ -12,12 +12,14 @@ from jobs.office import ALICE, CALL, fail, policies, shout
 
 from remote_worker import settings
 from remote_worker.engines.engine import Kind, Unit
+from remote_worker.fetch.door import Door
 from remote_worker.jobs.job import State
 from remote_worker.jobs.settings import GRACE_SECONDS, JobSettings
 from remote_worker.jobs.submitting import Jobs
-from remote_worker.jobs.temporary import PREFIX, TemporaryEngine, TemporaryStore
+from remote_worker.jobs.temporary import PREFIX, TemporaryEngine, TemporaryStore, clear_up
 from remote_worker.jobs.working import Worker
 from remote_worker.settings import BadSettings
+from remote_worker.wiring_jobs import JobParts
 
 
 @pytest.fixture
@@ -70,20 +72,44 @@ def test_a_worker_without_a_job_makes_no_folder_and_stops(folders: Path) -> None
     assert list(folders.iterdir()) == []
 
 
-def test_what_a_killed_worker_left_goes_and_what_another_uses_stays(folders: Path) -> None:
+def test_what_a_killed_worker_left_goes_when_another_starts_and_what_one_uses_stays(folders: Path) -> None:
     for name in ("left", "used"):
         (folders / f"{PREFIX}{name}").mkdir()
         (folders / f"{PREFIX}{name}" / "lock").touch()
     used = os.open(folders / f"{PREFIX}used" / "lock", os.O_RDWR)
     fcntl.flock(used, fcntl.LOCK_EX)
-    store = TemporaryStore()
-    store.put("jobs/x/body", b"picture")
-    there = {path.name for path in folders.iterdir()}
-    store.close()
+
+    async def start() -> set[str]:
+        async with TemporaryEngine(TemporaryStore(), policies(JobSettings())):
+            return {path.name for path in folders.iterdir()}
+
+    there = asyncio.run(start())
     os.close(used)
 
-    assert f"{PREFIX}used" in there
-    assert f"{PREFIX}left" not in there
+    assert there == {f"{PREFIX}used"}
+
+
+def test_a_folder_that_another_took_for_left_behind_is_made_anew(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, locked = fcntl.flock, list[int]()
+
+    def late(descriptor: int, how: int) -> None:
+        """Between the making of the first lock and its taking, another worker clears up."""
+        locked.append(descriptor)
+        if len(locked) == 1:
+            clear_up()
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    store = TemporaryStore()
+    store.put("jobs/x/body", b"picture")
+    (made,) = folders.iterdir()
+    is_locked = (made / "lock").exists()
+    store.close()
+
+    assert is_locked
+    assert list(folders.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -129,3 +155,19 @@ def test_where_systemd_keeps_state_is_known() -> None:
     read = settings.read({"STATE_DIRECTORY": "/var/lib/remote-worker:/var/lib/other"})
 
     assert read.outside.state_directory == "/var/lib/remote-worker"
+
+
+def test_folders_made_for_jobs_are_for_their_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+    told = settings.read({"REMOTE_JOBS": f"{tmp_path}/state/of/jobs"})
+    former = os.umask(0)
+    try:
+        JobParts(told, Door(told.fetch))
+    finally:
+        os.umask(former)
+
+    made = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in made} == {
+        "state": 0o700,
+        "of": 0o700,
+        "jobs": 0o700,
+    }

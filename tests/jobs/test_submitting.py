@@ -1,8 +1,10 @@
 """What callers of jobs can count on."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 from jobs.office import ALICE, BOB, CALL, Refusing, in_a_loop, office, shout, until
@@ -13,6 +15,7 @@ from remote_worker.jobs.job import Call, Caller, Job, Outcome, State
 from remote_worker.jobs.settings import JobSettings
 from remote_worker.jobs.submitting import Jobs
 from remote_worker.stores.opening import open_store
+from remote_worker.stores.store import Meta, Store
 
 
 @in_a_loop
@@ -384,3 +387,43 @@ async def test_a_store_that_fails_refuses_jobs_for_now(tmp_path: Path) -> None:
 
     assert refused.value.code is FailureCode.BUSY
     assert refused.value.retry_seconds > 0
+
+
+class Hanging:
+    """A store that is asked after results and does not answer, until it is told to."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.is_back = threading.Event()
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def head(self, key: str) -> Meta | None:
+        """Wait, and then tell."""
+        if key.endswith("/result"):
+            self.asked += 1
+            self.is_back.wait()
+        return self._store.head(key)
+
+
+@in_a_loop
+async def test_whoever_waits_for_a_store_that_hangs_holds_up_nobody_else(tmp_path: Path) -> None:
+    async with office(tmp_path) as place:
+        store = Hanging(place.store)
+        jobs = Jobs(cast(Store, store), place.engine, place.settings, clock=place.clock)
+        id = (await place.submit()).job.id
+        waiting = [asyncio.create_task(jobs.look(id, ALICE, wait_seconds=0.1)) for _ in range(100)]
+        try:
+            await until(lambda: store.asked >= 5)  # As many threads as the loop has on one core.
+            async with asyncio.timeout(20):
+                other = await asyncio.to_thread(lambda: "done")
+                accepted = await jobs.submit(CALL, b"another", ALICE)
+                seen = await jobs.look(accepted.job.id, ALICE)
+        finally:
+            store.is_back.set()
+        looked = await asyncio.gather(*waiting)
+
+    assert (other, accepted.is_new, seen.state) == ("done", True, State.QUEUED)
+    assert {one.state for one in looked} == {State.QUEUED}

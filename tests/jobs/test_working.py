@@ -456,3 +456,18 @@ async def test_a_job_that_is_not_accepted_keeps_its_place_for_who_comes_again(
         await worker.handle(unit, Held(), asyncio.Event())
 
     assert place.performed == []
+
+
+@in_a_loop
+async def test_an_answer_that_is_larger_than_all_that_may_be_kept_is_a_failure(tmp_path: Path) -> None:
+    async with office(tmp_path, JobSettings(jobs_bytes=20)) as place:
+        ids = [(await place.submit(body)).job.id for body in (b"twenty bytes in all.", b"")]
+
+        async def answer(job: Job, body: bytes) -> Outcome:
+            return Outcome(status=200, body=body or b"one byte more, it is.")
+
+        await place.work_off(answer)
+        outcomes = [await place.jobs.outcome(id, ALICE) for id in ids]
+
+    assert [outcome.code for outcome in outcomes] == ["", "output_too_large"]
+    assert outcomes[0].body == b"twenty bytes in all."

@@ -395,15 +395,25 @@ def test_an_object_has_its_name_only_after_its_bytes_are_on_the_disk(root: Path,
     program = (
         "import sys; from pathlib import Path; from remote_worker.stores.directory import Directory\n"
         "store = Directory(Path(sys.argv[1]))\n"
-        "store.put('k', b'x'); store.put('l', b'x', if_absent=True); store.settle()"
+        "store.put('k', b'x'); store.put('l', b'x', if_absent=True)\n"
+        "store.put_all([(f'm/{n}', b'x') for n in range(33)]); store.settle()"
     )
     trace = tmp_path / "trace"
-    calls = "trace=utimensat,fdatasync,rename,renameat,renameat2,link,linkat,syncfs"
+    calls = "trace=utimensat,sync_file_range,fdatasync,rename,renameat,renameat2,link,linkat,syncfs"
     subprocess.run(
         ["strace", "-qq", "-e", calls, "-o", str(trace), sys.executable, "-B", "-c", program, str(root)],
         check=True,
     )
 
     told = [line.partition("(")[0] for line in trace.read_text().splitlines() if "(" in line]
-    written = ["utimensat", "fdatasync"]
-    assert told == [*written, "renameat", *written, "linkat", "syncfs"]
+    alone = ["utimensat", "fdatasync"]
+    together = ["utimensat"] * 32 + ["sync_file_range"] * 31 + ["fdatasync"] * 32 + ["renameat"] * 32
+    assert told == [*alone, "renameat", *alone, "linkat", *together, *alone, "renameat", "syncfs"]
+
+
+def test_of_many_that_cannot_all_be_put_no_half_stays(root: Path, store: Directory) -> None:
+    with pytest.raises(StoreFailed):
+        store.put_all([("a/k", b"x"), ("a/k/below", b"x"), ("b", b"x")])
+
+    assert everything(root) == ["a", "a/k"]
+    assert keys(store) == []

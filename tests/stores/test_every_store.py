@@ -115,6 +115,17 @@ def test_a_put_replaces_and_another_content_is_another_version(store: Store) -> 
     assert store.head("k") == store.head("k")
 
 
+@pytest.mark.parametrize("count", [0, 1, 32, 33])
+def test_many_are_put_together_and_replace_what_was_there(store: Store, count: int) -> None:
+    store.put("a/0", b"before")
+    store.put("b", b"beside")
+
+    store.put_all([(f"a/{number}", b"%d" % number) for number in range(count)])
+
+    wanted = {"a/0": b"before", "b": b"beside"} | {f"a/{number}": b"%d" % number for number in range(count)}
+    assert {key: store.get(key, 9).data for key, _ in store.list()} == wanted
+
+
 def test_a_create_is_for_the_first_and_what_it_made_stays(store: Store) -> None:
     assert store.put("a/k", b"first", if_absent=True) is True
     assert store.put("a/k", b"second", if_absent=True) is False
@@ -211,6 +222,7 @@ def test_what_is_no_key_is_refused_before_anything_is_done(store: Store, key: st
         lambda: store.head(key),
         lambda: store.put(key, b""),
         lambda: store.put(key, b"", if_absent=True),
+        lambda: store.put_all([("a", b""), (key, b"")]),
         lambda: store.delete(key),
     ]
     for doing in doings:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from remote_worker.stores.opening import BadStore, open_store
+from remote_worker.stores.opening import BadStore, NotWithin, open_store, open_within
+from remote_worker.stores.store import StoreFailed
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,73 @@ def test_what_is_no_store_is_told_from_one_without_repeating_it(url: str, said: 
     assert "hush" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("{}/photos", "{}/photos"),
+        ("file://{}/photos/2026", "{}/photos/"),
+        ("{}/photos/2026", "file://{}/photos"),
+        ("{}/photos/..photos", "{}/photos"),
+        ("s3://bucket/photos/2026", "s3://bucket/photos/"),
+        ("s3://bucket", "s3://bucket"),
+    ],
+)
+def test_a_store_below_one_that_is_allowed_may_be_opened(tmp_path: Path, url: str, allowed: str) -> None:
+    url = url.format(tmp_path)
+
+    opened = open_within(url, ["s3://other", "/elsewhere", allowed.format(tmp_path)])
+
+    assert opened.url == open_store(url).url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "{}/secret",
+        "{}/photos2",
+        "{}",
+        "{}/photos/../secret",
+        "file://{}/photos/../secret",
+        "file://{}/photos/%2e%2e/secret",
+        "{}/photos/2026/../../secret",
+        "s3://bucket/photos2",
+        "s3://bucket",
+        "s3://bucket2/photos",
+    ],
+)
+def test_no_store_beside_those_that_are_allowed_may_be_opened(tmp_path: Path, url: str) -> None:
+    with pytest.raises(NotWithin, match="none of those"):
+        open_within(url.format(tmp_path), [f"{tmp_path}/photos", "s3://bucket/photos"])
+
+
+def test_no_link_leads_out_of_the_folders_that_are_allowed(tmp_path: Path) -> None:
+    secret, photos = tmp_path / "secret", tmp_path / "photos"
+    open_store(str(secret)).put("a/k", b"secret")
+    open_store(str(photos)).put("real/a/k", b"photo")
+    (photos / "link").symlink_to(secret)
+    (photos / "real" / "k").symlink_to(secret / "a" / "k")
+    (tmp_path / "way").symlink_to(photos)
+
+    linked = open_within(f"{photos}/link", [str(photos)])
+    deeper = open_within(f"{photos}/link/a", [str(photos)])
+    real = open_within(f"{tmp_path}/way/real", [f"{tmp_path}/way"])
+
+    assert (linked.head("a/k"), deeper.head("k"), list(linked.list()), list(deeper.list())) == (
+        None,
+        None,
+        [],
+        [],
+    )
+    with pytest.raises(StoreFailed):
+        linked.put("new", b"x")
+    assert real.get("a/k", 9).data == b"photo"
+    assert [key for key, _ in real.list()] == ["a/k"]
+    assert real.put("b/new", b"x", if_absent=True)
+    real.settle()
+    assert (photos / "real" / "b" / "new").read_bytes() == b"x"
+    assert {path.name for path in secret.iterdir()} == {"a"}
+
+
 def test_names_of_buckets_have_3_to_63_letters() -> None:
     assert open_store("s3://abc").url == "s3://abc"
     assert open_store("s3://" + "b" * 63).url == "s3://" + "b" * 63
@@ -90,7 +158,7 @@ def test_a_variable_that_cannot_be_used_is_told_and_not_repeated(monkeypatch: py
 def test_only_who_opens_a_bucket_loads_the_package_and_without_it_is_told() -> None:
     program = (
         "import sys; sys.modules['obstore'] = None\n"
-        "from remote_worker.stores.opening import BadStore, open_store\n"
+        "from remote_worker.stores.opening import BadStore, NotWithin, open_store, open_within\n"
         "open_store('/folder')\n"
         "try:\n"
         "    open_store('s3://bucket')\n"

@@ -5,17 +5,21 @@ import io
 import json
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from ..contract.limits import MIB
 from ..stores.store import NotThere, Store, StoreFailed, TooLarge
-from .rows import Item, Made, Plan, Retry, Row
+from .checked import Unfit, checked, row_of
+from .rows import Item, Plan, Retry, Row
 
 MOST_FILE_BYTES = 64 * MIB
 """Of one file in the folder, as it lies there."""
 MOST_UNPACKED_BYTES = 1024 * MIB
+MOST_SHARD_ITEMS = 10_000
+"""Of one shard, which are all held at once."""
 
 JOBS = "jobs/"
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -53,9 +57,8 @@ class Folder:
     def plan(self) -> Plan:
         """What the job is. Raises NoSuchJob."""
         try:
-            told = json.loads(self._read("plan.json"))
-            return Plan(**told)
-        except (NotThere, ValueError, TypeError) as bad:
+            return checked(Plan, json.loads(self._read("plan.json")))
+        except (NotThere, *_UNREADABLE) as bad:
             raise NoSuchJob(f"there is no plan at {self.url}") from bad
 
     def write_plan(self, plan: Plan) -> bool:
@@ -65,8 +68,10 @@ class Folder:
     def items(self, shard: int) -> list[Item]:
         """What is to be done in that shard. Raises NoSuchJob where there is no such shard."""
         try:
-            return [Item(**told) for told in self._lines(_shard(shard))]
-        except (NotThere, TypeError) as bad:
+            return list(
+                self._parsed(_shard(shard), self._read(_shard(shard)), lambda told: checked(Item, told))
+            )
+        except NotThere as bad:
             raise NoSuchJob(f"{self.url} has no shard {shard}") from bad
 
     def write_items(self, shard: int, items: Iterable[Item]) -> None:
@@ -84,10 +89,7 @@ class Folder:
     def part(self, shard: int) -> Part:
         """The same, with the time of the commit. Raises NotThere."""
         data = self._read(_part(shard))
-        rows = tuple(
-            Row(**{**told, "outputs": tuple(Made(**made) for made in told.get("outputs", ()))})
-            for told in self._parsed(_part(shard), data)
-        )
+        rows = tuple(self._parsed(_part(shard), data, row_of))
         return Part(rows=rows, committed=int.from_bytes(data[4:8], "little"))
 
     def commit(self, shard: int, rows: Sequence[Row], *, now: float | None = None) -> bool:
@@ -112,8 +114,11 @@ class Folder:
         found = []
         for key, _ in self.store.list(f"{self._root}retries/"):
             try:
-                found.append(Retry(**json.loads(self._read(key.removeprefix(self._root)))))
-            except (NotThere, ValueError, TypeError) as bad:
+                retry = checked(Retry, json.loads(self._read(key.removeprefix(self._root))))
+                if len(retry.replaces) != retry.shards:
+                    raise Unfit("it does not say of each shard what it replaces")
+                found.append(retry)
+            except (NotThere, *_UNREADABLE) as bad:
                 raise NoSuchJob(f"{key} is no retry") from bad
         return sorted(found, key=lambda retry: retry.first)
 
@@ -144,7 +149,7 @@ class Folder:
             return {int(place): int(times) for place, times in told.items()}
         except NotThere:
             return {}
-        except (ValueError, AttributeError, TypeError) as bad:
+        except (*_UNREADABLE, AttributeError, TypeError, OverflowError) as bad:
             raise StoreFailed(f"{self._root}{_doubts(shard)} cannot be read") from bad
 
     def doubt(self, shard: int, doubts: Mapping[int, int]) -> None:
@@ -168,15 +173,19 @@ class Folder:
         names = (key.removeprefix(self._root + folder) for key, _ in self.store.list(self._root + folder))
         return {int(found[1]) for name in names if (found := _NUMBERED.fullmatch(name))}
 
-    def _lines(self, name: str) -> Iterator[dict[str, Any]]:
-        """Each line's object. Raises NotThere, and StoreFailed for what is none."""
-        return self._parsed(name, self._read(name))
-
-    def _parsed(self, name: str, data: bytes) -> Iterator[dict[str, Any]]:
+    def _parsed(self, name: str, data: bytes, parse: Callable[[object], T]) -> Iterator[T]:
+        """What each line is. Raises StoreFailed for what is none."""
         try:
-            yield from _unpacked(data)
-        except (OSError, EOFError, ValueError) as bad:
+            for number, told in enumerate(_unpacked(data)):
+                if number == MOST_SHARD_ITEMS:
+                    raise Unfit(f"it has more than {MOST_SHARD_ITEMS} lines")
+                yield parse(told)
+        except (OSError, EOFError, zlib.error, *_UNREADABLE) as bad:
             raise StoreFailed(f"{self._root}{name} is damaged: {bad}") from bad
+
+
+_UNREADABLE = (ValueError, RecursionError)
+"""What JSON that is none raises, and what is JSON and yet nothing of ours."""
 
 
 def parted(address: str) -> tuple[str, str]:
@@ -233,7 +242,7 @@ def _packed(lines: Iterable[Mapping[str, Any]], *, when: float = 0) -> bytes:
     return into.getvalue()
 
 
-def _unpacked(data: bytes) -> Iterator[dict[str, Any]]:
+def _unpacked(data: bytes) -> Iterator[object]:
     read = 0
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
         while line := file.readline(MOST_UNPACKED_BYTES - read + 1):

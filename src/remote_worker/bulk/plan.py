@@ -18,12 +18,12 @@ from typing import IO
 from .. import __version__
 from ..contract.messages import Task
 from ..stores.store import BadKey, Meta, Store
+from .checked import MOST_SHARDS
 from .folder import JOBS, Folder
 from .keys import OBJECTS
 from .rows import Item, Plan
 from .task import frozen, recipe_hash
 
-MOST_SHARD_ITEMS = 10_000
 SHARD_ITEMS = 1000
 """As long as nothing else is asked for."""
 MOST_KEY_CHARACTERS = 1024
@@ -39,6 +39,10 @@ class BadManifest(Exception):
 
 class NothingThere(Exception):
     """There is no item: a slip in the prefix, most likely."""
+
+
+class TooManyShards(Exception):
+    """More than a job may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +64,15 @@ def freeze(
 ) -> Folder:
     """Write the job down, its plan last: until then there is none. `tell` hears of each shard's items.
 
-    Raises StoreFailed, NothingThere, and what reading the items does.
+    Raises StoreFailed, NothingThere, TooManyShards, and what reading the items does.
     """
     created = time.time()
     folder = Folder(out, _id(created))
     shards = count = size_bytes = 0
     remaining = iter(items)
     while shard := list(itertools.islice(remaining, wanted.shard_items)):
+        if shards == MOST_SHARDS:
+            raise TooManyShards(f"a job has at most {MOST_SHARDS:,} shards: put more items into each")
         folder.write_items(shards, shard)
         shards += 1
         count += len(shard)

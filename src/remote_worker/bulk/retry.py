@@ -17,6 +17,7 @@ TRANSIENT = frozenset(
         FailureCode.DEADLINE,
         FailureCode.CHECK_FAILED,
         FailureCode.WORKER_KILLED,
+        Trouble.SOURCE_UNREADABLE,
     )
 )
 """Whoever fails so may be made another time, or on another machine, though nothing has changed."""

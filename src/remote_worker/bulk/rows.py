@@ -24,6 +24,8 @@ class Trouble(StrEnum):
     """No object has that key any more."""
     SOURCE_CHANGED = "source_changed"
     """It is not the version that was planned."""
+    SOURCE_UNREADABLE = "source_unreadable"
+    """The store knows it, and does not give it out: no permission, or it lies in an archive."""
     WORKER_KILLED = "worker_killed"
     """Worker after worker died while it was in hand."""
 

@@ -12,6 +12,7 @@ from .. import telemetry
 from ..engines.engine import Again, Engine, EngineFailed, Full, Handler, Kind, Lease, Unit
 from ..stores.store import Store, StoreFailed
 from ..telemetry import Event
+from .checked import is_count
 from .folder import Folder, NoSuchJob
 from .shard import Bench, Job, Tell, run_shard
 from .status import all_shards
@@ -207,19 +208,25 @@ class _Handing:
         return Unit(id=id, kind=Kind.SHARD, body=json.dumps(told).encode())
 
 
-def handler(allowed: Sequence[str], open_store: Callable[[str], Store], bench: Bench) -> Handler:
+OpenWithin = Callable[[str, Sequence[str]], Store]
+"""Opens a store that is among others, or lies below one of them; raises ValueError for any other."""
+
+
+def handler(allowed: Sequence[str], open_within: OpenWithin, bench: Bench) -> Handler:
     """Does the shards that an engine hands out, in these stores and in what lies below them.
 
     A unit that names another store, or no job, is logged and dropped: `run` finds its shard undone.
     Raises what opening a store does.
     """
-    return _Doing(allowed, open_store, bench).do
+    return _Doing(allowed, open_within, bench).do
 
 
 class _Doing:
-    def __init__(self, allowed: Sequence[str], open_store: Callable[[str], Store], bench: Bench) -> None:
-        self._allowed = [open_store(url).url.rstrip("/") for url in allowed]
-        self._open_store = open_store
+    def __init__(self, allowed: Sequence[str], open_within: OpenWithin, bench: Bench) -> None:
+        for url in allowed:
+            open_within(url, allowed)  # One that is none is told at once, and not with the first shard.
+        self._allowed = allowed
+        self._open_within = open_within
         self._bench = bench
         self._jobs: dict[tuple[str, str], Job] = {}
 
@@ -230,14 +237,16 @@ class _Doing:
             return
         try:
             told = json.loads(unit.body)
-            store, id, shard = told["store"], told["job"], int(told["shard"])
+            store, id, shard = told["store"], told["job"], told["shard"]
+            if not is_count(shard):
+                raise ValueError("a shard is a whole number")
             job = await asyncio.to_thread(self._job, str(store), str(id))
             is_first = await run_shard(job, shard, self._bench)
             telemetry.emit(Event.SHARD_FINISHED, job=str(id), shard=shard, is_first=is_first)
         except (StoreFailed, OSError) as failed:
             telemetry.emit(Event.SHARD_FAILED, level=logging.WARNING, shard=unit.id, reason=str(failed))
             raise Again(min(LONGEST_AGAIN_SECONDS, 2.0**lease.attempt)) from failed
-        except (ValueError, KeyError, TypeError, NoSuchJob, BadTask) as bad:
+        except (ValueError, KeyError, TypeError, RecursionError, NoSuchJob, BadTask) as bad:
             self._refuse(unit, str(bad))
 
     def _job(self, store: str, id: str) -> Job:
@@ -249,10 +258,10 @@ class _Doing:
 
     def _open(self, url: str) -> Store:
         """The store. Raises NoSuchJob for one that is not allowed."""
-        opened = self._open_store(url)
-        if not any(f"{opened.url.rstrip('/')}/".startswith(f"{root}/") for root in self._allowed):
-            raise NoSuchJob(f"{opened.url} is not in REMOTE_BULK_STORES")
-        return opened
+        try:
+            return self._open_within(url, self._allowed)
+        except ValueError as bad:
+            raise NoSuchJob(f"{url} is not in REMOTE_BULK_STORES: {bad}") from bad
 
     def _refuse(self, unit: Unit, reason: str) -> None:
         telemetry.emit(Event.SHARD_REFUSED, level=logging.ERROR, shard=unit.id, reason=reason)

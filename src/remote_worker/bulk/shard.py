@@ -11,7 +11,8 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..contract.document import Document
@@ -19,10 +20,12 @@ from ..contract.failures import FailureCode, WorkFailed
 from ..contract.limits import MIB
 from ..contract.messages import Task
 from ..service.images import Images
-from ..stores.store import BadKey, NotThere, Store, TooLarge
+from ..stores.store import BadKey, NotThere, Store, StoreFailed, TooLarge
+from .checked import checked
 from .folder import Folder
 from .keys import INDEX, place
 from .lanes import Lanes
+from .outbox import Object, Outbox, Parcel
 from .rows import Item, Made, Plan, Row, Trouble
 from .task import Brought, made, only_file, thawed
 
@@ -31,6 +34,8 @@ MOST_DEATHS = 2
 MOST_INDEX_BYTES = 4 * MIB
 PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Before it is tried once more what failed for want of a child."""
+UNREAD_PAUSES_SECONDS = (0.5, 2.0)
+"""The same for a source that its store knows and did not give out; a bucket's client has tried for longer."""
 _PASSING = {FailureCode.BUSY, FailureCode.JAIL_UNAVAILABLE, FailureCode.CHECK_FAILED}
 
 Tell = Callable[[Row], None]
@@ -72,6 +77,10 @@ async def run_shard(job: Job, shard: int, bench: Bench, tell: Tell = lambda _: N
     return await _Shard(job, shard, bench, tell).run()
 
 
+class _Unread(Exception):
+    """The store answers, and yet does not give this source out."""
+
+
 class _Shard:
     """One shard, being done."""
 
@@ -84,6 +93,7 @@ class _Shard:
         self._tell = tell
         self._only_file = only_file(job.task)
         self._rows: dict[int, Row] = {}
+        self._outbox = Outbox(job.folder.store, bench.lanes, self._note)
 
     async def run(self) -> bool:
         with self._lanes.at_work(self):
@@ -112,8 +122,10 @@ class _Shard:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._lanes.count, len(items))):
                     group.create_task(self._next_ones(waiting))
+            await self._outbox.send()
         except BaseException as ended:
             # This process lives, so nobody need be careful.
+            self._outbox.leave()
             self._lanes.leave(lambda: self._folder.end(self._shard))
             if isinstance(ended, BaseExceptionGroup):
                 raise ended.exceptions[0] from ended
@@ -122,7 +134,8 @@ class _Shard:
     async def _next_ones(self, waiting: Iterator[tuple[int, Item]]) -> None:
         for index, item in waiting:
             async with self._lanes.beside():
-                self._note(index, await self._done(item))
+                parcel = await self._done(index, item)
+            await self._outbox.add(parcel)
 
     async def _one_by_one(self, items: list[Item]) -> None:
         doubts = await self._lanes.thread(lambda: self._folder.doubts(self._shard))
@@ -130,51 +143,57 @@ class _Shard:
             row = await self._lanes.thread(lambda item=item: self._adopted(item))  # type: ignore[misc]
             if row is None and doubts.get(index, 0) >= MOST_DEATHS:
                 row = _failed(item, Trouble.WORKER_KILLED, "a worker died over it, and so did the next")
-            self._note(index, row or await self._alone(index, item, doubts))
+            if row is None:
+                await self._alone(index, item, doubts)
+            else:
+                self._note(index, row)
 
-    async def _alone(self, index: int, item: Item, doubts: dict[int, int]) -> Row:
+    async def _alone(self, index: int, item: Item, doubts: dict[int, int]) -> None:
         if index in doubts:
             await self._lanes.others_first(self)
         async with self._lanes.alone():
             marked = {**doubts, index: doubts.get(index, 0) + 1}
             await self._lanes.thread(lambda: self._folder.doubt(self._shard, marked))
             try:
-                row = await self._done(item)
+                await self._outbox.add(await self._done(index, item))
+                await self._outbox.send()
             except BaseException:
                 # This process lives. What it has let go of is no worker's death.
                 self._lanes.leave(lambda: self._folder.doubt(self._shard, doubts))
                 raise
         doubts.pop(index, None)
-        return row
 
     def _note(self, index: int, row: Row) -> None:
         self._rows[index] = row
         self._tell(row)
 
-    async def _done(self, item: Item) -> Row:
+    async def _done(self, index: int, item: Item) -> Parcel:
         """What became of it. Raises StoreFailed and OSError."""
         began = time.perf_counter()
         if item.size_bytes > self._bench.input_bytes:
-            return _failed(item, FailureCode.TOO_LARGE)
+            return Parcel(index=index, row=_failed(item, FailureCode.TOO_LARGE))
         try:
             async with self._lanes.room(item.size_bytes):
-                found = await self._lanes.thread(lambda: self._found(item), _close)
+                found = await self._read(item)
                 if isinstance(found, Row):
-                    return found
+                    return Parcel(index=index, row=found)
                 with found:
                     async with self._lanes.turns:
                         brought = await self._made(found)
-            outputs = await self._lanes.thread(lambda: self._put(item, brought))
         except WorkFailed as failed:
-            return _failed(item, failed.code, failed.detail, began)
-        return Row(
-            key=item.key,
-            version=item.version,
-            outputs=outputs,
-            facts=brought.facts,
-            source_bytes=item.size_bytes,
-            milliseconds=_since(began),
-        )
+            return Parcel(index=index, row=_failed(item, failed.code, failed.detail, began))
+        return self._packed(index, item, brought, _since(began))
+
+    async def _read(self, item: Item) -> Row | Document:
+        """What `_found` tells; one source that cannot be read is a row, and no failure of its store."""
+        for pause in UNREAD_PAUSES_SECONDS:
+            with suppress(_Unread):
+                return await self._lanes.thread(lambda: self._found(item), _close)
+            await asyncio.sleep(pause)
+        try:
+            return await self._lanes.thread(lambda: self._found(item), _close)
+        except _Unread as unread:
+            return _failed(item, Trouble.SOURCE_UNREADABLE, str(unread))
 
     def _found(self, item: Item) -> Row | Document:
         """The row of what was made before, or of what cannot be read; else the source."""
@@ -190,6 +209,13 @@ class _Shard:
             return _failed(item, Trouble.SOURCE_GONE)
         except TooLarge:
             return _failed(item, Trouble.SOURCE_CHANGED)
+        except StoreFailed as failed:
+            now = self._job.source.head(item.key)
+            if now is None:
+                return _failed(item, Trouble.SOURCE_GONE)
+            if now.version != item.version:
+                return _failed(item, Trouble.SOURCE_CHANGED)
+            raise _Unread(str(failed)) from failed
         if found.meta.version != item.version:
             return _failed(item, Trouble.SOURCE_CHANGED)
         return Document.of(found.data)
@@ -208,25 +234,34 @@ class _Shard:
         try:
             told = json.loads(self._folder.store.get(where + INDEX, MOST_INDEX_BYTES).data)
             outputs = tuple(
-                Made(name=name, key=where + file, size_bytes=size_bytes)
+                checked(Made, {"name": name, "key": where + file, "size_bytes": size_bytes})
                 for name, file, size_bytes in told["outputs"]
             )
-            return _made(item, outputs, told["facts"])
-        except (NotThere, TooLarge, ValueError, KeyError, TypeError):
+            return checked(Row, asdict(_made(item, outputs, told["facts"])) | {"outputs": outputs})
+        except (NotThere, TooLarge, ValueError, KeyError, TypeError, RecursionError):
             return None
 
-    def _put(self, item: Item, brought: Brought) -> tuple[Made, ...]:
+    def _packed(self, index: int, item: Item, brought: Brought, milliseconds: float) -> Parcel:
         where = self._place(item)
-        outputs = []
+        outputs: list[Made] = []
+        objects: list[Object] = []
         for output in brought.outputs:
-            file = output.name + output.suffix
-            self._folder.store.put(where + file, output.body)
-            outputs.append(Made(name=output.name, key=where + file, size_bytes=len(output.body)))
-        if not self._only_file:
-            told = [(made.name, made.key.removeprefix(where), made.size_bytes) for made in outputs]
-            index = json.dumps({"outputs": told, "facts": brought.facts}, sort_keys=True)
-            self._folder.store.put(where + INDEX, index.encode())
-        return tuple(outputs)
+            key = where + output.name + output.suffix
+            outputs.append(Made(name=output.name, key=key, size_bytes=len(output.body)))
+            objects.append((key, output.body))
+        row = Row(
+            key=item.key,
+            version=item.version,
+            outputs=tuple(outputs),
+            facts=brought.facts,
+            source_bytes=item.size_bytes,
+            milliseconds=milliseconds,
+        )
+        if self._only_file:
+            return Parcel(index=index, row=row, objects=objects)
+        told = [(made.name, made.key.removeprefix(where), made.size_bytes) for made in outputs]
+        words = json.dumps({"outputs": told, "facts": brought.facts}, sort_keys=True)
+        return Parcel(index=index, row=row, objects=objects, after=[(where + INDEX, words.encode())])
 
     def _place(self, item: Item) -> str:
         return place(self._job.plan.objects, item.key, item.version)

@@ -13,12 +13,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from .. import telemetry, wiring, wiring_jobs
-from ..bulk.folder import Folder, NoSuchJob, opened
+from ..bulk.folder import MOST_SHARD_ITEMS, Folder, NoSuchJob, opened
 from ..bulk.plan import (
-    MOST_SHARD_ITEMS,
     SHARD_ITEMS,
     BadManifest,
     NothingThere,
+    TooManyShards,
     Wanted,
     freeze,
     keys_of,
@@ -48,6 +48,8 @@ NOT_FINISHED = 75
 INDEX = "JOB_COMPLETION_INDEX"
 """What Kubernetes says to each pod of an Indexed Job."""
 MOST_INDEX = 999_999_999
+OF_SETTINGS = ""
+"""`--engine` alone: a password stands in the environment then."""
 
 
 def add(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -71,7 +73,13 @@ def add(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         help="do what is not done; ends with 0 when all was made, 1 when some failed, 75 when not finished",
     )
     run.add_argument("job", help="its address, as `bulk plan` printed it")
-    run.add_argument("--engine", help="nats://…: workers do it, instead of this process")
+    run.add_argument(
+        "--engine",
+        nargs="?",
+        const=OF_SETTINGS,
+        help="nats://…: workers do it, instead of this process; without an address, that of REMOTE_ENGINE, "
+        "which no list of processes shows",
+    )
 
     one = kinds.add_parser("run-shard", help="do one shard; ends with 0 when it is committed")
     one.add_argument("job", help="its address")
@@ -102,7 +110,7 @@ def _told(do: Callable[[], int]) -> int:
     """Do it; what cannot be done is told in a line."""
     try:
         return do()
-    except (NoSuchJob, BadTask, BadStore, BadManifest, NothingThere) as wrong:
+    except (NoSuchJob, BadTask, BadStore, BadManifest, NothingThere, TooManyShards) as wrong:
         return _complain(str(wrong), CANNOT)
     except (StoreFailed, EngineFailed) as failed:
         return _complain(str(failed), NOT_FINISHED)
@@ -140,6 +148,9 @@ def _plan(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
+    engine_url = settings.jobs.engine if options.engine == OF_SETTINGS else options.engine
+    if engine_url == "":
+        return _complain("--engine without an address needs REMOTE_ENGINE", CANNOT)
     folder = opened(options.job, open_store)
     watch = Watch(folder)
     with course(folder.plan().recipe) as shown:
@@ -156,7 +167,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
                 await run_local(job, bench, stop=stop, tell=lambda row: shown.add(1, row.code))
 
         async def by_workers(stop: asyncio.Event) -> None:
-            async with wiring_jobs.open_engine(options.engine, settings) as engine:
+            async with wiring_jobs.open_engine(engine_url, settings) as engine:
                 await run_with_engine(folder, engine, stop=stop, tell=look, say=_say)
 
         async def look() -> None:
@@ -164,7 +175,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             shown.at(now.rows, now.work, now.codes)
 
         try:
-            asyncio.run(_until_signalled(by_workers if options.engine else locally))
+            asyncio.run(_until_signalled(by_workers if engine_url else locally))
         except Stopped as stopped:
             return _go_on(folder, stopped, f"remote-worker bulk run {shlex.quote(options.job)}")
     now = watch.look()

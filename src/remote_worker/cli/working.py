@@ -11,7 +11,7 @@ from dataclasses import replace
 from .. import telemetry, wiring
 from ..bulk.running import handler
 from ..settings import BadSettings, Settings
-from ..stores.opening import BadStore, open_store
+from ..stores.opening import BadStore, open_store, open_within
 from ..telemetry import Event
 from ..web import scrape
 from ..web.app import create_app
@@ -85,7 +85,7 @@ async def _open_and_work(settings: Settings, gate: Gate) -> None:
         )
         stores = settings.jobs.bulk_stores
         with wiring.bench(whole.uses.images, settings) as bench:
-            shards = handler(stores, open_store, bench) if stores else None
+            shards = handler(stores, open_within, bench) if stores else None
             async with whole.jobs.worked_off(Replay(app, gate, settings.limits), shards) as crew:
 
                 def stop() -> None:

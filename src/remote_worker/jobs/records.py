@@ -1,13 +1,16 @@
 """How what is known of a job is written down, and read again: JSON that is checked when it comes back.
 
-`job` has the layout. Everything here blocks, and raises StoreFailed.
+`job` has the layout. Everything here but `ask` blocks, and raises StoreFailed.
 """
 
+import asyncio
+import contextvars
 import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
@@ -28,9 +31,14 @@ BODY, JOB, CALLBACK, BEGUN, ANSWER, RESULT, TOLD = (
 )
 MOST_RECORD_BYTES = 256 * 1024
 """Of anything but bodies and answers. An address and its headers are 16 KiB at most."""
+STORE_THREADS = 32
+"""Of each who asks the store: those who look, who work and who tell do not wait for each other."""
 _HELD = "held"
 _ID = re.compile(r"[0-9a-f]{40}")
 _TIME_DIGITS = 8
+
+
+Answer = TypeVar("Answer")
 
 
 class DamagedRecord(Exception):
@@ -70,6 +78,13 @@ class Records:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # Not the loop's own, where a store that hangs would hold up all else that is done in threads.
+        self._threads = ThreadPoolExecutor(STORE_THREADS, "jobs")
+
+    async def ask(self, what: Callable[..., Answer], *arguments: object) -> Answer:
+        """Have it done in a thread."""
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run, what, *arguments)
 
     def parts(self, id: str) -> dict[str, int]:
         """Which objects of a job there are, with their bytes."""

@@ -37,6 +37,8 @@ SWEEP_RETRY_SECONDS = 60
 """After which there may be room for more bytes: room comes with a sweep."""
 ABANDONED_SECONDS = 600
 """After which a submission that has not got as far as its acceptance does not go on any more."""
+MOST_ASKING = 8
+"""Of those who wait for answers, at once: the other threads are for those who do not wait."""
 _FULL = "there is no place for more jobs"
 _GONE = "there is no such job: it is forgotten, its time is over, or another key submitted it"
 _UNREACHABLE = "jobs cannot be taken right now"
@@ -86,6 +88,7 @@ class Jobs:
         """What this process has ever written."""
         self._counted_bytes = 0
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._asking = asyncio.Semaphore(MOST_ASKING)
 
     async def submit(
         self,
@@ -189,7 +192,7 @@ class Jobs:
     async def _do(self, what: Callable[..., _Answer], *arguments: object) -> _Answer:
         """Ask the store, in a thread. What it raises becomes a failure that callers may hear about."""
         try:
-            return await asyncio.to_thread(what, *arguments)
+            return await self._records().ask(what, *arguments)
         except NotThere as gone:
             raise WorkFailed(FailureCode.NOT_FOUND, _GONE) from gone
         except (DamagedRecord, TooLarge) as bad:
@@ -273,7 +276,7 @@ class Jobs:
         written = asyncio.Event()
         self._waiting.setdefault(id, set()).add(written)
         try:
-            while not await self._do(self._records().is_done, id) and (left := until - loop.time()) > 0:
+            while not await self._is_done(id) and (left := until - loop.time()) > 0:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(pause, left)):
                         await written.wait()
@@ -285,6 +288,10 @@ class Jobs:
             waiting.discard(written)
             if not waiting:
                 del self._waiting[id]
+
+    async def _is_done(self, id: str) -> bool:
+        async with self._asking:
+            return await self._do(self._records().is_done, id)
 
     def _wake(self, id: str) -> None:
         for written in self._waiting.get(id, ()):

@@ -91,7 +91,7 @@ class Keeper:
         written = self._jobs.written_bytes if self._jobs else 0
         # Asked before: what is accepted from now on is not missed.
         depths = {kind: await self._engine.depth(kind) for kind in (Kind.JOB, Kind.WEBHOOK)}
-        survey = await asyncio.to_thread(self._survey, self._clock())
+        survey = await self._records.ask(self._survey, self._clock())
         for job, outcome in survey.expired:
             telemetry.emit(Event.JOB_EXPIRED, job=job.id, request_id=job.request_id)
             ended(job.id, outcome)

@@ -1,6 +1,6 @@
 """Jobs of a worker that nobody has told where to keep them: a private folder, made when the first one comes.
 
-It goes with the worker. What a worker that was killed has left behind goes when the next one makes its own.
+It goes with the worker. What a worker that was killed has left behind goes when the next one starts.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -52,6 +53,10 @@ class TemporaryStore:
         """Fill the protocol."""
         return self._made().put(key, data, if_absent=if_absent)
 
+    def put_all(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        """Fill the protocol."""
+        self._made().put_all(objects)
+
     def list(self, prefix: str = "") -> Iterator[tuple[str, Meta]]:
         """Fill the protocol."""
         return self._store.list(prefix) if self._store else iter(())
@@ -74,17 +79,24 @@ class TemporaryStore:
         with self._making:
             if self._store is None:
                 try:
-                    _clear_up()
-                    self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-                    self._lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-                    fcntl.flock(self._lock, fcntl.LOCK_EX)
+                    self.folder, self._lock = _locked_folder()
                 except OSError as failed:
                     raise StoreFailed(f"there is no folder for jobs: {failed.strerror}") from failed
                 self._store = open_store(str(self.folder))
             return self._store
 
 
-def _clear_up() -> None:
+def _locked_folder() -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:
+            return folder, lock
+        os.close(lock)  # Another worker that starts has taken it for one that was left behind.
+
+
+def clear_up() -> None:
     """Take away folders of ours whose worker is gone: in them are pictures of strangers."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
@@ -113,6 +125,8 @@ class TemporaryEngine:
         self._is_open = asyncio.Event()
 
     async def __aenter__(self) -> Self:
+        with suppress(OSError):  # Where no folder can be made, that matters with the first job.
+            await asyncio.to_thread(clear_up)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,6 +1,5 @@
 """Tells whoever submitted a job that it has ended: a signed POST, tried again for hours, and not for ever."""
 
-import asyncio
 import json
 import logging
 import random
@@ -115,7 +114,7 @@ class Teller:
     async def tell(self, unit: Unit, lease: Lease) -> None:
         """One attempt. Raises Again, and at the last one writes down how it ended."""
         id = unit.body.decode("ascii", "replace")
-        found = await asyncio.to_thread(self._untold, id)
+        found = await self._records.ask(self._untold, id)
         if found is None:
             return
         if lease.is_beyond:
@@ -182,7 +181,7 @@ class Teller:
                 status=told.status,
                 attempts=told.attempts,
             )
-        await asyncio.to_thread(self._write, id, told)
+        await self._records.ask(self._write, id, told)
 
     def _write(self, id: str, told: Told) -> None:
         self._records.write_told(id, told.as_json())

@@ -94,7 +94,7 @@ class Worker:
         """
         until, pause = time.monotonic() + _ACCEPTANCE_SECONDS, 0.01
         while True:
-            parts = await asyncio.to_thread(self._records.parts, id)
+            parts = await self._records.ask(self._records.parts, id)
             if JOB in parts or BODY not in parts:
                 return parts
             if stop.is_set() or time.monotonic() > until:
@@ -107,7 +107,7 @@ class Worker:
         # failed, says nothing against its job, and a job may have had more than one unit.
         begun = attempts_of(parts)
         try:
-            job = await asyncio.to_thread(self._records.job, id)
+            job = await self._records.ask(self._records.job, id)
         except NotThere:
             return
         except DamagedRecord as bad:
@@ -139,15 +139,15 @@ class Worker:
                 await _pause(min(left, pause * random.uniform(1, 1.5)), stop)  # noqa: S311 - no secret
             except (Again, asyncio.CancelledError):
                 with suppress(StoreFailed):
-                    await asyncio.to_thread(self._records.let_go, job.id)
+                    await self._records.ask(self._records.let_go, job.id)
                 raise
-            if await asyncio.to_thread(self._is_over, job.id):
+            if await self._records.ask(self._is_over, job.id):
                 return
 
     async def _attempt(self, job: Job, begun: int, stop: asyncio.Event) -> Outcome | None:
         """None: that was it. Otherwise what may go better in a while."""
         number = begun + 1
-        while not await asyncio.to_thread(self._records.begin, job.id, number):
+        while not await self._records.ask(self._records.begin, job.id, number):
             number += 1
         try:
             outcome = await self._outcome(job)
@@ -156,24 +156,27 @@ class Worker:
             if outcome.code not in TRANSIENT or self._clock() >= job.deadline:
                 await self._commit(job.id, outcome, number, stop)
                 return None
-            await asyncio.to_thread(self._records.hold, job.id, number)
+            await self._records.ask(self._records.hold, job.id, number)
             return outcome
         except (StoreFailed, Again, asyncio.CancelledError):
             with suppress(StoreFailed):
-                await asyncio.to_thread(self._records.let_go, job.id, number)
+                await self._records.ask(self._records.let_go, job.id, number)
             raise
 
     async def _outcome(self, job: Job) -> Outcome | None:
         """None where the job is gone, or done by another."""
         try:
-            body = await asyncio.to_thread(self._records.body, job.id, self._settings.jobs_bytes)
+            body = await self._records.ask(self._records.body, job.id, self._settings.jobs_bytes)
         except (NotThere, TooLarge) as bad:
-            if await asyncio.to_thread(self._is_over, job.id):
+            if await self._records.ask(self._is_over, job.id):
                 return None
             telemetry.emit(Event.JOB_DAMAGED, level=logging.ERROR, job=job.id, reason=repr(bad))
             return self._fail(job, WorkFailed(FailureCode.INTERNAL))
         try:
-            return await self._perform(job, body)
+            outcome = await self._perform(job, body)
+            if len(outcome.body) > self._settings.jobs_bytes:
+                raise WorkFailed(FailureCode.OUTPUT_TOO_LARGE)  # Nobody could ever read it again.
+            return outcome
         except WorkFailed as failed:
             return self._fail(job, failed)
         except Exception as bug:  # noqa: BLE001 - the job needs an answer, and the log has it
@@ -188,7 +191,7 @@ class Worker:
         outcome = replace(outcome, attempts=attempts, finished=self._clock())
         for tries in range(1, _COMMITS + 1):
             try:
-                is_first = await asyncio.to_thread(commit, self._records, id, outcome)
+                is_first = await self._records.ask(commit, self._records, id, outcome)
                 break
             except StoreFailed:
                 if tries == _COMMITS:

@@ -1,6 +1,7 @@
 """From the URL of a store to the store."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -27,6 +28,37 @@ def open_store(url: str) -> Store:
     return opener(url)
 
 
+class NotWithin(BadStore):
+    """It is no store among those that may be opened here, nor does it lie below one."""
+
+
+def open_within(url: str, allowed: Sequence[str]) -> Store:
+    """The same for a stranger's URL: it is one of those allowed, or lies below one. Raises NotWithin.
+
+    Neither `..` nor a symbolic link leads out of them: a folder is walked to from the one that is allowed,
+    each time that something is asked of it.
+    """
+    store = open_store(url)
+    folder = _path(url)
+    for other in allowed:
+        root = _path(other)
+        if folder is None or root is None:
+            # The parts of a bucket's prefix are those of a key: there is no `..` among them.
+            if f"{store.url}/".startswith(f"{open_store(other).url}/"):
+                return store
+        elif folder.is_relative_to(root) and ".." not in (below := folder.relative_to(root).parts):
+            return Directory(root, below)
+    raise NotWithin("this store is none of those that may be opened here, and lies below none of them")
+
+
+def _path(url: str) -> Path | None:
+    """The folder that a URL names; None for what is no folder's."""
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        return Path(url).absolute()
+    return Path(_path_of(url)).absolute() if scheme[1].lower() == "file" else None
+
+
 def _folder(path: str) -> Store:
     if not path or "\0" in path:
         raise BadStore("the path of a store is neither empty nor has it a NUL")
@@ -34,13 +66,17 @@ def _folder(path: str) -> Store:
 
 
 def _file(url: str) -> Store:
+    return _folder(_path_of(url))
+
+
+def _path_of(url: str) -> str:
     split = urlsplit(url)
     if split.netloc not in {"", "localhost"} or split.query or split.fragment:
         raise BadStore("a folder's URL is file:/// and a path, in which % ? # stand as %25 %3F %23")
     path = unquote(split.path, errors="surrogateescape")
     if not path.startswith("/"):
         raise BadStore("a folder's URL begins with three slashes: file:///path")
-    return _folder(path)
+    return path
 
 
 def _s3(url: str) -> Store:

@@ -7,7 +7,8 @@ may hold a request's address with a token in it, so only the status and S3's own
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -26,6 +27,8 @@ MOST_RETRIES = 4
 LONGEST_CONNECT_SECONDS = 5.0
 KEYS_AT_ONCE = 1000
 """As many as a page of a listing has."""
+PUTS_AT_ONCE = 16
+"""Of many objects that are put together."""
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
@@ -113,6 +116,16 @@ class Bucket:
             except AlreadyExistsError:
                 return False
         return True
+
+    def put_all(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        """As many requests as objects, some of them at a time."""
+        for key, _ in objects:
+            self._path(key)
+        if objects:
+            with ThreadPoolExecutor(min(len(objects), PUTS_AT_ONCE)) as threads:
+                # All are waited for, and the first failure is told.
+                for done in [threads.submit(self.put, *one) for one in objects]:
+                    done.result()
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, Meta]]:
         """A page at a time. An empty object `a/`, as consoles make for a folder, is none here."""

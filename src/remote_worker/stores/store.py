@@ -1,6 +1,6 @@
 """What every store can do. Calls block: whoever has an event loop makes them in a thread."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,10 @@ class Store(Protocol):
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
         """Write it whole: nobody ever sees a part. With `if_absent`, False: there is one, and it stays."""
+        ...
+
+    def put_all(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        """Put each, in any order. When it raises, some are there and some are not."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, Meta]]:
