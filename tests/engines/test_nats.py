@@ -225,11 +225,16 @@ async def enter(url: str) -> None:
 
 @pytest.mark.parametrize("login", ["worker:secret-word", "secret-word", "nobody:secret-word"])
 def test_who_is_not_let_in_is_told_so_without_the_password(guarded: NatsServer, login: str) -> None:
-    with pytest.raises(EngineFailed, match=r"(?i)authorization") as failed:
-        asyncio.run(enter(with_login(guarded, login)))
+    said: list[str] = []
+    # The server's word is lost where its end of the connection goes before that is read.
+    while not said or "reset" in said[-1] and len(said) < 20:
+        with pytest.raises(EngineFailed) as failed:
+            asyncio.run(enter(with_login(guarded, login)))
+        assert "secret-word" not in f"{failed.value!r} {failed.value.__cause__!r}"
+        said.append(str(failed.value))
 
-    assert "secret-word" not in f"{failed.value!r} {failed.value.__cause__!r}"
-    assert f"127.0.0.1:{guarded.port}" in str(failed.value)
+    assert "authorization" in said[-1].lower()
+    assert f"127.0.0.1:{guarded.port}" in said[-1]
 
 
 def test_with_the_least_rights_of_the_page_one_submits_and_the_other_works(guarded: NatsServer) -> None:
