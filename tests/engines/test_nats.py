@@ -227,7 +227,7 @@ async def enter(url: str) -> None:
 def test_who_is_not_let_in_is_told_so_without_the_password(guarded: NatsServer, login: str) -> None:
     said: list[str] = []
     # The server's word is lost where its end of the connection goes before that is read.
-    while not said or "reset" in said[-1] and len(said) < 20:
+    while not said or ("reset" in said[-1] and len(said) < 20):
         with pytest.raises(EngineFailed) as failed:
             asyncio.run(enter(with_login(guarded, login)))
         assert "secret-word" not in f"{failed.value!r} {failed.value.__cause__!r}"
