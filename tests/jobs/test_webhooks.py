@@ -19,6 +19,7 @@ import pytest
 from fetch.names import Names
 from fetch.origin import Exchange, Origin, Request, answer, canaries, dripped, endless, redirect, sit
 
+from remote_worker import __version__
 from remote_worker.contract.failures import FailureCode, WorkFailed
 from remote_worker.contract.links import FetchFailed, Purpose, Want
 from remote_worker.engines.engine import Again, Kind, Unit
@@ -268,7 +269,7 @@ def test_a_webhook_says_no_more_of_us_than_any_fetch(world: World) -> None:
         "webhook-timestamp",
         "webhook-signature",
     }
-    assert request.headers["user-agent"].startswith("RemoteWorker/")
+    assert request.headers["user-agent"] == f"RemoteWorker/{__version__} (webhook)"
     assert b"PICTURE" not in request.body
 
 

@@ -80,9 +80,10 @@ class Speaker:
     def request(self, want: Want, authority: str, path: str) -> bytes:
         """The request, the same whatever led here. Raises WorkFailed for what no header can hold."""
         contact = f"; +{self.contact}" if self.contact else ""
+        why = "webhook" if want.purpose is Purpose.WEBHOOK else "link preview"
         fields = {
             "Host": authority,
-            "User-Agent": f"RemoteWorker/{__version__} (link preview{contact})",
+            "User-Agent": f"RemoteWorker/{__version__} ({why}{contact})",
             "Accept": _ACCEPT[want.purpose],
             "Accept-Language": want.language or self.language,
             "Accept-Encoding": "gzip, deflate",
