@@ -13,7 +13,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -34,6 +33,7 @@ ABANDONED_SECONDS = 86_400
 
 _WRITING = re.compile(r"\.[0-9a-f]{32}\.remote-worker")
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ROOT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _READ_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
@@ -43,15 +43,51 @@ Parts = list[str]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Writing:
-    """A file that will have this name."""
+    """A file in a folder that gets its name when its bytes are on the disk. Ended before, it is gone."""
 
-    key: str
-    folder: int
-    name: str
-    temporary: str
-    descriptor: int
+    def __init__(self, key: str, folder: int, name: str) -> None:
+        self.key = key
+        self._folder = folder
+        self._name = name
+        self._temporary = f".{os.urandom(16).hex()}.remote-worker"
+        self._is_named = False
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.descriptor = os.open(self._temporary, flags, 0o600, dir_fd=folder)
+
+    def write(self, data: bytes) -> None:
+        """All of it, which may not be on the disk yet."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+        # Before Linux 6.13 its own stamp stands still for milliseconds: two puts would be one version.
+        now = time.time_ns()
+        os.utime(self.descriptor, ns=(now, now))
+
+    def replace(self) -> None:
+        """Take the name, from whoever has it. Raises StoreFailed when somebody took the file away."""
+        try:
+            os.rename(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        except FileNotFoundError as gone:
+            raise StoreFailed(f"{self.key}: somebody took the file away while it was written") from gone
+        self._is_named = True
+
+    def link(self) -> None:
+        """Take the name, unless there is one who has it. Raises FileExistsError."""
+        os.link(
+            self._temporary,
+            self._name,
+            src_dir_fd=self._folder,
+            dst_dir_fd=self._folder,
+            follow_symlinks=False,
+        )
+
+    def end(self) -> None:
+        """Close it."""
+        os.close(self.descriptor)
+        if not self._is_named:
+            with suppress(OSError):
+                os.unlink(self._temporary, dir_fd=self._folder)
 
 
 class Directory:
@@ -103,7 +139,8 @@ class Directory:
         checked = [(key, _checked(key), data) for key, data in objects]
         for first in range(0, len(checked), FILES_AT_ONCE):
             with ExitStack() as ends:
-                _named([self._begun(*one, ends) for one in checked[first : first + FILES_AT_ONCE]])
+                walk = _Walk(self._root, self._below, ends)
+                _named([_begun(*one, walk, ends) for one in checked[first : first + FILES_AT_ONCE]])
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, Meta]]:
         """One folder after the other; what is left of writes that were broken off long ago is taken away."""
@@ -138,24 +175,9 @@ class Directory:
             finally:
                 os.close(inside)
 
-    def _begun(self, key: str, parts: Parts, data: bytes, ends: ExitStack) -> _Writing:
-        """The file with this data; in the end it is gone, unless it has its name by then."""
-        *folders, name = parts
-        for _ in range(MOST_FOLDER_TRIES):
-            with _telling(key), ExitStack() as opened, suppress(FileNotFoundError):
-                folder = opened.enter_context(self._folder(folders, make=True))
-                temporary, descriptor = opened.enter_context(_written(folder, data))
-                ends.enter_context(opened.pop_all())
-                return _Writing(key=key, folder=folder, name=name, temporary=temporary, descriptor=descriptor)
-        raise StoreFailed(f"{key}: its folder goes as often as it is made")
-
     @contextmanager
     def _folder(self, parts: Parts, *, make: bool = False) -> Iterator[int]:
-        if make and not self._root.exists():
-            # With `parents` they would be as the umask has it.
-            for folder in (*reversed(self._root.parents), self._root):
-                folder.mkdir(mode=0o700, exist_ok=True)
-        here = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        here = _opened(self._root, make=make)
         try:
             for part in (*self._below, *parts):
                 there = _step(here, part, make=make)
@@ -279,6 +301,51 @@ def _step(here: int, part: str, *, make: bool) -> int:
     return os.open(part, _STEP, dir_fd=here)
 
 
+def _opened(root: Path, *, make: bool) -> int:
+    try:
+        return os.open(root, _ROOT)
+    except FileNotFoundError:
+        if not make:
+            raise
+    # With `parents` they would be as the umask has it.
+    for folder in (*reversed(root.parents), root):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return os.open(root, _ROOT)
+
+
+class _Walk:
+    """Goes from folder to folder and makes them; those that two ways share are gone into once."""
+
+    def __init__(self, root: Path, below: Sequence[str], ends: ExitStack) -> None:
+        self._root = root
+        self._below = below
+        self._ends = ends
+        self._parts: Parts = []
+        self._folders: list[int] = []
+
+    def to(self, parts: Parts) -> int:
+        """The folder, which stays open to the end. Raises FileNotFoundError where one was taken away."""
+        if not self._folders:
+            self._go(_opened(self._root, make=True))
+        way = [*self._below, *parts]
+        shared = 0
+        while shared < min(len(self._parts), len(way)) and self._parts[shared] == way[shared]:
+            shared += 1
+        del self._parts[shared:], self._folders[shared + 1 :]
+        for part in way[shared:]:
+            self._go(_step(self._folders[-1], part, make=True))
+            self._parts.append(part)
+        return self._folders[-1]
+
+    def begin_anew(self) -> None:
+        """Of what was gone into something is not there any more."""
+        self._parts, self._folders = [], []
+
+    def _go(self, folder: int) -> None:
+        self._ends.callback(os.close, folder)
+        self._folders.append(folder)
+
+
 def _of_file(_folder: int, _name: str, seen: os.stat_result) -> Meta:
     return _meta(seen)
 
@@ -290,37 +357,35 @@ def _meta(seen: os.stat_result) -> Meta:
 
 def _read(folder: int, name: str, most_bytes: int) -> Found | None:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    with os.fdopen(os.open(name, flags, dir_fd=folder), "rb") as file:
-        seen = os.fstat(file.fileno())
+    file = os.open(name, flags, dir_fd=folder)
+    try:
+        seen = os.fstat(file)
         if not stat.S_ISREG(seen.st_mode):
             return None
         meta = _meta(seen)
         if meta.size_bytes > most_bytes:
             raise TooLarge(f"{name} has {meta.size_bytes} bytes")
-        data = file.read(meta.size_bytes + 1)
-        if len(data) != meta.size_bytes or _meta(os.fstat(file.fileno())) != meta:
+        data = os.read(file, meta.size_bytes + 1)
+        while len(data) < meta.size_bytes and (more := os.read(file, meta.size_bytes + 1 - len(data))):
+            data += more
+        if len(data) != meta.size_bytes or _meta(os.fstat(file)) != meta:
             raise StoreFailed(f"{name} changed while it was read")
+    finally:
+        os.close(file)
     return Found(data=data, meta=meta)
 
 
-@contextmanager
-def _written(folder: int, data: bytes) -> Iterator[tuple[str, int]]:
-    """A file with this data, which may not be on the disk yet. It is gone afterwards, unless renamed."""
-    name = f".{os.urandom(16).hex()}.remote-worker"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(name, flags, 0o600, dir_fd=folder)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        # Before Linux 6.13 its own stamp stands still for milliseconds: two puts would be one version.
-        now = time.time_ns()
-        os.utime(descriptor, ns=(now, now))
-        yield name, descriptor
-    finally:
-        os.close(descriptor)
-        with suppress(OSError):
-            os.unlink(name, dir_fd=folder)
+def _begun(key: str, parts: Parts, data: bytes, walk: _Walk, ends: ExitStack) -> _Writing:
+    """The file with this data; in the end it is gone, unless it has its name by then."""
+    *folders, name = parts
+    for _ in range(MOST_FOLDER_TRIES):
+        with _telling(key), suppress(FileNotFoundError):
+            file = _Writing(key, walk.to(folders), name)
+            ends.callback(file.end)
+            file.write(data)
+            return file
+        walk.begin_anew()
+    raise StoreFailed(f"{key}: its folder goes as often as it is made")
 
 
 def _named(files: Sequence[_Writing]) -> None:
@@ -337,19 +402,19 @@ def _named(files: Sequence[_Writing]) -> None:
             os.fdatasync(file.descriptor)
     for file in files:
         with _telling(file.key):
-            try:
-                os.rename(file.temporary, file.name, src_dir_fd=file.folder, dst_dir_fd=file.folder)
-            except FileNotFoundError as gone:
-                raise StoreFailed(f"{file.key}: somebody took the file away while it was written") from gone
+            file.replace()
 
 
 def _create(folder: int, name: str, data: bytes) -> bool:
     if _is_taken(folder, name):
         return False
-    with _written(folder, data) as (temporary, descriptor):
-        os.fdatasync(descriptor)
+    with ExitStack() as ends:
+        file = _Writing(name, folder, name)
+        ends.callback(file.end)
+        file.write(data)
+        os.fdatasync(file.descriptor)
         try:
-            os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            file.link()
         except FileExistsError:
             return not _is_taken(folder, name)
     return True
