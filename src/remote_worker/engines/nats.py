@@ -232,8 +232,13 @@ class NatsEngine:
         name = streams.stream_name(kind)
         with _failing(f"how much is in {name} cannot be told"):
             told: Any = await link.ask_api(f"CONSUMER.INFO.{name}.{streams.CONSUMER}")
-            pending, leased = int(told["num_pending"]), int(told["num_ack_pending"])
+            leased = int(told["num_ack_pending"])
             first = int(told["delivered"]["stream_seq"]) + 1
+            # The consumer's own count of what waits comes some time after the stream has it. The stream's
+            # has what was done just before its server was killed, too (2.9.10).
+            there: Any = await link.ask_api(f"STREAM.INFO.{name}")
+            gone = max(first, int(there["state"]["first_seq"])) - 1
+            pending = max(0, int(there["state"]["last_seq"]) - gone)
         oldest = 0.0
         if pending:
             with suppress(_Refused, Error):  # It may be gone by now, and who only submits may not read it.
